@@ -1,0 +1,42 @@
+# Everything here works on a fresh machine with Python 3.11 or later and make: each target sets up
+# what it needs in .venv first.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+
+.PHONY: help install demo test lint lab bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet torch torchvision
+	$(BIN)/python -m pip install --quiet --editable '.[notebooks,images,dev]'
+	touch $@
+
+install: $(READY)  ## create .venv and install the library with its tools
+
+demo: $(READY)  ## train a flow map on the checkerboard (two CPU minutes), print its table, draw its picture
+	rm -rf runs/demo
+	$(BIN)/flowmap-edu train checkerboard --method lsd --minutes 2 --out runs/demo
+	$(BIN)/flowmap-edu evaluate runs/demo --figure runs/demo/samples.png
+
+lint: $(READY)  ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python --warnings
+
+test: lint  ## lint, then every test
+	$(BIN)/pytest
+
+lab: $(READY)  ## open JupyterLab in tutorials/
+	$(BIN)/jupyter lab --notebook-dir tutorials
+
+bench: $(READY)  ## measure what the README's table claims (about two and a half CPU hours)
+	$(BIN)/python tests/benchmark.py
+
+clean:  ## remove the environment and the runs
+	rm -rf $(VENV) runs

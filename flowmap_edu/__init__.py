@@ -1,0 +1,17 @@
+"""flowmap_edu: learn flow maps, from a velocity field to a one-step generative model.
+
+Start with `tutorials/`, or with a shipped map:
+
+    import flowmap_edu, torch
+    X = flowmap_edu.load("checkerboard-lsd")
+    points = X.sample(torch.randn(1000, 2) / 3**0.5, steps=1)
+"""
+
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.interpolant import Linear, Trigonometric
+from flowmap_edu.nets import MLP
+from flowmap_edu.runs import load, save, shipped
+from flowmap_edu.training import Config, fit
+
+__version__ = "0.1.0"
+__all__ = ["MLP", "Config", "FlowMap", "Linear", "Trigonometric", "fit", "load", "save", "shipped"]

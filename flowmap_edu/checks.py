@@ -1,0 +1,88 @@
+"""Argument checks shared by the package: each names what came and what was wanted."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+def batch_of_times(name: str, t: float | Tensor, x: Tensor) -> Tensor:
+    """The time `t` as a tensor of shape (B,), one entry a sample of x.
+
+    Args:
+        name: how the caller calls this time, for the message.
+        t: a number, a tensor of no dimension, or a tensor of shape (B,).
+        x: points, shape (B, *D).
+
+    Raises:
+        ValueError: if t has another shape, or a value outside [0, 1].
+    """
+    if not isinstance(t, Tensor):
+        if not 0.0 <= t <= 1.0:
+            raise ValueError(f"{name} must lie in [0, 1], got {t}")
+        return torch.full((x.shape[0],), float(t), dtype=x.dtype, device=x.device)
+    if t.ndim == 0:
+        t = t.expand(x.shape[0])
+    if t.shape != x.shape[:1]:
+        raise ValueError(
+            f"{name} must be a number or have shape ({x.shape[0]},), one time a point of x "
+            f"{tuple(x.shape)}; got shape {tuple(t.shape)}"
+        )
+    if not torch.compiler.is_compiling():  # a check of values would break the compiled graph
+        low_high = (t.detach().min().item(), t.detach().max().item()) if t.numel() else (0.0, 1.0)
+        if not (low_high[0] >= 0.0 and low_high[1] <= 1.0):
+            raise ValueError(f"{name} must lie in [0, 1], got values in [{low_high[0]}, {low_high[1]}]")
+    return t
+
+
+def ordered(first: str, s: float | Tensor, second: str, t: float | Tensor) -> None:
+    """Raise ValueError unless s <= t for every sample."""
+    if torch.compiler.is_compiling():
+        return
+    wrong = torch.as_tensor(s) > torch.as_tensor(t)
+    if bool(wrong.any()):
+        raise ValueError(
+            f"{first} <= {second} is wanted, got {first} > {second} in {int(wrong.sum())} of {wrong.numel()}"
+        )
+
+
+def finite(name: str, x: Tensor) -> None:
+    """Raise ValueError if x holds a nan or an infinity."""
+    if torch.compiler.is_compiling():
+        return
+    bad = ~torch.isfinite(x)
+    if bool(bad.any()):
+        raise ValueError(f"{name} must be finite; {int(bad.sum())} of {bad.numel()} entries are not")
+
+
+def points(name: str, x: Tensor) -> None:
+    """Raise ValueError unless x is a floating-point tensor of shape (B, *D) with at least one axis in D."""
+    if not isinstance(x, Tensor) or x.ndim < 2 or not x.is_floating_point():
+        came = f"{tuple(x.shape)} {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"{name} must be a floating-point tensor of shape (B, *D), got {came}")
+
+
+def same_shape(first: str, x: Tensor, second: str, y: Tensor) -> None:
+    """Raise ValueError unless x and y have one shape."""
+    if x.shape != y.shape:
+        raise ValueError(f"{first} and {second} must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}")
+
+
+def one_of(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise ValueError unless value is one of the choices."""
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Raise ValueError unless value is a finite number >= least."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
+
+
+def count(name: str, value: int) -> None:
+    """Raise ValueError unless value is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

@@ -1,0 +1,193 @@
+"""The command line: `flowmap-edu train | evaluate | sample | table`, over the same functions as the notebooks."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from flowmap_edu import checks, runs
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.losses import METHODS
+from flowmap_edu.metrics import kl64, map_error
+from flowmap_edu.shipped import PAPER_KL, RECIPES, STEPS, recipe
+from flowmap_edu.training import PROBLEMS, Config, DivergedError
+
+
+def base_noise(n: int, config: Config, seed: int) -> torch.Tensor:
+    """n draws of x0, shape (n, dim)."""
+    problem = PROBLEMS[config.problem]()
+    checks.count("the number of points", n)
+    return problem.sigma * torch.randn(n, problem.dim, generator=torch.Generator().manual_seed(seed))
+
+
+def kl_row(
+    X: FlowMap, config: Config, steps: Sequence[int], points: int, seed: int, label: str
+) -> list[dict[str, float]]:
+    """KL64, leak, floor and distance to the exact map for each number of steps."""
+    if config.problem != "checkerboard":
+        raise ValueError(f"KL64 is defined for the checkerboard, this run is on {config.problem!r}")
+    for n in steps:
+        checks.count("steps", n)
+    rows, x0, reference = [], base_noise(points, config, seed), PROBLEMS[config.problem]()
+    for n in tqdm(steps, desc=label, unit="row", leave=False, disable=not sys.stderr.isatty()):
+        found = kl64(X.sample(x0, n))
+        error = map_error(X, reference, steps=n, n=1024)
+        rows.append({"steps": n, "kl64": found.kl, "leak": found.leak, "floor": found.floor, "map_error": error})
+    return rows
+
+
+def run_training(config: Config, out: Path, resume: bool) -> None:
+    """Train with a progress bar."""
+    started = time.monotonic()
+    if config.pays_to_compile:
+        print("compiling the training step (about half a minute the first time) ...", file=sys.stderr, flush=True)
+    with tqdm(desc=config.method, unit="step", mininterval=2.0, dynamic_ncols=True) as bar:
+        for state in runs.train(config, out, resume=resume, every=100):
+            bar.total = state.steps
+            bar.set_postfix(loss=f"{state.loss:.4f}", grad=f"{state.grad_norm:.2f}", refresh=False)
+            bar.update(state.step - bar.n)
+    wall = time.monotonic() - started
+    print(f"{out}: {config.method}, {state.step:,} steps, {state.cpu_seconds:.0f} CPU-s, {wall:.0f} s", flush=True)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """flowmap-edu train."""
+    out = Path(arguments.out)
+    if arguments.resume:
+        _, config = runs.read_about(out)
+    else:
+        budget = {"steps": arguments.steps} if arguments.steps is not None else {"minutes": arguments.minutes}
+        config = recipe(arguments.recipe, arguments.method, problem=arguments.problem, seed=arguments.seed, **budget)
+    run_training(config, out, arguments.resume)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """flowmap-edu evaluate."""
+    _, config = runs.read_about(arguments.run)
+    X = runs.load(arguments.run)
+    rows = kl_row(X, config, arguments.steps, arguments.points, arguments.seed, str(arguments.run))
+    print(f"{arguments.run}: {config.method}, {arguments.points:,} points, floor {rows[0]['floor']:.4f}")
+    print(f"{'steps':>6} {'KL64':>8} {'leak':>8} {'distance to the exact map':>27}")
+    for row in rows:
+        print(f"{row['steps']:>6} {row['kl64']:>8.4f} {row['leak']:>8.4f} {row['map_error']:>27.4f}")
+    if Path(arguments.run).is_dir():
+        report = {"points": arguments.points, "seed": arguments.seed, "rows": rows}
+        runs.write(Path(arguments.run) / "kl64.json", json.dumps(report, indent=1).encode())
+    if arguments.figure:
+        from flowmap_edu import plots
+
+        plots.board_figure({config.method.upper(): X}, PROBLEMS[config.problem]().sigma, arguments.figure)
+        print(f"the picture is {arguments.figure}")
+
+
+def sample(arguments: argparse.Namespace) -> None:
+    """flowmap-edu sample."""
+    _, config = runs.read_about(arguments.run)
+    points = runs.load(arguments.run).sample(base_noise(arguments.points, config, arguments.seed), arguments.steps)
+    out = Path(arguments.out)
+    if out.exists():
+        raise ValueError(f"{out} is already there; name another file")
+    np.save(out, points.numpy()) if out.suffix == ".npy" else np.savetxt(
+        out, points.numpy(), delimiter=",", header="x,y"
+    )
+    print(f"{len(points):,} points after {arguments.steps} step{'s' * (arguments.steps > 1)} in {out}")
+
+
+def table(arguments: argparse.Namespace) -> None:
+    """flowmap-edu table: the four methods' KL64 beside the paper's KL."""
+    lines = []
+    for method in METHODS:
+        name: str | Path = f"{arguments.problem}-{method}"
+        if arguments.minutes:
+            name = Path(arguments.out) / name
+            config = recipe("checkerboard", method, minutes=arguments.minutes)
+            there = (name / "config.json").is_file()
+            run_training(runs.read_about(name)[1] if there else config, name, resume=there)
+        about, config = runs.read_about(name)
+        rows = kl_row(runs.load(name), config, STEPS, arguments.points, 0, method)
+        lines.append(
+            f"{method:<7} {'ours, KL64':<12}"
+            + "".join(f"{row['kl64']:>9.4f}" for row in rows)
+            + f"   {about['cpu_seconds']:.0f} CPU-s"
+        )
+        lines.append(f"{'':<7} {'paper, KL':<12}" + "".join(f"{kl:>9.4f}" for kl in PAPER_KL[method]))
+    print(f"{'method':<20}" + "".join(f"{n:>3} step{'s' if n > 1 else ' '}" for n in STEPS))
+    print("\n".join(lines))
+    print(
+        f"KL64 with {arguments.points:,} points, floor {rows[0]['floor']:.4f}. The paper does not publish its estimator: context, not a comparison."
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="flowmap-edu", description="Train, sample and measure flow maps.")
+    top.add_argument(
+        "--threads", type=int, default=None, help="CPU threads (training: 1, a second one buys nothing at this size)"
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+
+    p = commands.add_parser("train", help="train a map into a folder")
+    p.add_argument("problem", choices=PROBLEMS)
+    p.add_argument("--method", choices=METHODS, default="lsd")
+    p.add_argument("--recipe", choices=RECIPES, default="checkerboard", help="ours, or the paper's own choices")
+    budget = p.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, default=5.0, help="budget in CPU minutes (default 5)")
+    budget.add_argument("--steps", type=int, help="budget in steps: repeats a run exactly")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--out", required=True, metavar="DIR")
+    p.add_argument("--resume", action="store_true", help="go on with the run in DIR, with its own configuration")
+    p.set_defaults(call=train)
+
+    p = commands.add_parser("evaluate", help="KL64 and distance to the exact map")
+    p.add_argument("run", metavar="DIR", help="a run's folder, or a shipped map's name")
+    p.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
+    p.add_argument("--points", type=int, default=1_000_000)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--figure", metavar="FILE", help="also draw the samples into FILE (png, pdf, svg)")
+    p.set_defaults(call=evaluate)
+
+    p = commands.add_parser("sample", help="draw points into a file")
+    p.add_argument("run", metavar="DIR", help="a run's folder, or a shipped map's name")
+    p.add_argument("--steps", type=int, default=1)
+    p.add_argument("--points", type=int, default=10_000)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--out", default="samples.npy", metavar="FILE", help=".npy, or .csv for text (default samples.npy)")
+    p.set_defaults(call=sample)
+
+    p = commands.add_parser("table", help="the four methods beside the paper's figures")
+    p.add_argument("problem", choices=["checkerboard"])
+    p.add_argument("--minutes", type=float, help="train each method so long; without it, the shipped maps are read")
+    p.add_argument(
+        "--out", default="runs", metavar="DIR", help="where the trained runs go; those there are gone on with"
+    )
+    p.add_argument("--points", type=int, default=1_000_000)
+    p.set_defaults(call=table)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 2 for bad input, 1 for a training that diverged, 130 after Ctrl-C."""
+    arguments = parser().parse_args(argv)
+    torch.set_num_threads(arguments.threads or (1 if arguments.command == "train" else torch.get_num_threads()))
+    try:
+        arguments.call(arguments)
+    except ValueError as error:
+        print(f"flowmap-edu: {error}", file=sys.stderr)
+        return 2
+    except DivergedError as error:
+        print(f"flowmap-edu: {error} The folder keeps the last good checkpoint.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("flowmap-edu: stopped; `--resume` goes on from the last checkpoint.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+r"""The losses: flow matching on the diagonal, and the three conditions off it.
+
+A map X_{s,t}(x) = x + (t - s) v_{s,t}(x) is the flow map of the velocity b if v_{t,t} = b (the
+diagonal) and any one of the three conditions holds (off it):
+
+    Lagrangian   d/dt X_{s,t}(x) = v_{t,t}(X_{s,t}(x))
+    Eulerian     d/ds X_{s,t}(x) + grad X_{s,t}(x) v_{s,s}(x) = 0
+    semigroup    X_{u,t}(X_{s,u}(x)) = X_{s,t}(x)
+
+Each function returns the squared residual of one of them, summed over a sample's entries, shape
+(B,). Reading v_{t,t} from the map that is being trained makes it self-distillation; reading it
+from a frozen teacher (`velocity=`) makes it distillation.
+
+A stop-gradient says which part of a residual is held fixed, as if a teacher had given it. It
+never changes the loss's value, only its gradient.
+Source: Boffi, Albergo & Vanden-Eijnden 2025, arXiv 2505.18825.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from flowmap_edu import checks
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.interpolant import per_sample
+
+Velocity = Callable[[Tensor, Tensor], Tensor] | Tensor
+
+METHODS = {  # name: (condition, the stop-gradient that the source recommends)
+    "lsd": ("lagrangian", "convex"),
+    "esd": ("eulerian", "full"),
+    "psd-m": ("semigroup", "convex"),
+    "psd-u": ("semigroup", "convex"),
+}
+
+
+def sum_square(residual: Tensor) -> Tensor:
+    """|r|^2, summed over all axes but the first: (B, *D) -> (B,)."""
+    return residual.square().flatten(1).sum(1)
+
+
+def read_velocity(X: FlowMap, t: Tensor, x: Tensor, velocity: Velocity | None, held: bool) -> Tensor:
+    """The velocity at (t, x): the map's own diagonal or the teacher's; without gradient if held."""
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not held):
+        if velocity is None:
+            return X.velocity(t, x)
+        b = velocity(t, x) if callable(velocity) else velocity
+    checks.same_shape("the velocity", b, "x", x)
+    return b.detach() if held else b
+
+
+def diagonal(X: FlowMap, t: Tensor, x: Tensor, target: Tensor) -> Tensor:
+    """Flow matching: |v_{t,t}(x) - target|^2.
+
+    Its minimiser over v is the conditional mean E[target | x], the velocity b_t(x); its least
+    mean value is not zero but the variance that x leaves open (`exact.*.irreducible_loss`).
+
+    Args:
+        t: times, shape (B,).
+        x: the interpolant I_t, shape (B, *D).
+        target: dI_t, or a better estimate of its mean given I_t, shape (B, *D).
+
+    Returns:
+        one value a sample, shape (B,).
+
+    Raises:
+        ValueError: if a shape is wrong or a time leaves [0, 1].
+
+    Source: Albergo & Vanden-Eijnden 2023; Lipman et al. 2023.
+    """
+    checks.same_shape("x", x, "target", target)
+    return sum_square(X.velocity(t, x) - target)
+
+
+def lagrangian(
+    X: FlowMap, s: Tensor, t: Tensor, x: Tensor, *, stopgrad: str = "convex", velocity: Velocity | None = None
+) -> Tensor:
+    """Lagrangian residual, squared: |d/dt X_{s,t}(x) - v_{t,t}(X_{s,t}(x))|^2.
+
+    Move the end time: the landing point must move with the velocity found where it lands.
+
+    Args:
+        s, t: start and end times, shape (B,), s <= t.
+        x: points at time s, shape (B, *D).
+        stopgrad: "convex" holds the whole second term fixed, the point it is read at included;
+            "none" lets the gradient through both.
+        velocity: replaces v_{t,t}: a callable (t, x), or its values at (t, X_{s,t}(x)).
+
+    Returns:
+        one value a sample, shape (B,).
+
+    Raises:
+        ValueError: if s > t, a time leaves [0, 1], a shape is wrong or the stopgrad is unknown.
+
+    Source: Boffi, Albergo & Vanden-Eijnden 2025, Lagrangian self-distillation (LSD).
+    """
+    checks.one_of("stopgrad", stopgrad, ("none", "convex"))
+    checks.ordered("s", s, "t", t)
+    held = stopgrad == "convex"
+    X_st, dX_dt = X.partial_t(s, t, x)  # (B, *D) each
+    landing = X_st.detach() if held else X_st
+    return sum_square(dX_dt - read_velocity(X, t, landing, velocity, held))
+
+
+def eulerian(
+    X: FlowMap, s: Tensor, t: Tensor, x: Tensor, *, stopgrad: str = "full", velocity: Velocity | None = None
+) -> Tensor:
+    """Eulerian residual, squared: |d/ds X_{s,t}(x) + grad X_{s,t}(x) v_{s,s}(x)|^2.
+
+    Move the start: slide the point along the flow while the clock runs, and the landing point
+    must not move.
+
+    Args:
+        s, t: start and end times, shape (B,), s <= t.
+        x: points at time s, shape (B, *D).
+        stopgrad: "full" holds grad X . v_{s,s} fixed; "convex" holds only v_{s,s}, so that the
+            residual is linear in v; "none" lets the gradient through everything.
+        velocity: replaces v_{s,s}: a callable (t, x), or its values at (s, x).
+
+    Returns:
+        one value a sample, shape (B,).
+
+    Raises:
+        ValueError: if s > t, a time leaves [0, 1], a shape is wrong or the stopgrad is unknown.
+
+    Source: Boffi, Albergo & Vanden-Eijnden 2025, Eulerian self-distillation (ESD).
+    """
+    checks.one_of("stopgrad", stopgrad, ("none", "convex", "full"))
+    checks.ordered("s", s, "t", t)
+    b = read_velocity(X, s, x, velocity, held=stopgrad != "none")
+    if stopgrad != "full":
+        return sum_square(X.eulerian(s, t, x, b)[1])
+    with torch.no_grad():
+        pushed = X.push(s, t, x, b)[1]
+    return sum_square(X.partial_s(s, t, x)[1] + pushed)
+
+
+def semigroup(
+    X: FlowMap, s: Tensor, u: Tensor, t: Tensor, x: Tensor, *, stopgrad: str = "convex", velocity_form: bool = True
+) -> Tensor:
+    """Semigroup residual, squared: |v_{s,t}(x) - [(1-h) v_{s,u}(x) + h v_{u,t}(X_{s,u}(x))]|^2.
+
+    One jump from s to t must equal two, over u = h s + (1-h) t. The bracket is the average slope
+    of the two short jumps: the residual is that of X_{s,t}(x) = X_{u,t}(X_{s,u}(x)) over (t - s).
+
+    Args:
+        s, u, t: start, middle and end times, shape (B,), s <= u <= t.
+        x: points at time s, shape (B, *D).
+        stopgrad: "convex" holds the two short jumps fixed; "none" lets the gradient through all.
+        velocity_form: True for the residual in v, as above; False for the one in X, which has
+            the weight (t - s)^2.
+
+    Returns:
+        one value a sample, shape (B,).
+
+    Raises:
+        ValueError: if the times are out of order or outside [0, 1], a shape is wrong or the
+            stopgrad is unknown.
+
+    Source: Boffi, Albergo & Vanden-Eijnden 2025, progressive self-distillation (PSD).
+    """
+    checks.one_of("stopgrad", stopgrad, ("none", "convex"))
+    checks.ordered("s", s, "u", u)
+    checks.ordered("u", u, "t", t)
+    one_jump = X.v(s, t, x)
+    h = per_sample((t - u) / (t - s).clamp_min(torch.finfo(x.dtype).tiny), x)  # at s = t both slopes agree
+    with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad == "none"):
+        first = X.v(s, u, x)
+        second = X.v(u, t, x + per_sample(u - s, x) * first)
+        two_jumps = (1 - h) * first + h * second
+    residual = one_jump - two_jumps
+    return sum_square(residual if velocity_form else per_sample(t - s, x) * residual)
+
+
+def stratified(n: int, generator: torch.Generator | None = None) -> Tensor:
+    """n numbers in [0, 1), one in each of n equal cells, in order: each marginal is uniform after a shuffle."""
+    return (torch.arange(n) + torch.rand(n, generator=generator)) / n
+
+
+def sample_times(n: int, *, at_zero: float = 0.0, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    """Pairs (s, t), uniform on the triangle 0 <= s <= t <= 1, spread evenly over it.
+
+    t = sqrt(r1) and s = t r2 with r1, r2 stratified, which is uniform on the triangle and leaves
+    fewer gaps than independent draws.
+
+    Args:
+        n: how many.
+        at_zero: the share of pairs moved to s = 0 with t uniform: they train the jumps that
+            one-step sampling takes. 0 is the source's choice.
+        generator: for a repeatable draw.
+
+    Returns:
+        s and t, shape (n,) each.
+
+    Raises:
+        ValueError: if n < 1 or at_zero leaves [0, 1].
+    """
+    checks.count("n", n)
+    if not 0.0 <= at_zero <= 1.0:
+        raise ValueError(f"at_zero must lie in [0, 1], got {at_zero}")
+    order = torch.randperm(n, generator=generator)
+    t = stratified(n, generator).sqrt()[order]
+    s = t * stratified(n, generator)
+    k = round(at_zero * n)
+    if k:
+        s[:k], t[:k] = 0.0, stratified(k, generator)
+    return s, t
+
+
+class Batch(NamedTuple):
+    """What one step of self-distillation reads: a diagonal part and an off-diagonal part.
+
+    t (D,), x_t (D, ...), target (D, ...) for the diagonal; s, u, r (O,), x_s (O, ...) for the
+    jumps from s to r over u.
+    """
+
+    t: Tensor
+    x_t: Tensor
+    target: Tensor
+    s: Tensor
+    u: Tensor
+    r: Tensor
+    x_s: Tensor
+
+
+def self_distillation(
+    X: FlowMap, batch: Batch, *, method: str = "lsd", stopgrad: str | None = None, velocity: Velocity | None = None
+) -> Tensor:
+    """Diagonal loss and one of the three off-diagonal losses over one batch.
+
+    L(v) = |v_{t,t}(I_t) - dI_t|^2 on the diagonal part, |residual_{s,t}(I_s)|^2 on the rest.
+    The mean of what is returned is the training loss, the two parts weighted by their share
+    of the batch (75 % and 25 % in the source).
+
+    Args:
+        batch: from `training.draw_batch`, or made by hand.
+        method: "lsd", "esd", "psd-m" or "psd-u"; the last two differ in the batch's u alone.
+        stopgrad: as in the method's own loss; None takes the source's recommendation.
+        velocity: as in `lagrangian` and `eulerian`; not used by the semigroup.
+
+    Returns:
+        one value a sample, shape (D + O,), the diagonal part first.
+
+    Raises:
+        ValueError: for an unknown method, or whatever the single losses refuse.
+    """
+    checks.one_of("method", method, METHODS)
+    condition, recommended = METHODS[method]
+    stopgrad = stopgrad or recommended
+    on = diagonal(X, batch.t, batch.x_t, batch.target)
+    if condition == "lagrangian":
+        off = lagrangian(X, batch.s, batch.r, batch.x_s, stopgrad=stopgrad, velocity=velocity)
+    elif condition == "eulerian":
+        off = eulerian(X, batch.s, batch.r, batch.x_s, stopgrad=stopgrad, velocity=velocity)
+    else:
+        off = semigroup(X, batch.s, batch.u, batch.r, batch.x_s, stopgrad=stopgrad)
+    return torch.cat([on, off])

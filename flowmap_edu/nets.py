@@ -1,0 +1,95 @@
+"""The network for points in the plane: an MLP on x, s and t."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from flowmap_edu import checks
+
+
+class FastGELU(nn.Module):
+    """GELU in its tanh form, written with a sigmoid: x sigmoid(1.5958 (x + 0.0447 x^3)).
+
+    The same function as `nn.GELU("tanh")`, since tanh(z) = 2 sigmoid(2z) - 1; faster on CPUs.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it to every entry."""
+        return x * torch.sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": FastGELU}
+
+
+class MLP(nn.Module):
+    """v_{s,t}(x) as a multilayer perceptron on [x, Fourier features of x, harmonics of s and t].
+
+    Args:
+        dim: entries of a point.
+        hidden: width of a hidden layer.
+        layers: number of hidden layers.
+        scale: the points are divided by it first (the base's standard deviation).
+        fourier: number of random Fourier features of x / scale, half cosines and half sines;
+            0 for none. They let a small network draw the sharp edges of the squares.
+        bandwidth: standard deviation of their frequencies, in radians per unit of x / scale.
+        harmonics: K, for sin and cos of pi k s and pi k t with k = 1..K; 0 gives s and t as
+            they are.
+        activation: "silu" or "gelu".
+
+    Weights and frequencies are drawn from torch's global generator; both are kept in the state.
+
+    Raises:
+        ValueError: for an unknown activation or a size below its least value.
+    """
+
+    frequencies: Tensor  # (dim, fourier / 2)
+    multiples: Tensor  # (harmonics,)
+
+    def __init__(
+        self,
+        dim: int = 2,
+        hidden: int = 128,
+        layers: int = 5,
+        *,
+        scale: float = 1.0,
+        fourier: int = 64,
+        bandwidth: float = 2.0,
+        harmonics: int = 4,
+        activation: str = "silu",
+    ):
+        super().__init__()
+        for name, value in (("dim", dim), ("hidden", hidden), ("layers", layers)):
+            checks.count(name, value)
+        for name, value in (("fourier", fourier), ("harmonics", harmonics)):
+            checks.at_least(name, value, 0)
+        checks.one_of("activation", activation, ACTIVATIONS)
+        self.dim, self.scale = dim, scale
+        self.register_buffer("frequencies", bandwidth * torch.randn(dim, fourier // 2))
+        self.register_buffer("multiples", math.pi * torch.arange(1.0, harmonics + 1))
+        width = dim + 2 * (fourier // 2) + (4 * harmonics or 2)
+        sizes = [width] + [hidden] * layers
+        blocks = []
+        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+            blocks += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
+        self.body = nn.Sequential(*blocks, nn.Linear(hidden, dim))
+
+    def features(self, s: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        """What the first layer reads, shape (B, dim + fourier + 4 harmonics)."""
+        x = x / self.scale
+        phase = x @ self.frequencies
+        times = torch.stack([s, t], dim=1)  # (B, 2)
+        if len(self.multiples):
+            angle = (times[:, :, None] * self.multiples).flatten(1)  # (B, 2 K)
+            times = torch.cat([angle.cos(), angle.sin()], dim=1)
+        return torch.cat([x, phase.cos(), phase.sin(), times], dim=1)
+
+    def forward(self, s: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        """v_{s,t}(x), shape (B, dim), for s, t of shape (B,) and x of shape (B, dim).
+
+        Raises:
+            ValueError: if x is not of shape (B, dim).
+        """
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            raise ValueError(f"x must have shape (B, {self.dim}), got {tuple(x.shape)}")
+        return self.body(self.features(s, t, x))
