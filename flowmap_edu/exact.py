@@ -67,6 +67,11 @@ def average_slope(velocity: Velocity, s: Tensor, t: Tensor, x: Tensor, tolerance
 
     Returns:
         shape (B, D), like x; s and t have shape (B,).
+
+    Raises:
+        ArithmeticError: if no step is small enough.
+
+    Source: the tableau of DOP853, Hairer, Norsett & Wanner 1993, as scipy keeps it.
     """
     y, tau, h = torch.zeros_like(x), torch.zeros_like(s.detach()), torch.full_like(s.detach(), 0.05)
     active = torch.arange(len(x), device=x.device)
@@ -83,13 +88,15 @@ def average_slope(velocity: Velocity, s: Tensor, t: Tensor, x: Tensor, tolerance
         y = y.index_copy(0, active, torch.where(per_sample(good, y0), y1, y0))
         tau[active] = torch.where(good, torch.where(h0 < 1 - tau0, tau0 + h0, 1.0), tau0)
         h[active] = h0 * (0.9 * error.clamp(min=1e-12) ** (-1 / 8)).clamp(0.2, 5.0)
+        if not bool((h[active] > 1e-14).all()):  # false for nan too
+            raise ArithmeticError("the step size fell below 1e-14: the velocity is not finite or not smooth here")
         active = active[tau[active] < 1]
     return y
 
 
-def combine(coefficients: np.ndarray, k: list[Tensor]) -> Tensor | float:
-    """sum_j c_j k_j over the stages computed so far."""
-    return sum((c * k_j for c, k_j in zip(coefficients.tolist(), k, strict=False) if c), start=0.0)
+def combine(coefficients: np.ndarray, k: list[Tensor]) -> Tensor:
+    """sum_j c_j k_j over the stages computed so far; 0 before the first."""
+    return sum(c * k_j for c, k_j in zip(coefficients.tolist(), k, strict=False) if c)  # type: ignore
 
 
 class ExactFlow(ABC):
@@ -140,8 +147,10 @@ class ExactFlow(ABC):
     def v(self, s: Time, t: Time, x: Tensor) -> Tensor:
         """The average slope v_{s,t}(x) = (X_{s,t}(x) - x) / (t - s), shape (B, dim); b_t(x) where s = t.
 
-        Either order of s and t. Mixture and checkerboard: an ODE solve with tolerance 1e-9, which
-        `torch.func.jvp` differentiates in s, t and x (once); there is no reverse mode.
+        Either order of s and t. For mixture and checkerboard it is an ODE solve with tolerance 1e-9
+        a step (where neighbouring paths part, the whole error was seen to reach 1e-7), through which
+        both modes differentiate in s, t and x. The solve stops at 1 - 1e-8 and goes on in a straight
+        line; the derivative in s is not available for a start at s = 1 exactly.
         """
         return self._v(*self._check(x, s=s, t=t)).to(x.dtype)
 
@@ -268,11 +277,11 @@ class GaussianMixture(ExactFlow):
         r"""(pi / 2) dim sigma sum_k w_k c_k + int_0^1 sum_k w_k E |b_t^k - b_t|^2 dt.
 
         The first term, the doubt within a component, is exact. The second, the doubt about which
-        component, is 64 Gauss-Legendre nodes in t times 1,024 Sobol points in x: its relative
-        error is about 1e-3 in two dimensions.
+        component, is 64 Gauss-Legendre nodes in t times 4,096 Sobol points in x; in two
+        dimensions the sum's relative error was seen to be 4e-4.
         """
-        z = torch.quasirandom.SobolEngine(self.dim).draw(1024, dtype=torch.float64) + 0.5 / 1024
-        z = math.sqrt(2) * torch.erfinv(2 * z - 1)  # (1024, D)
+        z = torch.quasirandom.SobolEngine(self.dim).draw(4096, dtype=torch.float64) + 0.5 / 4096
+        z = math.sqrt(2) * torch.erfinv(2 * z - 1)  # (4096, D)
         between = 0.0
         for t, w in zip(*gauss_legendre(64), strict=True):
             times = t.expand(len(z))
@@ -353,9 +362,10 @@ class Checkerboard(ExactFlow):
 
 
 def on_board(x: Tensor) -> Tensor:
-    """Whether x lies in a white square, shape (B,)."""
-    cell = torch.floor(2 * (x + 1))
-    return (x.abs() <= 1).all(-1) & (cell.sum(-1) % 2 == 0)
+    """Whether x, shape (B, 2), lies in a white square, its border included; shape (B,)."""
+    low, high = EDGES.to(x).reshape(5, 1, 1)[:-1], EDGES.to(x).reshape(5, 1, 1)[1:]
+    in_cell = ((low <= x) & (x <= high)).unflatten(0, (2, 2)).any(0)  # (parity, B, axis)
+    return in_cell.all(-1).any(0)
 
 
 def parities(t: Tensor, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:

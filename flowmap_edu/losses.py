@@ -28,12 +28,12 @@ from flowmap_edu.interpolant import per_sample
 
 Velocity = Callable[[Tensor, Tensor], Tensor] | Tensor
 
-METHODS = {  # name: (condition, the stop-gradient that the source recommends)
-    "lsd": ("lagrangian", "convex"),
-    "esd": ("eulerian", "full"),
-    "psd-m": ("semigroup", "convex"),
-    "psd-u": ("semigroup", "convex"),
+STOPGRADS = {  # condition: its stop-gradients, the one that the source recommends last
+    "lagrangian": ("none", "convex"),
+    "eulerian": ("none", "convex", "full"),
+    "semigroup": ("none", "convex"),
 }
+METHODS = {"lsd": "lagrangian", "esd": "eulerian", "psd-m": "semigroup", "psd-u": "semigroup"}
 
 
 def sum_square(residual: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def lagrangian(
 
     Source: Boffi, Albergo & Vanden-Eijnden 2025, Lagrangian self-distillation (LSD).
     """
-    checks.one_of("stopgrad", stopgrad, ("none", "convex"))
+    checks.one_of("stopgrad", stopgrad, STOPGRADS["lagrangian"])
     checks.ordered("s", s, "t", t)
     held = stopgrad == "convex"
     X_st, dX_dt = X.partial_t(s, t, x)  # (B, *D) each
@@ -127,7 +127,7 @@ def eulerian(
 
     Source: Boffi, Albergo & Vanden-Eijnden 2025, Eulerian self-distillation (ESD).
     """
-    checks.one_of("stopgrad", stopgrad, ("none", "convex", "full"))
+    checks.one_of("stopgrad", stopgrad, STOPGRADS["eulerian"])
     checks.ordered("s", s, "t", t)
     b = read_velocity(X, s, x, velocity, held=stopgrad != "none")
     if stopgrad != "full":
@@ -161,7 +161,7 @@ def semigroup(
 
     Source: Boffi, Albergo & Vanden-Eijnden 2025, progressive self-distillation (PSD).
     """
-    checks.one_of("stopgrad", stopgrad, ("none", "convex"))
+    checks.one_of("stopgrad", stopgrad, STOPGRADS["semigroup"])
     checks.ordered("s", s, "u", u)
     checks.ordered("u", u, "t", t)
     one_jump = X.v(s, t, x)
@@ -179,7 +179,9 @@ def stratified(n: int, generator: torch.Generator | None = None) -> Tensor:
     return (torch.arange(n) + torch.rand(n, generator=generator)) / n
 
 
-def sample_times(n: int, *, at_zero: float = 0.0, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+def sample_times(
+    n: int, *, at_zero: float = 0.0, at_one: float = 0.0, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
     """Pairs (s, t), uniform on the triangle 0 <= s <= t <= 1, spread evenly over it.
 
     t = sqrt(r1) and s = t r2 with r1, r2 stratified, which is uniform on the triangle and leaves
@@ -187,25 +189,29 @@ def sample_times(n: int, *, at_zero: float = 0.0, generator: torch.Generator | N
 
     Args:
         n: how many.
-        at_zero: the share of pairs moved to s = 0 with t uniform: they train the jumps that
-            one-step sampling takes. 0 is the source's choice.
+        at_zero: the share of pairs moved to s = 0, t uniform. The Lagrangian condition carries what is
+            known along t at a fixed s, so these pairs are the road to the one-step map X_{0,1}.
+        at_one: the share of pairs moved to t = 1, s uniform: the same road for the Eulerian condition,
+            which carries it along s at a fixed t. Both are 0 in the source.
         generator: for a repeatable draw.
 
     Returns:
         s and t, shape (n,) each.
 
     Raises:
-        ValueError: if n < 1 or at_zero leaves [0, 1].
+        ValueError: if n < 1, or the two shares are negative or exceed 1 together.
     """
     checks.count("n", n)
-    if not 0.0 <= at_zero <= 1.0:
-        raise ValueError(f"at_zero must lie in [0, 1], got {at_zero}")
+    if not (at_zero >= 0 and at_one >= 0 and at_zero + at_one <= 1):
+        raise ValueError(f"at_zero and at_one must be shares of one batch, got {at_zero} and {at_one}")
     order = torch.randperm(n, generator=generator)
     t = stratified(n, generator).sqrt()[order]
     s = t * stratified(n, generator)
-    k = round(at_zero * n)
-    if k:
-        s[:k], t[:k] = 0.0, stratified(k, generator)
+    zeros, ones = round(at_zero * n), round(at_one * n)
+    if zeros:
+        s[:zeros], t[:zeros] = 0.0, stratified(zeros, generator)
+    if ones:
+        s[n - ones :], t[n - ones :] = stratified(ones, generator), 1.0
     return s, t
 
 
@@ -247,8 +253,8 @@ def self_distillation(
         ValueError: for an unknown method, or whatever the single losses refuse.
     """
     checks.one_of("method", method, METHODS)
-    condition, recommended = METHODS[method]
-    stopgrad = stopgrad or recommended
+    condition = METHODS[method]
+    stopgrad = stopgrad or STOPGRADS[condition][-1]
     on = diagonal(X, batch.t, batch.x_t, batch.target)
     if condition == "lagrangian":
         off = lagrangian(X, batch.s, batch.r, batch.x_s, stopgrad=stopgrad, velocity=velocity)

@@ -1,6 +1,7 @@
 """The network for points in the plane: an MLP on x, s and t."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class MLP(nn.Module):
         width = dim + 2 * (fourier // 2) + (4 * harmonics or 2)
         sizes = [width] + [hidden] * layers
         blocks = []
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        for fan_in, fan_out in pairwise(sizes):
             blocks += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
         self.body = nn.Sequential(*blocks, nn.Linear(hidden, dim))
 

@@ -72,12 +72,15 @@ class Config:
     bandwidth: float = 2.0
     harmonics: int = 4
     stratified: bool = True  # times spread evenly over each batch
-    at_zero: float = 0.3  # share of the off-diagonal pairs at s = 0
+    at_zero: float = 0.3  # share of the off-diagonal pairs at s = 0,
+    at_one: float = 0.0  # and at t = 1: see losses.sample_times
     bank: int = 1024  # fresh data points for the averaged target; 0 for the plain one
 
     def __post_init__(self) -> None:
         checks.one_of("problem", self.problem, PROBLEMS)
         checks.one_of("method", self.method, losses.METHODS)
+        if self.stopgrad is not None:
+            checks.one_of("stopgrad", self.stopgrad, losses.STOPGRADS[losses.METHODS[self.method]])
         checks.one_of("activation", self.activation, ACTIVATIONS)
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
         checks.one_of("decay", self.decay, ("cosine", "none"))
@@ -92,7 +95,11 @@ class Config:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not 0 < round(self.batch * self.diagonal) < self.batch:
             raise ValueError(f"diagonal must leave both parts a sample: got {self.diagonal} of a batch of {self.batch}")
-        for name in ("ema", "at_zero"):
+        for name in ("fourier", "harmonics", "bank", "bandwidth"):
+            checks.at_least(name, getattr(self, name), 0)
+        if self.at_zero + self.at_one > 1:
+            raise ValueError(f"at_zero and at_one must be shares of one batch, got {self.at_zero} and {self.at_one}")
+        for name in ("ema", "at_zero", "at_one"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
 
@@ -184,7 +191,7 @@ def draw_batch(config: Config, generator: torch.Generator | None = None) -> loss
     x0 = problem.sigma * torch.randn(x1.shape, generator=generator)
     if config.stratified:
         t = losses.stratified(on, generator)
-        s, r = losses.sample_times(off, at_zero=config.at_zero, generator=generator)
+        s, r = losses.sample_times(off, at_zero=config.at_zero, at_one=config.at_one, generator=generator)
     else:
         t = torch.rand(on, generator=generator)
         s, r = torch.rand(2, off, generator=generator).sort(dim=0).values
@@ -266,10 +273,11 @@ def fit(config: Config, *, resume: dict[str, Any] | None = None, every: int = 20
         norm = nn.utils.clip_grad_norm_(parameters, config.clip)
         recent.append((loss.item(), norm.item()))
         if not math.isfinite(sum(recent[-1])):
+            stopgrad = config.stopgrad or losses.STOPGRADS[losses.METHODS[config.method]][-1]
             raise DivergedError(
                 f"{config.method} stopped being finite at step {state.step + 1}: loss {recent[-1][0]:.4g}, "
-                f"gradient norm {recent[-1][1]:.4g}. A lower lr, a lower clip or another stopgrad may help; lr={config.lr}, "
-                f"clip={config.clip}, stopgrad={config.stopgrad or losses.METHODS[config.method][1]!r}."
+                f"gradient norm {recent[-1][1]:.4g}. A lower lr, a lower clip or another stopgrad may help; "
+                f"lr={config.lr}, clip={config.clip}, stopgrad={stopgrad!r}."
             )
         state.optimizer.step()
         state.optimizer.zero_grad()

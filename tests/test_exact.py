@@ -75,7 +75,7 @@ def board_by_quadrature(t, x, nodes=40, pieces=40):
     squares = [(i, j) for i in range(4) for j in range(4) if (i + j) % 2 == 0]
     logs = np.array([moments[0][i][0] + moments[1][j][0] for i, j in squares])
     posterior = np.exp(logs - logs.max())
-    b = [sum(p * moments[axis][ij[axis]][1] for p, ij in zip(posterior, squares)) for axis in (0, 1)]
+    b = [sum(p * moments[axis][ij[axis]][1] for p, ij in zip(posterior, squares, strict=True)) for axis in (0, 1)]
     return np.array(b) / posterior.sum(), logs.max() + math.log(posterior.sum()) - math.log(2.0)
 
 
@@ -84,7 +84,7 @@ def test_board_velocity_and_density_against_brute_force(t):
     g = torch.Generator().manual_seed(1)
     x = torch.cat([torch.randn(15, 2, generator=g) * 0.7, 20 * torch.rand(10, 2, generator=g) - 10]).double()
     b, log_rho = BOARD.velocity(t, x), BOARD.log_density(t, x)
-    for x_i, b_i, log_i in zip(x.numpy(), b.numpy(), log_rho.numpy()):
+    for x_i, b_i, log_i in zip(x.numpy(), b.numpy(), log_rho.numpy(), strict=True):
         b_wanted, log_wanted = board_by_quadrature(t, x_i)
         assert np.linalg.norm(b_i - b_wanted) < 1e-6 * max(np.linalg.norm(b_wanted), 1e-3), (t, x_i)
         assert abs(log_i - log_wanted) < 1e-6 * max(1, abs(log_wanted))
@@ -145,8 +145,8 @@ def test_density_integrates_to_one(flow, t):
 
 
 def test_board_density_at_time_one():
-    x = torch.tensor([[-0.75, -0.75], [0.25, 0.25], [-0.25, 0.75], [-0.75, -0.25], [1.2, 0.1]])
-    assert BOARD.log_density(1.0, x).tolist() == pytest.approx([math.log(0.5)] * 3 + [-math.inf] * 2)
+    x = torch.tensor([[-0.75, -0.75], [0.25, 0.25], [-0.25, 0.75], [-0.75, -0.25], [1.2, 0.1], [1.0, 1.0]])
+    assert BOARD.log_density(1.0, x).tolist() == pytest.approx([math.log(0.5)] * 3 + [-math.inf] * 2 + [math.log(0.5)])
     torch.testing.assert_close(BOARD.velocity(1.0, x[:3]), x[:3])  # inside a square E[x0 | x] = 0
 
 
@@ -180,7 +180,7 @@ def test_map_against_an_independent_ode_solver(flow):
     _, x, _ = points(flow, 6, seed=4)
     for s, t in ((0.0, 1.0), (0.2, 0.7), (0.8, 0.1)):
         X = flow.flow_map(s, t, x)
-        for x_i, X_i in zip(x, X):
+        for x_i, X_i in zip(x, X, strict=True):
             rhs = lambda time, y: flow.velocity(float(time), torch.tensor(y)[None])[0].numpy()  # noqa: E731
             end = min(t, 1 - 1e-8)
             y = solve_ivp(rhs, (s, end), x_i.numpy(), rtol=1e-9, atol=1e-9, method="DOP853").y[:, -1]
@@ -216,6 +216,18 @@ def test_lagrangian_condition_at_the_end_of_time(flow):
     x = flow.sigma * torch.randn(10, flow.dim, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
     X, dX_dt = FlowMap(flow.v).partial_t(0.0, 1.0, x)
     assert relative(dX_dt, flow.velocity(1.0, X)) < 1e-5
+
+
+@pytest.mark.parametrize("flow", [MIXTURE, BOARD], ids=["mixture", "board"])
+def test_reverse_mode_through_the_map_agrees_with_forward_mode(flow):
+    s, x, w = points(flow, 5, seed=14)
+    s, t = 0.5 * s, torch.full((5,), 0.8, dtype=torch.float64)
+    leaves = [a.clone().requires_grad_() for a in (s, t, x)]
+    grads = torch.autograd.grad((flow.flow_map(*leaves) * w).sum(), leaves)
+    along = (torch.ones_like(s), torch.full_like(t, 2.0), w.roll(1, 0))
+    _, forward = jvp(flow.flow_map, (s, t, x), along)
+    backward = sum((g * a).sum() for g, a in zip(grads, along, strict=True))
+    assert float(backward) == pytest.approx(float((forward * w).sum()), rel=1e-9)
 
 
 def test_base_samples_arrive_on_the_board():
@@ -263,7 +275,7 @@ def test_map_is_a_semigroup_that_starts_at_the_identity(flow, s, u, t, seed, dty
     x = (flow.sigma * torch.randn(3, flow.dim, generator=torch.Generator().manual_seed(seed))).to(dtype)
     assert torch.equal(flow.flow_map(s, s, x), x)
     X = flow.flow_map(s, t, x)
-    assert X.shape == x.shape and X.dtype == dtype
+    assert (X.shape, X.dtype) == (x.shape, dtype)
     twice = flow.flow_map(u, t, flow.flow_map(s, u, x.double()))
     torch.testing.assert_close(X.double(), twice, rtol=1e-6, atol=1e-6)
     vectors = flow.flow_map(torch.full((3,), s), torch.tensor(t), x.double())
@@ -294,7 +306,8 @@ def test_irreducible_loss_known_values():
 def test_samples_have_the_right_moments_and_repeat(flow):
     draw = lambda: flow.sample(50_000, torch.Generator().manual_seed(13))  # noqa: E731
     x1 = draw()
-    assert torch.equal(x1, draw()) and x1.dtype == torch.get_default_dtype()
+    assert torch.equal(x1, draw())
+    assert x1.dtype == torch.get_default_dtype()
     assert flow.sample(3, dtype=torch.float64).dtype == torch.float64
     if flow is BOARD:
         mean, second = torch.zeros(2), torch.full((2,), 1 / 3)

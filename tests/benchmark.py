@@ -1,0 +1,190 @@
+"""`make bench`: measure every number of the README's table, and write the table there.
+
+    python tests/benchmark.py                 everything that is not in runs/bench yet, about three CPU hours
+    python tests/benchmark.py --only step     one part: quality, step, memory, time
+    python tests/benchmark.py --jobs 2        trainings side by side (CPU seconds are counted per process)
+
+Trainings run on one thread each and are planned in steps (`STEPS_OF`), the CPU seconds they took are
+what is reported; a finished one is read back from runs/bench, a broken one resumed. Speeds on a
+shared machine swing, so they are ratios within one run: a training step over the matrix products in it.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+
+from flowmap_edu import FlowMap, losses, runs
+from flowmap_edu.nets import MLP
+from flowmap_edu.shipped import STEPS, recipe
+from flowmap_edu.training import compiled
+
+HERE = Path(__file__).resolve().parent.parent
+RUNS = HERE / "runs" / "bench"
+SEEDS = (0, 1, 2)
+POINTS = 1_000_000
+
+# name: (recipe, method, steps, the budget in CPU seconds that the steps were chosen for)
+TRAININGS = {
+    "LSD, 600 CPU-s": ("checkerboard", "lsd", 55_000, 600),
+    "LSD, 120 CPU-s": ("checkerboard", "lsd", 9_500, 120),
+    "ESD, 600 CPU-s": ("checkerboard", "esd", 50_000, 600),
+    "PSD-M, 600 CPU-s": ("checkerboard", "psd-m", 55_000, 600),
+    "PSD-U, 600 CPU-s": ("checkerboard", "psd-u", 55_000, 600),
+    "LSD, the paper's recipe, batch 1,024": ("checkerboard-paper", "lsd", 4_000, 600),
+}
+
+
+def one_training(name: str, seed: int) -> dict:
+    """Train (or read back) one map, measure its KL64 at 1 to 16 steps."""
+    config_name, method, steps, _ = TRAININGS[name]
+    out = RUNS / f"{config_name}-{method}-{steps}-{seed}"
+    words = [sys.executable, "-W", "ignore", "-m", "flowmap_edu.cli", "--threads", "1"]
+    begun = (out / "checkpoint.pt").is_file()
+    if not begun or runs.read_about(out)[0]["steps_done"] < steps:
+        train = ["train", "checkerboard", "--out", str(out)]
+        fresh = ["--recipe", config_name, "--method", method, "--steps", str(steps), "--seed", str(seed)]
+        subprocess.run([*words, *train, *(["--resume"] if begun else fresh)], check=True, stderr=subprocess.DEVNULL)
+    if not (out / "kl64.json").is_file():
+        subprocess.run([*words, "evaluate", str(out), "--points", str(POINTS)], check=True, stderr=subprocess.DEVNULL)
+    rows = json.loads((out / "kl64.json").read_text())["rows"]
+    return {"cpu_seconds": runs.read_about(out)[0]["cpu_seconds"], "rows": rows}
+
+
+def quality(jobs: int) -> list[str]:
+    """KL64 of every training, median and range over the seeds."""
+    tasks = [(name, seed) for name in TRAININGS for seed in (SEEDS if "paper" not in name else SEEDS[:1])]
+    with ThreadPoolExecutor(jobs) as pool:
+        found = dict(zip(tasks, pool.map(lambda task: one_training(*task), tasks), strict=True))
+    lines = [
+        "| KL64, 1,000,000 points | CPU-s | " + " | ".join(f"{n} step{'s' * (n > 1)}" for n in STEPS) + " |",
+        "| --- | --- |" + " --- |" * len(STEPS),
+    ]
+    for name in TRAININGS:
+        seeds = [result for (trained, _), result in found.items() if trained == name]
+        cells = [f"{max(r['cpu_seconds'] for r in seeds):.0f}"]
+        for i in range(len(STEPS)):
+            kl = sorted(r["rows"][i]["kl64"] for r in seeds)
+            cells.append(f"{statistics.median(kl):.4f}" + (f" ({kl[0]:.4f} to {kl[-1]:.4f})" if len(kl) > 1 else ""))
+        lines.append(f"| {name} ({len(seeds)} seed{'s' * (len(seeds) > 1)}) | " + " | ".join(cells) + " |")
+    floor = next(iter(found.values()))["rows"][0]["floor"]
+    return [*lines, "", f"An exact sample of that size scores {floor:.4f}. CPU-s is the most that a seed took."]
+
+
+def lsd_step(batch: int, hidden: int = 256, layers: int = 4):
+    """An LSD loss-and-gradient step at 75 % diagonal, compiled; and its forward units' FLOPs.
+
+    Floor: 3 forward units a diagonal sample (forward, and two products backward), 7 an LSD sample
+    (value and tangent forward, twice that backward, and the target).
+    """
+    net = MLP(2, hidden, layers)
+    on, off = batch * 3 // 4, batch - batch * 3 // 4
+    t, (s, r) = torch.rand(on), losses.sample_times(off)
+    x_t, x_s = torch.randn(on, 2), torch.randn(off, 2)
+    data = losses.Batch(t, x_t, torch.randn(on, 2), s, (s + r) / 2, r, x_s)
+    loss = compiled(lambda batch: losses.self_distillation(FlowMap(net), batch, method="lsd").mean())
+
+    def step() -> None:
+        loss(data).backward()
+        net.zero_grad(set_to_none=True)
+
+    unit = sum(2 * m.weight.numel() for m in net.modules() if isinstance(m, torch.nn.Linear))
+    return step, (3 * on + 7 * off) * unit
+
+
+def seconds(f, repeats: int) -> float:
+    """CPU seconds of one call, the best of a few."""
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.process_time()
+        f()
+        best = min(best, time.process_time() - started)
+    return best
+
+
+def step() -> list[str]:
+    """One compiled LSD step over its matmul floor: ratios within one run, alternating the two."""
+    torch.set_num_threads(1)
+    run, flops = lsd_step(1024)
+    a, b, out = torch.randn(1024, 256), torch.randn(256, 256), torch.empty(1024, 256)
+    for _ in range(20):
+        run()
+    ratios, rates = [], []
+    for _ in range(15):
+        rate = 2 * 1024 * 256 * 256 / seconds(lambda: torch.mm(a, b, out=out), 40)
+        rates.append(rate / 1e9)
+        ratios.append(seconds(run, 12) / (flops / rate))
+    middle = statistics.median(ratios)
+    return [
+        f"| one LSD step over its matmul floor, compiled (4 x 256, batch 1,024; {statistics.median(rates):.0f} GFLOP/s sgemm) "
+        f"| {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
+    ]
+
+
+def memory() -> list[str]:
+    """Peak resident memory of one LSD step at batch 100,000, in a process of its own."""
+    code = "import sys; sys.path.insert(0, 'tests'); import benchmark; benchmark.memory_of_one_step()"
+    found = subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=HERE, capture_output=True, text=True)
+    before, peak = json.loads(found.stdout.splitlines()[-1])
+    return [
+        f"| peak memory of an LSD step at batch 100,000, 4 x 256 (whole process; {before:.2f} GB of it before the step) "
+        f"| {peak:.2f} GB |"
+    ]
+
+
+def memory_of_one_step() -> None:
+    """Print peak resident GB before and after a step at batch 100,000, compiled at that very size."""
+    torch.set_num_threads(1)
+    run, _ = lsd_step(100_000)
+    used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # noqa: E731
+    before = used()
+    run()
+    run()
+    print(json.dumps([before, used()]))
+
+
+def wall() -> list[str]:
+    """Wall seconds of the README's two commands on an installed environment."""
+    lines = []
+    for target in ("demo", "test"):
+        started = time.monotonic()
+        subprocess.run(["make", target], check=True, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        lines.append(f"| `make {target}` on an installed environment | {(time.monotonic() - started) / 60:.1f} min |")
+    return lines
+
+
+def write_table(parts: dict[str, list[str]]) -> None:
+    """Put the tables between the README's marks."""
+    readme = HERE / "README.md"
+    text = readme.read_text()
+    for name, lines in parts.items():
+        start, end = f"<!-- bench:{name} -->\n", f"<!-- /bench:{name} -->"
+        head, rest = text.split(start)
+        text = head + start + "\n".join(lines) + "\n" + end + rest.split(end)[1]
+    readme.write_text(text)
+
+
+def main() -> None:
+    """Run the parts asked for, print them, and write them into the README."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--only", choices=("quality", "step", "memory", "time"), nargs="+")
+    options.add_argument("--jobs", type=int, default=1)
+    arguments = options.parse_args()
+    parts = {"quality": lambda: quality(arguments.jobs), "step": step, "memory": memory, "time": wall}
+    found = {name: parts[name]() for name in arguments.only or parts}
+    print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
+    print("\n".join(line for lines in found.values() for line in lines))
+    write_table(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Runs on disk and the command line: what is written comes back, and nothing is lost."""
+
+import csv
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import flowmap_edu
+from flowmap_edu import cli, exact, runs
+from flowmap_edu.training import Config
+
+SMALL = Config(problem="gaussian", steps=40, hidden=16, layers=2, batch=32, bank=16, fourier=8, warmup=5, compile=False)
+BOARD = dataclasses.replace(SMALL, problem="checkerboard")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A short finished run on the checkerboard."""
+    out = tmp_path_factory.mktemp("runs") / "board"
+    for _ in runs.train(BOARD, out, every=10):
+        pass
+    return out
+
+
+def test_a_saved_map_comes_back_to_the_bit(tmp_path):
+    """load(save(X)) = X at random times and points."""
+    state = list(runs.train(SMALL, tmp_path / "run"))[-1]
+    X = flowmap_edu.load(tmp_path / "run")
+    x, s = torch.randn(50, 2), torch.rand(50)
+    assert torch.equal(X.v(s, 1.0, x), state.X.v(s, 1.0, x))
+    assert runs.read_about(tmp_path / "run")[1] == SMALL
+    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines()))
+    assert [int(row["step"]) for row in rows] == [40]
+    assert float(rows[0]["loss"]) == pytest.approx(state.loss)
+
+
+def test_shipped_maps_are_what_their_tables_say():
+    """Each shipped map reproduces its KL64 table (fewer points here, so up to sampling) from its own files."""
+    from flowmap_edu.metrics import kl64
+
+    assert set(runs.shipped()) >= {f"checkerboard-{method}" for method in ("lsd", "esd", "psd-m", "psd-u")}
+    x0 = exact.Checkerboard().sigma * torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0))
+    for name in runs.shipped():
+        folder = runs.shipped_folder() / name
+        assert (folder / "map.safetensors").stat().st_size < 2_000_000
+        row = json.loads((folder / "kl64.json").read_text())["rows"][0]
+        found = kl64(flowmap_edu.load(name).sample(x0, row["steps"]))
+        assert found.kl - found.floor == pytest.approx(row["kl64"] - row["floor"], rel=0.1, abs=0.004)
+        assert found.leak == pytest.approx(row["leak"], rel=0.1, abs=0.002)
+
+
+def test_a_second_run_does_not_overwrite_the_first(finished):
+    """Training into a folder that holds a run is refused, and leaves it alone."""
+    before = (finished / "map.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="already holds a run"):
+        next(runs.train(BOARD, finished))
+    assert (finished / "map.safetensors").read_bytes() == before
+
+
+def test_bad_run_folders(finished, tmp_path):
+    """Missing, truncated, of another format or another network: each a ValueError that says which."""
+    with pytest.raises(ValueError, match=r"neither a run's folder .* nor a shipped map"):
+        runs.load(tmp_path / "nothing")
+    for damage, message in {
+        "config.json": "damaged",
+        "map.safetensors": "missing, truncated or of another network",
+    }.items():
+        copy = tmp_path / damage
+        shutil.copytree(finished, copy)
+        (copy / damage).write_bytes((copy / damage).read_bytes()[:-100])
+        with pytest.raises(ValueError, match=message):
+            runs.load(copy)
+    copy = tmp_path / "checkpoint"
+    shutil.copytree(finished, copy)
+    (copy / "checkpoint.pt").write_bytes((copy / "checkpoint.pt").read_bytes()[:-1000])
+    with pytest.raises(ValueError, match="missing or truncated"):
+        next(runs.train(BOARD, copy, resume=True))
+    about = json.loads((copy / "config.json").read_text())
+    for change, message in (
+        ({"format": 2}, "has format 2, this library reads format 1"),
+        ({"config": about["config"] | {"colour": 1}}, "another version"),
+        ({"config": about["config"] | {"hidden": 17}}, "another network"),
+    ):
+        (copy / "config.json").write_text(json.dumps(about | change))
+        with pytest.raises(ValueError, match=message):
+            runs.load(copy)
+
+
+def test_resume_refuses_another_configuration(finished):
+    """The message names each field that differs."""
+    with pytest.raises(ValueError, match=r"another configuration \(lr: 0\.003 there, 0\.1 asked\)"):
+        next(runs.train(dataclasses.replace(BOARD, lr=0.1), finished, resume=True))
+
+
+def test_a_kill_while_writing_leaves_the_last_good_file(tmp_path, monkeypatch):
+    """Files are moved into place whole."""
+    path = tmp_path / "file"
+    runs.write(path, b"good")
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        runs.write(path, b"half")
+    assert path.read_bytes() == b"good"
+
+
+def command(*words: str | Path) -> list[str]:
+    return [sys.executable, "-W", "ignore", "-m", "flowmap_edu.cli", *map(str, words)]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_killed_and_resumed_is_the_unbroken_run(tmp_path, how):
+    """kill -9 or Ctrl-C in the middle, then --resume: the same map as the run that nobody touched, to the bit."""
+    words = ("train", "checkerboard", "--steps", "600", "--save-seconds", "0", "--out")
+    subprocess.run(command(*words, tmp_path / "whole"), check=True, capture_output=True)
+    process = subprocess.Popen(command(*words, tmp_path / "broken"), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    while not (tmp_path / "broken" / "checkpoint.pt").exists():
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.send_signal(how)
+    process.communicate()
+    done = torch.load(tmp_path / "broken" / "checkpoint.pt", weights_only=True)["step"]
+    assert process.returncode != 0
+    assert 0 < done < 600
+    subprocess.run(
+        command("train", "checkerboard", "--resume", "--out", tmp_path / "broken"), check=True, capture_output=True
+    )
+    names = ("map.safetensors", "config.json") if how == signal.SIGKILL else ("map.safetensors",)
+    assert (tmp_path / "broken" / names[0]).read_bytes() == (tmp_path / "whole" / names[0]).read_bytes()
+
+
+def test_evaluate_prints_what_the_metrics_say(finished, capsys):
+    """The table's numbers are kl64 and map_error of the loaded map, and are written beside it."""
+    assert cli.main(["evaluate", str(finished), "--steps", "1", "3", "--points", "20000"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    report = json.loads((finished / "kl64.json").read_text())
+    x0 = exact.Checkerboard().sigma * torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0))
+    from flowmap_edu.metrics import kl64
+
+    for line, row, n in zip(printed[2:], report["rows"], (1, 3), strict=True):
+        expected = kl64(runs.load(finished).sample(x0, n))
+        assert row["kl64"] == pytest.approx(expected.kl, rel=1e-6)
+        assert line.split()[:3] == [str(n), f"{expected.kl:.4f}", f"{expected.leak:.4f}"]
+
+
+def test_sample_writes_the_map_s_points(finished, tmp_path, capsys):
+    """The file holds X.sample(x0, steps) for the seed's x0, and is not overwritten."""
+    words = ["sample", str(finished), "--steps", "2", "--points", "100", "--seed", "3", "--out"]
+    for name in ("points.npy", "points.csv"):
+        assert cli.main([*words, str(tmp_path / name)]) == 0
+    x0 = exact.Checkerboard().sigma * torch.randn(100, 2, generator=torch.Generator().manual_seed(3))
+    expected = runs.load(finished).sample(x0, 2).numpy()
+    assert np.array_equal(np.load(tmp_path / "points.npy"), expected)
+    assert np.allclose(np.loadtxt(tmp_path / "points.csv", delimiter=","), expected, rtol=1e-6)
+    assert cli.main([*words, str(tmp_path / "points.npy")]) == 2
+    assert "is already there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluate", "nowhere"], "neither a run's folder"),
+        (["sample", "nowhere"], "neither a run's folder"),
+        (["train", "checkerboard", "--resume", "--out", "nowhere"], "neither a run's folder"),
+        (["train", "checkerboard", "--minutes", "-1", "--out", "nowhere"], "minutes must be positive, got -1.0"),
+        (["train", "checkerboard", "--steps", "0", "--out", "nowhere"], "steps must be a whole number"),
+    ],
+)
+def test_bad_words_on_the_command_line(words, message, capsys):
+    """One line on stderr that names the trouble, status 2, no stack trace."""
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_bad_counts_on_the_command_line(finished, capsys):
+    """Steps below 1 and no points are refused by name."""
+    assert cli.main(["evaluate", str(finished), "--steps", "0"]) == 2
+    assert cli.main(["sample", str(finished), "--points", "0", "--out", "never.npy"]) == 2
+    error = capsys.readouterr().err
+    assert "steps must be a whole number of at least 1, got 0" in error
+    assert "the number of points must be a whole number of at least 1, got 0" in error
+
+
+def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
+    """Status 1, the reason on stderr, and the folder still loads."""
+    from flowmap_edu import losses
+
+    real, calls = losses.self_distillation, []
+
+    def breaks_late(*words, **options):
+        calls.append(1)
+        return real(*words, **options) * (float("nan") if len(calls) > 350 else 1.0)
+
+    monkeypatch.setattr(losses, "self_distillation", breaks_late)
+    out = tmp_path / "run"
+    assert cli.main(["train", "checkerboard", "--steps", "600", "--save-seconds", "0", "--out", str(out)]) == 1
+    assert "stopped being finite at step 351" in capsys.readouterr().err
+    assert runs.read_about(out)[0]["steps_done"] == 300
+    assert torch.isfinite(runs.load(out)(0.0, 1.0, torch.randn(10, 2))).all()
