@@ -14,19 +14,17 @@ Source: Albergo, Boffi & Vanden-Eijnden 2023, "Stochastic interpolants" (the con
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.integrate import DOP853
 from torch import Tensor
 
 from flowmap_edu import checks
 from flowmap_edu.interpolant import per_sample
+from flowmap_edu.ode import LAST, average_slope
 
 Time = float | Tensor
-Velocity = Callable[[Tensor, Tensor], Tensor]
 
 
 def remaining(t: Tensor, least: float) -> Tensor:
@@ -38,65 +36,6 @@ def gauss_legendre(n: int) -> tuple[Tensor, Tensor]:
     """Nodes in [0, 1] and weights that sum to 1; exact for polynomials up to degree 2n - 1."""
     u, w = np.polynomial.legendre.leggauss(n)
     return torch.tensor((u + 1) / 2), torch.tensor(w / 2)
-
-
-# --- the average slope of any velocity, by an ODE --------------------------------------------------
-
-
-def slope_rate(velocity: Velocity, tau: Tensor, s: Tensor, t: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    r"""dy/dtau, where x + (t - s) y(tau) is the point on its way from s (tau = 0) to t (tau = 1).
-
-    The clock is graded towards time 1: with q = sqrt(1 - time), linear in tau from q_s to q_t,
-    dtime / dtau = 2 q (q_s - q_t) and t - s = (q_s - q_t)(q_s + q_t). The small factor cancels, so
-    y needs no division by t - s:  dy/dtau = 2 q / (q_s + q_t) b_{1 - q^2}(x + (t - s) y).
-    """
-    q_s, q_t = (1 - s).sqrt(), (1 - t).sqrt()
-    q = q_s + tau * (q_t - q_s)
-    return per_sample(2 * q / (q_s + q_t), x) * velocity(1 - q**2, x + per_sample(t - s, x) * y)
-
-
-LAST = 1 - 1e-8  # the solver stops here; from here to time 1 the velocity is taken as constant
-
-
-def average_slope(velocity: Velocity, s: Tensor, t: Tensor, x: Tensor, tolerance: float = 1e-9) -> Tensor:
-    """v_{s,t}(x) = y(1) by Dormand and Prince's method of order 8, every sample at its own pace.
-
-    A step is taken again, smaller, by the samples whose error in it is above the tolerance; those
-    that have arrived drop out. All of it is plain torch, so derivatives of either mode pass
-    through; the step sizes count as constants in them.
-
-    Returns:
-        shape (B, D), like x; s and t have shape (B,).
-
-    Raises:
-        ArithmeticError: if no step is small enough.
-
-    Source: the tableau of DOP853, Hairer, Norsett & Wanner 1993, as scipy keeps it.
-    """
-    y, tau, h = torch.zeros_like(x), torch.zeros_like(s.detach()), torch.full_like(s.detach(), 0.05)
-    active = torch.arange(len(x), device=x.device)
-    while len(active):
-        y0, tau0, h0 = y[active], tau[active], torch.minimum(h[active], 1 - tau[active])
-        where, k = (s[active], t[active], x[active]), []
-        for c, row in zip(DOP853.C, DOP853.A, strict=True):
-            k.append(slope_rate(velocity, tau0 + c * h0, *where, y0 + per_sample(h0, y0) * combine(row, k)))
-        y1 = y0 + per_sample(h0, y0) * combine(DOP853.B, k)
-        e5, e3 = (combine(row, k).detach().norm(dim=-1) for row in (DOP853.E5, DOP853.E3))
-        error = h0 * e5**2 / (e5**2 + 0.01 * e3**2).clamp(min=1e-300).sqrt()
-        error = error / (tolerance * (1 + y1.detach().norm(dim=-1)))
-        good = error <= 1
-        y = y.index_copy(0, active, torch.where(per_sample(good, y0), y1, y0))
-        tau[active] = torch.where(good, torch.where(h0 < 1 - tau0, tau0 + h0, 1.0), tau0)
-        h[active] = h0 * (0.9 * error.clamp(min=1e-12) ** (-1 / 8)).clamp(0.2, 5.0)
-        if not bool((h[active] > 1e-14).all()):  # false for nan too
-            raise ArithmeticError("the step size fell below 1e-14: the velocity is not finite or not smooth here")
-        active = active[tau[active] < 1]
-    return y
-
-
-def combine(coefficients: np.ndarray, k: list[Tensor]) -> Tensor:
-    """sum_j c_j k_j over the stages computed so far; 0 before the first."""
-    return sum(c * k_j for c, k_j in zip(coefficients.tolist(), k, strict=False) if c)  # type: ignore
 
 
 class ExactFlow(ABC):

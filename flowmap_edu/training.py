@@ -10,6 +10,7 @@
 import copy
 import dataclasses
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -295,6 +296,14 @@ def fit(config: Config, *, resume: dict[str, Any] | None = None, every: int = 20
             state.history.append((state.step, state.loss, state.grad_norm, largest, state.cpu_seconds))
             recent.clear()
             yield state
+
+
+def budget(steps: int) -> int:
+    """The steps of a lesson's training: all of them, or a fiftieth (at least 20) where FLOWMAP_EDU_QUICK=1 is set.
+
+    The one knob by which the notebooks are run whole, but briefly, in the tests.
+    """
+    return max(20, steps // 50) if os.environ.get("FLOWMAP_EDU_QUICK") == "1" else steps
 
 
 def planned(config: Config, steps: int) -> Config:

@@ -25,7 +25,7 @@ import torch
 
 from flowmap_edu import FlowMap, losses, runs
 from flowmap_edu.nets import MLP
-from flowmap_edu.shipped import STEPS, recipe
+from flowmap_edu.shipped import STEPS
 from flowmap_edu.training import compiled
 
 HERE = Path(__file__).resolve().parent.parent
@@ -125,7 +125,8 @@ def step() -> list[str]:
         ratios.append(seconds(run, 12) / (flops / rate))
     middle = statistics.median(ratios)
     return [
-        f"| one LSD step over its matmul floor, compiled (4 x 256, batch 1,024; {statistics.median(rates):.0f} GFLOP/s sgemm) "
+        "| one LSD step over its matmul floor, compiled "
+        f"(4 x 256, batch 1,024; sgemm at {statistics.median(rates):.0f} GFLOP/s) "
         f"| {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
     ]
 
@@ -133,10 +134,13 @@ def step() -> list[str]:
 def memory() -> list[str]:
     """Peak resident memory of one LSD step at batch 100,000, in a process of its own."""
     code = "import sys; sys.path.insert(0, 'tests'); import benchmark; benchmark.memory_of_one_step()"
-    found = subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=HERE, capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], check=True, cwd=HERE, capture_output=True, text=True
+    )
     before, peak = json.loads(found.stdout.splitlines()[-1])
     return [
-        f"| peak memory of an LSD step at batch 100,000, 4 x 256 (whole process; {before:.2f} GB of it before the step) "
+        "| peak memory of an LSD step at batch 100,000, 4 x 256 "
+        f"(whole process; {before:.2f} GB of it before the step) "
         f"| {peak:.2f} GB |"
     ]
 
