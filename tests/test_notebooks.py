@@ -1,0 +1,79 @@
+"""The lessons as files: pairs in step, cells short, outputs stored in order, links that lead somewhere.
+
+That they run is checked by nbval (`make test`), top to bottom with short trainings.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from jupytext.compare import NotebookDifference, compare_notebooks
+
+TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
+SOURCES = sorted(TUTORIALS.glob("[0-9][0-9]_*.py"))
+LONGEST = 15
+by_name = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+
+def notebook(source: Path):
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+
+
+def code_cells(source: Path):
+    return [cell for cell in notebook(source).cells if cell.cell_type == "code"]
+
+
+def in_step(source: Path, other) -> None:
+    compare_notebooks(jupytext.read(source), other, fmt="py:percent", allow_expected_differences=True)
+
+
+def test_every_notebook_has_its_source():
+    """A pair for each lesson, and no lesson without."""
+    assert [path.stem for path in SOURCES] == sorted(path.stem for path in TUTORIALS.glob("*.ipynb"))
+
+
+@by_name
+def test_pair_is_in_step(source):
+    """The .ipynb holds the cells of the .py, and a changed cell is noticed."""
+    other = notebook(source)
+    in_step(source, other)
+    other.cells[-1].source += " changed"
+    with pytest.raises(NotebookDifference):
+        in_step(source, other)
+
+
+@by_name
+def test_cells_are_short(source):
+    """At most fifteen lines of code in a cell, but for one that defines a class."""
+    for cell in code_cells(source):
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        has_class = any(isinstance(node, ast.ClassDef) for node in ast.parse(cell.source).body)
+        assert len(lines) <= LONGEST or has_class, cell.source
+
+
+@by_name
+def test_outputs_are_stored_from_one_run_top_to_bottom(source):
+    """Execution counts 1, 2, 3, ...; no error stored; below 1 MB."""
+    cells = [cell for cell in code_cells(source) if cell.source.strip()]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [out for cell in cells for out in cell.outputs if out.output_type in ("error",)]
+    assert source.with_suffix(".ipynb").stat().st_size < 1_000_000
+
+
+@by_name
+def test_links_lead_somewhere(source):
+    """Every relative link's target is in the repository."""
+    text = "\n".join(cell.source for cell in notebook(source).cells if cell.cell_type == "markdown")
+    for target in re.findall(r"\]\((?!https?://|#|attachment:)([^)#\s]+)", text):
+        assert (source.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md"])
+def test_links_of_the_pages_lead_somewhere(page):
+    """So is every one of the project's pages."""
+    path = TUTORIALS.parent / page
+    for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
