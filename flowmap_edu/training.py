@@ -59,8 +59,8 @@ class Config:
     layers: int = 5
     activation: str = "silu"
 
-    batch: int = 256
-    diagonal: float = 0.75  # share of the batch on the diagonal
+    batch: int = 384
+    diagonal: float = 2 / 3  # share of the batch on the diagonal
     optimizer: str = "soap"
     lr: float = 3e-3
     warmup: int = 100

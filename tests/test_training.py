@@ -72,10 +72,10 @@ def test_batch_is_what_its_formulas_say():
     batch = training.draw_batch(config, torch.Generator().manual_seed(0))
     x1 = batch.x_t + (1 - batch.t)[:, None] * batch.target
     assert torch.isfinite(exact.Checkerboard().log_density(1.0, x1.double() * (1 - 1e-5))).float().mean() > 0.99
-    assert len(batch.t) == 192
-    assert len(batch.s) == 64
+    assert len(batch.t) == 256
+    assert len(batch.s) == 128
     assert bool((batch.s <= batch.u).all() and (batch.u <= batch.r).all())
-    assert int((batch.s == 0).sum()) == round(0.3 * 64)
+    assert int((batch.s == 0).sum()) == round(0.3 * 128)
 
 
 @pytest.mark.parametrize(("method", "half"), [("psd-m", True), ("psd-u", False)])
