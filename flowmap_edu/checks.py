@@ -18,12 +18,14 @@ def batch_of_times(name: str, t: float | Tensor, x: Tensor) -> Tensor:
     Raises:
         ValueError: if t has another shape, or a value outside [0, 1].
     """
+    if isinstance(t, bool) or not isinstance(t, (int, float, Tensor)):
+        raise ValueError(f"{name} must be a number or a tensor, got {type(t).__name__}")
     if not isinstance(t, Tensor):
         if not 0.0 <= t <= 1.0:
             raise ValueError(f"{name} must lie in [0, 1], got {t}")
         return torch.full((x.shape[0],), float(t), dtype=x.dtype, device=x.device)
     if t.ndim == 0:
-        t = t.expand(x.shape[0])
+        t = t.repeat(x.shape[0])  # not a view: forward-mode derivatives refuse those
     if t.shape != x.shape[:1]:
         raise ValueError(
             f"{name} must be a number or have shape ({x.shape[0]},), one time a point of x "
@@ -33,7 +35,7 @@ def batch_of_times(name: str, t: float | Tensor, x: Tensor) -> Tensor:
         low_high = (t.detach().min().item(), t.detach().max().item()) if t.numel() else (0.0, 1.0)
         if not (low_high[0] >= 0.0 and low_high[1] <= 1.0):
             raise ValueError(f"{name} must lie in [0, 1], got values in [{low_high[0]}, {low_high[1]}]")
-    return t
+    return t.to(x.dtype)
 
 
 def ordered(first: str, s: float | Tensor, second: str, t: float | Tensor) -> None:
@@ -65,6 +67,8 @@ def points(name: str, x: Tensor) -> None:
 
 def same_shape(first: str, x: Tensor, second: str, y: Tensor) -> None:
     """Raise ValueError unless x and y have one shape."""
+    if not isinstance(y, Tensor):
+        raise ValueError(f"{second} must be a tensor of the shape of {first}, got {type(y).__name__}")
     if x.shape != y.shape:
         raise ValueError(f"{first} and {second} must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}")
 

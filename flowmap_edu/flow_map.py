@@ -25,7 +25,7 @@ Time = float | Tensor
 
 def directional(f: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """f(*at) and its derivative along the direction `along`, in one forward-mode pass."""
-    value, derivative, *_ = jvp(f, at, along)
+    value, derivative, *_ = jvp(lambda *z: f(*(a.clone() for a in z)), at, along)  # torch.compile needs no views there
     return value, derivative  # type: ignore[return-value]
 
 
@@ -64,21 +64,25 @@ class FlowMap:
 
     def partial_t(self, s: Time, t: Time, x: Tensor) -> tuple[Tensor, Tensor]:
         """X_{s,t}(x) and d/dt X_{s,t}(x): where x lands, and how fast the landing point moves with t."""
+        checks.points("x", x)
         t = checks.batch_of_times("t", t, x)
         return directional(lambda t: self(s, t, x), (t,), (torch.ones_like(t),))
 
     def partial_s(self, s: Time, t: Time, x: Tensor) -> tuple[Tensor, Tensor]:
         """X_{s,t}(x) and d/ds X_{s,t}(x), the point x held where it is."""
+        checks.points("x", x)
         s = checks.batch_of_times("s", s, x)
         return directional(lambda s: self(s, t, x), (s,), (torch.ones_like(s),))
 
     def push(self, s: Time, t: Time, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         """X_{s,t}(x) and grad X_{s,t}(x) w: where the tangent vector w at x is carried; w has x's shape."""
+        checks.points("x", x)
         checks.same_shape("x", x, "w", w)
         return directional(lambda x: self(s, t, x), (x,), (w,))
 
     def eulerian(self, s: Time, t: Time, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         """X_{s,t}(x) and d/ds X_{s,t}(x) + grad X_{s,t}(x) w, in one pass: start time and point move together."""
+        checks.points("x", x)
         checks.same_shape("x", x, "w", w)
         s = checks.batch_of_times("s", s, x)
         return directional(lambda s, x: self(s, t, x), (s, x), (torch.ones_like(s), w))
@@ -120,4 +124,5 @@ class FlowMap:
             ValueError: as `trajectory`.
         """
         checks.count("chunk", chunk)
+        checks.points("x0", x0)
         return torch.cat([self.trajectory(part, steps)[-1] for part in x0.split(chunk)])

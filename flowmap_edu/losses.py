@@ -169,6 +169,7 @@ def semigroup(
     checks.one_of("stopgrad", stopgrad, STOPGRADS["semigroup"])
     checks.ordered("s", s, "u", u)
     checks.ordered("u", u, "t", t)
+    s, u, t = (checks.batch_of_times(name, time, x) for name, time in (("s", s), ("u", u), ("t", t)))
     one_jump = X.v(s, t, x)
     h = per_sample((t - u) / (t - s).clamp_min(torch.finfo(x.dtype).tiny), x)  # at s = t both slopes agree
     with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad == "none"):
@@ -179,29 +180,30 @@ def semigroup(
     return sum_square(residual if velocity_form else per_sample(t - s, x) * residual)
 
 
-def stratified(n: int, generator: torch.Generator | None = None) -> Tensor:
-    """n numbers in [0, 1), one in each of n equal cells, in order: each marginal is uniform after a shuffle."""
-    return (torch.arange(n) + torch.rand(n, generator=generator)) / n
+def uniform(n: int, *, even: bool = True, generator: torch.Generator | None = None) -> Tensor:
+    """n numbers in [0, 1): one in each of n equal cells, in order, if even; independent draws otherwise."""
+    r = torch.rand(n, generator=generator)
+    return (torch.arange(n) + r) / n if even else r
 
 
 def sample_times(
-    n: int, *, at_zero: float = 0.0, at_one: float = 0.0, generator: torch.Generator | None = None
+    n: int, *, at_zero: float = 0.0, at_one: float = 0.0, even: bool = True, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Pairs (s, t), uniform on the triangle 0 <= s <= t <= 1, spread evenly over it.
+    """Pairs (s, t), uniform on the triangle 0 <= s <= t <= 1, and shares of them on two of its sides.
 
-    t = sqrt(r1) and s = t r2 with r1, r2 stratified, which is uniform on the triangle and leaves
-    fewer gaps than independent draws.
+    t = sqrt(r1) and s = t r2 with r1, r2 uniform.
 
     Args:
         n: how many.
-        at_zero: the share of pairs moved to s = 0, t uniform. The Lagrangian condition carries what is
+        at_zero: the share of pairs with s = 0, t uniform. The Lagrangian condition carries what is
             known along t at a fixed s, so these pairs are the road to the one-step map X_{0,1}.
-        at_one: the share of pairs moved to t = 1, s uniform: the same road for the Eulerian condition,
+        at_one: the share of pairs with t = 1, s uniform: the same road for the Eulerian condition,
             which carries it along s at a fixed t. Both are 0 in the source.
+        even: spread the times evenly over their range, which leaves fewer gaps than independent draws.
         generator: for a repeatable draw.
 
     Returns:
-        s and t, shape (n,) each.
+        s and t, shape (n,) each: the pairs at s = 0 first, those at t = 1 last.
 
     Raises:
         ValueError: if n < 1, or the two shares are negative or exceed 1 together.
@@ -209,14 +211,16 @@ def sample_times(
     checks.count("n", n)
     if not (at_zero >= 0 and at_one >= 0 and at_zero + at_one <= 1):
         raise ValueError(f"at_zero and at_one must be shares of one batch, got {at_zero} and {at_one}")
-    order = torch.randperm(n, generator=generator)
-    t = stratified(n, generator).sqrt()[order]
-    s = t * stratified(n, generator)
-    zeros, ones = round(at_zero * n), round(at_one * n)
-    if zeros:
-        s[:zeros], t[:zeros] = 0.0, stratified(zeros, generator)
-    if ones:
-        s[n - ones :], t[n - ones :] = stratified(ones, generator), 1.0
+    zeros = round(at_zero * n)
+    ones = min(round(at_one * n), n - zeros)
+    inner = n - zeros - ones
+
+    def draw(k: int) -> Tensor:
+        return uniform(k, even=even, generator=generator)
+
+    r = draw(inner).sqrt()[torch.randperm(inner, generator=generator)]
+    s = torch.cat([torch.zeros(zeros), r * draw(inner), draw(ones)])
+    t = torch.cat([draw(zeros), r, torch.ones(ones)])
     return s, t
 
 

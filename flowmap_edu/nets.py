@@ -64,6 +64,8 @@ class MLP(nn.Module):
             checks.count(name, value)
         for name, value in (("fourier", fourier), ("harmonics", harmonics)):
             checks.at_least(name, value, 0)
+        if fourier % 2:
+            raise ValueError(f"fourier must be even, half cosines and half sines; got {fourier}")
         checks.one_of("activation", activation, ACTIVATIONS)
         self.dim, self.scale = dim, scale
         self.register_buffer("frequencies", bandwidth * torch.randn(dim, fourier // 2))

@@ -13,7 +13,7 @@ RECIPES = {
     # The paper's choices for the plane, without ours; only the batch is cut to 1,024 to suit a CPU.
     "checkerboard-paper": Config(
         minutes=10.0, hidden=512, layers=4, activation="gelu", batch=1024, diagonal=0.75, optimizer="radam", lr=1e-3,
-        decay="none", fourier=0, harmonics=0, stratified=False, at_zero=0.0, bank=0,
+        decay="none", fourier=0, harmonics=0, even=False, at_zero=0.0, bank=0,
     ),
 }  # fmt: skip
 

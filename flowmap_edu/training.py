@@ -72,7 +72,7 @@ class Config:
     fourier: int = 64
     bandwidth: float = 2.0
     harmonics: int = 4
-    stratified: bool = True  # times spread evenly over each batch
+    even: bool = True  # times spread evenly over each batch
     at_zero: float = 0.3  # share of the off-diagonal pairs at s = 0,
     at_one: float = 0.0  # and at t = 1: see losses.sample_times
     bank: int = 1024  # fresh data points for the averaged target; 0 for the plain one
@@ -190,12 +190,9 @@ def draw_batch(config: Config, generator: torch.Generator | None = None) -> loss
     off = config.batch - on
     x1 = problem.sample(config.batch, generator=generator)
     x0 = problem.sigma * torch.randn(x1.shape, generator=generator)
-    if config.stratified:
-        t = losses.stratified(on, generator)
-        s, r = losses.sample_times(off, at_zero=config.at_zero, at_one=config.at_one, generator=generator)
-    else:
-        t = torch.rand(on, generator=generator)
-        s, r = torch.rand(2, off, generator=generator).sort(dim=0).values
+    t = losses.uniform(on, even=config.even, generator=generator)
+    sides = {"at_zero": config.at_zero, "at_one": config.at_one}
+    s, r = losses.sample_times(off, **sides, even=config.even, generator=generator)
     h = torch.rand(off, generator=generator) if config.method == "psd-u" else 0.5
     x_t, target = interpolant(t, x0[:on], x1[:on])
     if config.bank:

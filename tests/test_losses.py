@@ -84,7 +84,7 @@ def test_no_motion_satisfies_the_conditions_but_not_the_diagonal():
 def test_the_diagonal_loss_of_the_exact_velocity_is_the_irreducible_one(problem):
     """E |b_t(I_t) - dI_t|^2 is irreducible_loss() within 4 standard errors; any shift d of b adds |d|^2."""
     n = 40_000
-    t = losses.stratified(n).double()
+    t = losses.uniform(n).double()
     x, dI = laws.interpolants(problem, t)
     exactly = losses.diagonal(FlowMap(lambda s, t, x: problem.velocity(t, x)), t, x, dI)  # noqa: ARG005
     error = exactly.std() / n**0.5
@@ -187,7 +187,11 @@ def _forward_ad_closed():
 @pytest.mark.usefixtures("_forward_ad_closed")
 @pytest.mark.parametrize(("times", "method"), [("stacked", "lsd"), ("indexed", "esd")])
 def test_compiled_losses_equal_eager_ones(times, method):
-    """torch.compile(fullgraph=True) gives the eager value and gradient, also where v writes t[:, None] itself."""
+    """torch.compile(fullgraph=True) gives the eager value and gradient.
+
+    "indexed": v takes a view t[:, None] of times that are views themselves, rows of one sorted tensor;
+    torch's compiler fails on a view of a view of a forward-mode input.
+    """
     torch.compiler.reset()
     net = laws.Net()
     s, u, t, x = laws.apart()
@@ -212,9 +216,9 @@ def test_compiled_losses_equal_eager_ones(times, method):
 
 
 @pytest.mark.parametrize("n", [1, 7, 1000])
-def test_stratified_puts_one_number_in_each_cell(n):
+def test_even_draws_put_one_number_in_each_cell(n):
     """The k-th of n numbers lies in [k/n, (k+1)/n), and is uniform there."""
-    r = losses.stratified(n)
+    r = losses.uniform(n)
     assert torch.equal((r * n).floor(), torch.arange(float(n)))
     if n == 1000:
         assert stats.kstest((r * n).frac().numpy(), "uniform").pvalue > 1e-3

@@ -101,7 +101,7 @@ def test_less_variance_and_no_bias():
     board, k, batch = exact.Checkerboard(), 256, 64
     before, between, after, bias = [], [], [], []
     for _ in range(150):
-        t = 0.98 * losses.stratified(batch)
+        t = 0.98 * losses.uniform(batch)
         data = board.sample(k)
         x1, x0 = data[:batch], board.sigma * torch.randn(batch, 2)
         x, dI = Linear()(t, x0, x1)

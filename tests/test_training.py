@@ -187,7 +187,7 @@ def test_checkpoint_of_another_configuration_is_refused():
 def test_recipes_differ_as_documented():
     """The paper's recipe has none of our ingredients; ours keeps ESD convex."""
     paper = recipe("checkerboard-paper", "esd")
-    assert (paper.bank, paper.at_zero, paper.stratified, paper.fourier, paper.optimizer) == (0, 0.0, False, 0, "radam")
+    assert (paper.bank, paper.at_zero, paper.even, paper.fourier, paper.optimizer) == (0, 0.0, False, 0, "radam")
     assert paper.stopgrad is None
     assert recipe("checkerboard", "esd").stopgrad == "convex"
     with pytest.raises(ValueError, match="recipe must be one of"):
