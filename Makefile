@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
 .PHONY: help install demo test lint lab bench clean
 
@@ -29,8 +30,9 @@ lint: $(READY)  ## ruff and pyright
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python --warnings
 
-test: lint  ## lint, then every test
-	$(BIN)/pytest
+test: lint  ## lint, then every test, then every notebook with short trainings
+	$(BIN)/pytest -n 2 --dist worksteal
+	FLOWMAP_EDU_QUICK=1 OMP_NUM_THREADS=1 $(BIN)/pytest $(NBVAL) -n 2 --dist loadscope tutorials
 
 lab: $(READY)  ## open JupyterLab in tutorials/
 	$(BIN)/jupyter lab --notebook-dir tutorials

@@ -1,6 +1,6 @@
 """Figures: one style, and the pictures that the command line and the notebooks share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from torch import Tensor
 
 from flowmap_edu import checks
@@ -57,6 +60,96 @@ def density(ax: Axes, points: Tensor, *, bins: int = 96, half_width: float = 1.2
     extent = (-half_width, half_width, -half_width, half_width)
     ax.imshow(share, origin="lower", extent=extent, vmin=0, vmax=brightest, interpolation="nearest")
     ax.set(aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+
+
+def arrows(
+    ax: Axes,
+    velocity: Callable[[float, Tensor], Tensor],
+    t: float,
+    *,
+    half_width: float = 1.2,
+    n: int = 17,
+    colour: str = COLOURS[6],
+    seconds: float = 0.1,
+) -> None:
+    """Draw a velocity field at time t as n x n arrows: each the way that a point would go in `seconds`."""
+    axis = torch.linspace(-half_width, half_width, n, dtype=torch.float64)
+    x = torch.cartesian_prod(axis, axis)  # (n^2, 2)
+    with torch.no_grad():
+        b = velocity(t, x)
+    how: Any = {"angles": "xy", "scale_units": "xy", "scale": 1 / seconds, "width": 0.004, "color": colour}
+    ax.quiver(*x.T.numpy(), *b.T.numpy(), **how)
+    ax.set(aspect="equal", xlim=(-half_width, half_width), ylim=(-half_width, half_width))
+    ax.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+
+
+def paths(ax: Axes, path: Tensor, *, colour: str = COLOURS[0], marks: bool = True, label: str | None = None) -> None:
+    """Draw B paths in the plane, shape (N + 1, B, 2), as `FlowMap.trajectory` returns them.
+
+    An open circle where each starts and a full one where it ends; `marks=False` leaves them out.
+    """
+    lines = path.detach().transpose(0, 1).numpy()  # (B, N + 1, 2)
+    ax.add_collection(LineCollection(list(lines), colors=colour, linewidths=0.9, alpha=0.8, label=label))
+    if marks:
+        ax.scatter(*lines[:, 0].T, s=14, facecolors="white", edgecolors=colour, linewidths=0.9, zorder=3)
+        ax.scatter(*lines[:, -1].T, s=14, color=colour, zorder=3)
+    ax.autoscale_view()
+    ax.set_aspect("equal")
+
+
+def squares(ax: Axes) -> None:
+    """Shade the eight squares that carry the checkerboard's mass."""
+    for i in range(4):
+        for j in range(i % 2, 4, 2):
+            ax.fill_between([i / 2 - 1, i / 2 - 0.5], j / 2 - 1, j / 2 - 0.5, color="0.85", lw=0, zorder=0)
+
+
+def net(half_width: float = 1.2, lines: int = 13, points: int = 121) -> Tensor:
+    """A square net of threads to carry through a map: shape (2 lines, points, 2); flatten(0, 1) gives its points."""
+    across, along = (torch.linspace(-half_width, half_width, n, dtype=torch.float64) for n in (lines, points))
+    columns = torch.cartesian_prod(across, along).reshape(lines, points, 2)  # thread k lies at x = across[k]
+    return torch.cat([columns, columns.flip(-1)])
+
+
+def threads(ax: Axes, carried: Tensor, *, colours: Sequence[str] = COLOURS[:2], width: float = 0.7) -> None:
+    """Draw a net as `net` makes it, or where a map has carried it, (2 lines, points, 2): in two colours."""
+    for part, colour in zip(carried.detach().chunk(2), colours, strict=True):
+        ax.add_collection(LineCollection(list(part.numpy()), colors=colour, linewidths=width))
+    ax.autoscale_view()
+    ax.set_aspect("equal")
+
+
+def over_times(ax: Axes, values: Tensor, *, low: float | None = None, high: float | None = None) -> AxesImage:
+    """Draw positive numbers on a grid of times as colours on a logarithmic scale: row s, column t, nan left blank.
+
+    Such as one of `metrics.residuals`. What is returned serves `figure.colorbar`.
+
+    Raises:
+        ValueError: if values is not a square.
+    """
+    if values.ndim != 2 or len(values) != values.shape[1]:
+        raise ValueError(f"values must have shape (times, times), got {tuple(values.shape)}")
+    half = 0.5 / max(1, len(values) - 1)
+    extent = (-half, 1 + half, -half, 1 + half)
+    shown = values.detach().clamp(min=low).numpy() if low else values.detach().numpy()
+    image = ax.imshow(shown, origin="lower", extent=extent, norm=LogNorm(low, high), interpolation="nearest")
+    ax.set(xlabel="end time t", ylabel="start time s", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    return image
+
+
+def against_steps(
+    ax: Axes, curves: Mapping[str, Mapping[int, float]], *, ylabel: str = "KL64", floor: float | None = None
+) -> None:
+    """Draw each curve, step count to value, on logarithmic axes; `floor` is a dashed line, what exact draws score."""
+    for k, (name, curve) in enumerate(curves.items()):
+        ax.loglog(list(curve), list(curve.values()), marker="os^Dv<>"[k % 7], label=name)
+    if floor is not None:
+        ax.axhline(floor, color="0.5", ls="--", lw=1, label="exact draws")
+    ticks = sorted({n for curve in curves.values() for n in curve})
+    ax.set_xticks(ticks, [str(n) for n in ticks])
+    ax.minorticks_off()
+    ax.set(xlabel="number of steps", ylabel=ylabel)
+    ax.legend()
 
 
 def refinement(

@@ -35,7 +35,7 @@ POINTS = 1_000_000
 
 # name: (recipe, method, steps, the budget in CPU seconds that the steps were chosen for)
 TRAININGS = {
-    "LSD, 600 CPU-s": ("checkerboard", "lsd", 45_000, 600),
+    "LSD, 600 CPU-s": ("checkerboard", "lsd", 41_000, 600),
     "LSD, 120 CPU-s": ("checkerboard", "lsd", 7_500, 120),
     "ESD, 300 CPU-s": ("checkerboard", "esd", 20_000, 300),
     "PSD-M, 450 CPU-s": ("checkerboard", "psd-m", 36_000, 450),
