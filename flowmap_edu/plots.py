@@ -1,5 +1,6 @@
 """Figures: one style, and the pictures that the command line and the notebooks share."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,11 @@ STYLE: Any = {
 
 
 def use_style() -> None:
-    """Take the course's look for all figures drawn from here on."""
+    """Take the course's look for all figures drawn from here on.
+
+    It also keeps one notice off the page: torch's forward mode warns, once, of a deprecated part of torch's own.
+    """
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     matplotlib.rcParams.update(STYLE)
 
 
