@@ -35,12 +35,12 @@ POINTS = 1_000_000
 
 # name: (recipe, method, steps, the budget in CPU seconds that the steps were chosen for)
 TRAININGS = {
-    "LSD, 600 CPU-s": ("checkerboard", "lsd", 41_000, 600),
-    "LSD, 120 CPU-s": ("checkerboard", "lsd", 7_500, 120),
-    "ESD, 300 CPU-s": ("checkerboard", "esd", 20_000, 300),
-    "PSD-M, 450 CPU-s": ("checkerboard", "psd-m", 36_000, 450),
-    "PSD-U, 450 CPU-s": ("checkerboard", "psd-u", 36_000, 450),
-    "LSD, the paper's recipe, batch 1,024": ("checkerboard-paper", "lsd", 4_000, 600),
+    "LSD, 600 CPU-s": ("checkerboard", "lsd", 38_000, 600),
+    "LSD, 120 CPU-s": ("checkerboard", "lsd", 6_500, 120),
+    "ESD, 400 CPU-s": ("checkerboard", "esd", 20_000, 400),
+    "PSD-M, 500 CPU-s": ("checkerboard", "psd-m", 28_000, 500),
+    "PSD-U, 500 CPU-s": ("checkerboard", "psd-u", 28_000, 500),
+    "LSD, the paper's recipe, batch 1,024": ("checkerboard-paper", "lsd", 3_000, 600),
 }
 
 
