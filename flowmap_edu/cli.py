@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -175,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 2 for bad input, 1 for a training that diverged, 130 after Ctrl-C."""
     arguments = parser().parse_args(argv)
     torch.set_num_threads(arguments.threads or (1 if arguments.command == "train" else torch.get_num_threads()))
+    warnings.filterwarnings("ignore", message="`torch.jit.script", category=FutureWarning)  # torch's compiler on itself
     try:
         arguments.call(arguments)
     except ValueError as error:

@@ -155,6 +155,20 @@ def test_evaluate_prints_what_the_metrics_say(finished, capsys):
         assert line.split()[:3] == [str(n), f"{expected.kl:.4f}", f"{expected.leak:.4f}"]
 
 
+def test_table_shows_ours_beside_the_paper_s(capsys):
+    """A row a method from the shipped maps, and under it the paper's figures as its page prints them."""
+    from flowmap_edu.metrics import kl64
+    from flowmap_edu.shipped import PAPER_KL
+
+    assert cli.main(["table", "checkerboard", "--points", "3000"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    x0 = exact.Checkerboard().sigma * torch.randn(3000, 2, generator=torch.Generator().manual_seed(0))
+    for method, ours, paper in zip(PAPER_KL, lines[1:9:2], lines[2:9:2], strict=True):
+        one_step = kl64(flowmap_edu.load(f"checkerboard-{method}").sample(x0, 1)).kl
+        assert ours.split()[:4] == [method, "ours,", "KL64", f"{one_step:.4f}"]
+        assert [float(word) for word in paper.split()[2:]] == list(PAPER_KL[method])
+
+
 def test_sample_writes_the_map_s_points(finished, tmp_path, capsys):
     """The file holds X.sample(x0, steps) for the seed's x0, and is not overwritten."""
     words = ["sample", str(finished), "--steps", "2", "--points", "100", "--seed", "3", "--out"]
