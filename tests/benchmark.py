@@ -35,7 +35,7 @@ POINTS = 1_000_000
 
 # name: (recipe, method, steps, the budget in CPU seconds that the steps were chosen for)
 TRAININGS = {
-    "LSD, 600 CPU-s": ("checkerboard", "lsd", 38_000, 600),
+    "LSD, 600 CPU-s": ("checkerboard", "lsd", 34_000, 600),
     "LSD, 120 CPU-s": ("checkerboard", "lsd", 6_500, 120),
     "ESD, 400 CPU-s": ("checkerboard", "esd", 20_000, 400),
     "PSD-M, 500 CPU-s": ("checkerboard", "psd-m", 28_000, 500),
