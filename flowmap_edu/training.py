@@ -98,11 +98,10 @@ class Config:
             raise ValueError(f"diagonal must leave both parts a sample: got {self.diagonal} of a batch of {self.batch}")
         for name in ("fourier", "harmonics", "bank", "bandwidth"):
             checks.at_least(name, getattr(self, name), 0)
-        if self.at_zero + self.at_one > 1:
+        if not (self.at_zero >= 0 and self.at_one >= 0 and self.at_zero + self.at_one <= 1):
             raise ValueError(f"at_zero and at_one must be shares of one batch, got {self.at_zero} and {self.at_one}")
-        for name in ("ema", "at_zero", "at_one"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        if not 0.0 <= self.ema <= 1.0:
+            raise ValueError(f"ema must lie in [0, 1], got {self.ema}")
 
     @property
     def pays_to_compile(self) -> bool:

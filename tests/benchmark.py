@@ -40,7 +40,7 @@ TRAININGS = {
     "ESD, 400 CPU-s": ("checkerboard", "esd", 20_000, 400),
     "PSD-M, 500 CPU-s": ("checkerboard", "psd-m", 28_000, 500),
     "PSD-U, 500 CPU-s": ("checkerboard", "psd-u", 28_000, 500),
-    "LSD, the paper's recipe, batch 1,024": ("checkerboard-paper", "lsd", 3_000, 600),
+    "LSD, the paper's recipe, batch 1,024": ("checkerboard-paper", "lsd", 1_200, 600),
 }
 
 

@@ -163,7 +163,7 @@ def test_compiled_step_equals_eager_step():
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"steps": None, "minutes": -1.0}, "minutes must be positive, got -1.0"),
         ({"diagonal": 1.0}, "diagonal must leave both parts a sample"),
-        ({"at_zero": 1.5}, "at_zero must lie in"),
+        ({"at_zero": 1.5}, "at_zero and at_one must be shares of one batch, got 1.5 and 0.0"),
         ({"lr": math.nan}, "lr must be positive, got nan"),
         ({"stopgrad": "some"}, "stopgrad must be one of"),
         ({"method": "lsd", "stopgrad": "full"}, "stopgrad must be one of"),
