@@ -20,8 +20,9 @@
 # - load one that comes with this library and draw samples from it with 1, 2, 4, 8 or 16 evaluations of a network,
 # - compare it with the usual way, many small steps along a velocity, by eye and by a number.
 #
-# **It assumes** that you have met tensors in PyTorch, and nothing about generative models. **It takes** two minutes
-# to read and about a minute to run on two CPU cores. Nothing is trained here.
+# **It assumes** that you have met tensors in PyTorch, and nothing about generative models. **It takes** about a minute
+# to run on two CPU cores, two minutes if you then look at the pictures, and five if you read every line. Nothing is
+# trained here.
 
 # %%
 import io
@@ -45,9 +46,8 @@ STEPS = (1, 2, 4, 8, 16)
 # $$x_0 \sim N(0, \sigma^2 I), \qquad \sigma = 1/\sqrt 3,$$
 #
 # and the hard ones are *data*: points $x_1$ spread evenly over eight of the sixteen squares of a board, like the white
-# ones of a chessboard. With pictures in place of points the task is the same, only in more dimensions. The board is a
-# good place to begin, because every mistake can be seen: its edges are sharp, its squares are separate, and the truth
-# is known.
+# ones of a chessboard. With pictures in place of points the task is the same, only in more dimensions. On the board
+# every mistake can be seen, since its edges are sharp, its squares separate, and the truth known.
 
 # %%
 board = exact.Checkerboard()
@@ -152,9 +152,9 @@ plt.show()
 # %% [markdown]
 # ## 4. The same noise, by 1 to 16 jumps
 #
-# Do more jumps bring a point to another place, or to the same place more exactly? For an exact map it is the same
-# place, whatever the number of jumps. Here are 2,000 points, coloured by the quarter of the plane in which each began.
-# Move the slider; the still figure below it shows the two ends.
+# Do more jumps bring a point to another place, or to the same place more exactly? An exact map would bring it to the
+# same place, whatever the number of jumps. Here are 2,000 points, coloured by the quarter of the plane in which each
+# began. Move the slider; the still figure below it shows the two ends.
 
 
 # %%

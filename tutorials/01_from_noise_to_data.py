@@ -184,6 +184,9 @@ plt.show()
 #
 # $$\mathrm{KL64} = \sum_{\text{bins}} p \log \frac{p}{q}, \qquad
 #   q = \frac{\text{count} + \frac12}{\text{points} + \frac12 \, 64^2} .$$
+#
+# Less is better. The halves keep the score of an empty bin finite. Because counts scatter, exact draws do not score
+# zero either: what they score is the *floor*. Both depend on the number of points, so compare scores at equal numbers.
 
 
 # %%
@@ -196,7 +199,8 @@ def euler(velocity, x, steps):
 def kl64(points):
     count, _ = torch.histogramdd(points.double(), bins=[64, 64], range=[-1.0, 1.0, -1.0, 1.0])
     q = (count + 1 / 2) / (len(points) + 64 * 64 / 2)
-    return -(q[metrics.WHITE] * 2048).log().mean().item()
+    on_squares = q[metrics.WHITE]  # the 2,048 bins where p = 1 / 2048
+    return -(2048 * on_squares).log().mean().item()
 
 
 assert abs(kl64(x1) - metrics.kl64(x1).kl) < 1e-3
@@ -217,7 +221,7 @@ assert torch.allclose(board.velocity(0.7, four(x)), four(board.velocity(0.7, x))
 noise, _ = draw_pairs(25_000)
 walked = {n: euler(board.velocity, noise, n) for n in (1, 2, 4, 8, 16, 32, 64)}
 kl = {n: kl64(four(points)) for n, points in walked.items()}
-floor = metrics.floor64(4 * len(noise))  # what as many exact draws score: counts scatter
+floor = metrics.floor64(4 * len(noise))  # KL64 of as many exact draws
 print("steps " + "".join(f"{n:>8}" for n in kl))
 print("KL64  " + "".join(f"{value:>8.3f}" for value in kl.values()), f"   floor {floor:.3f}")
 
@@ -264,7 +268,7 @@ length = path.diff(dim=0).norm(dim=-1).sum(0)
 print(f"half of the paths are more than {(length / chord.norm(dim=-1)).median():.1f} times as long as their chord")
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.3))
+figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), dpi=80)
 plots.squares(axes[0])
 plots.paths(axes[0], path[:, :36])
 axes[0].set(title="Paths run to the centre first, and turn late", xlabel="first coordinate", ylabel="second coordinate")
@@ -274,7 +278,7 @@ for k in range(36):
 axes[1].axhline(1.0, color=plots.COLOURS[1], label="a straight path at even pace")
 axes[1].set(title="Many begin by going the wrong way", xlabel="time t", ylabel="progress to the end, per unit of time")
 axes[1].set_ylim(-6, 8)
-axes[1].legend()
+axes[1].legend(loc="upper left", frameon=True)
 plt.show()
 
 # %% [markdown]
@@ -319,7 +323,7 @@ for ax, share in zip(axes, (0.5, 0.1, 0.02), strict=False):
 axes[3].loglog(bends, kl_bend, marker="o", label="one step")
 for n, colour in ((4, 1), (16, 2), (64, 3)):
     axes[3].axhline(kl[n], color=plots.COLOURS[colour], ls="--")
-    axes[3].text(1.0, kl[n], f"{n} Euler steps", color=plots.COLOURS[colour], ha="right", va="top", fontsize=7)
+    axes[3].text(1.0, 1.1 * kl[n], f"{n} Euler steps", color=plots.COLOURS[colour], ha="right", fontsize=7)
 axes[3].set(xlabel="bend left, $\\lambda$", ylabel="KL64", title="the miss alone explains KL64", ylim=(0.01, 10))
 figure.suptitle("One step is good enough only on paths that are almost perfectly straight")
 plt.show()
@@ -371,6 +375,7 @@ for step in range(steps):
 # %% [markdown]
 # Is the loss the library's? And did the network learn the velocity? A fresh sample of the loss scatters too much to
 # say; the first part of $L$, which needs the exact velocity, says it sharply.
+# (The library's loss wants the network wrapped in `FlowMap`, a name that the next lesson explains.)
 
 # %%
 t, (x0, x1) = torch.rand(20_000), draw_pairs(20_000)

@@ -149,8 +149,8 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** As $t$ comes down to $s$, the chord turns into the tangent, and its slope into the velocity. The
-# slope changes less than the velocity does, because it is a mean. Nothing had to be known about $v$ for the last line
-# of the cell above: even a network with random weights satisfies $X_{s,s}(x) = x$.
+# slope changes less than the velocity does, because it is a mean. And the last assertion
+# needed nothing of $v$: even a network with random weights satisfies $X_{s,s}(x) = x$.
 #
 # **Try.** In the right picture the dashed line runs ahead of the solid one. Differentiate $(t - s)\, v_{s,t}$ to show
 # that it must lie above wherever the slope rises, and below wherever it falls.
