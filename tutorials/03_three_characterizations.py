@@ -92,8 +92,9 @@ plt.show()
 # read from the candidate alone; nothing is solved.
 #
 # Lesson 02 met this equation on the way to the tangent condition; now it judges a candidate. `X.partial_t` returns the
-# landing point and its derivative in $t$ by one `jvp`, as there (lesson 04 says what that does). A difference quotient
-# vouches for it.
+# landing point and its derivative in $t$ by one `jvp`, as there. A difference quotient vouches for it. The library's
+# `losses.lagrangian` is the square of the residual; what its option `stopgrad` does is a matter of gradients and left
+# to lesson 04.
 
 
 # %%
@@ -112,14 +113,23 @@ assert torch.allclose(ours.square().sum(1), library)
 
 # %%
 def traveller(ax, X, start, t):
-    """The landing points X_{0,t}(start), how they move, and the velocity found there (in 0.2 of time)."""
+    """The landing points X_{0,t}(start), how they move, and the velocity found there (in 0.1 of time)."""
     start, step = start.expand(len(t), 2), 1e-3
     landed = X(0.0, t, start)
     moves = (X(0.0, t + step, start) - X(0.0, t - step, start)) / (2 * step)
     plots.squares(ax)
     for k, arrow in enumerate((moves, board.velocity(t, landed))):
-        how = {"angles": "xy", "scale_units": "xy", "scale": 5, "width": 0.016 - 0.01 * k, "zorder": 2 + k}
-        ax.quiver(*landed.T, *arrow.T, color=plots.COLOURS[5 - 4 * k], label=("moves", "velocity found")[k], **how)
+        how = {
+            "angles": "xy",
+            "scale_units": "xy",
+            "scale": 10,
+            "width": (0.014, 0.005)[k],
+            "headwidth": 2,
+            "headlength": 2,
+            "headaxislength": 2,
+            "zorder": 2 + k,
+        }
+        ax.quiver(*landed.T, *arrow.T, color=plots.COLOURS[(5, 1)[k]], label=("moves", "velocity found")[k], **how)
     ax.plot(*landed.T, "o", color="black", ms=4, zorder=4)
     ax.set(aspect="equal", xlim=(-1.35, 0.05), ylim=(-0.85, 0.1), xlabel="first coordinate")
 
@@ -155,7 +165,8 @@ plt.show()
 # $$\boxed{\;\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, v_{s,s}(x) = 0\;} \qquad \text{(Eulerian)}$$
 #
 # $\nabla X$ is the matrix of derivatives in $x$, and $\nabla X\, w$ says where a small shift $w$ of the start shows up
-# at the end. The name is for the view of one who stays at a fixed place. **It is enough, too.** Read backwards, the
+# at the end. The boxed equation is read at a fixed $(s, x)$, and is named after the view of one who stays in one place
+# and watches the flow go by. **It is enough, too.** Read backwards, the
 # equation says that $X_{s,t}(x_s)$ is the same for all $s$ along a path of $v_{s,s}$; at $s = t$ it is $x_t$.
 #
 # Two derivatives are involved: with the clock ($x$ held), and with the point ($s$ held).
@@ -165,13 +176,13 @@ plt.show()
 def eulerian(X, s, t, x):
     """The residual: how the landing point moves when clock and start move together; shape (B, 2)."""
     dX_ds = X.partial_s(s, t, x)[1]
-    carried = X.push(s, t, x, X.velocity(s, x))[1]  # grad X times v_{s,s}
+    carried = X.push(s, t, x, X.velocity(s, x))[1]  # grad X times v_{s,s}, by one more jvp
     return dX_ds + carried
 
 
 ours, library = eulerian(suspect, s, t, x), losses.eulerian(suspect, s, t, x, stopgrad="none")
 assert torch.allclose(ours.square().sum(1), library)
-together = X_board.eulerian(0.2, 0.7, x[:9], board.velocity(0.2, x[:9]))[1]  # both derivatives in one pass
+together = X_board.eulerian(0.2, 0.7, x[:9], board.velocity(0.2, x[:9]))[1]  # the same sum, by a single jvp
 assert torch.allclose(together, torch.zeros(9, 2), atol=1e-6)
 
 
@@ -206,9 +217,11 @@ plt.show()
 # **What to notice.** Open circles are starts at $s = 0, 0.1, \dots, 0.8$ on one true path, full circles where the map
 # carries each by $t = 0.9$. For the flow map they are a single dot. The two arrows, drawn there for the start at $s =
 # 0.6$, are the two terms of the equation: let the clock run and hold the point (it has less time left), or move the
-# point and hold the clock. They are equal and opposite. For the suspect a gap is left, and the landing point drifts.
+# point and hold the clock. They are equal and opposite. For the suspect the two do not cancel, and the landing point
+# drifts.
 #
-# **Try.** Move the end time from 0.9 to 0.6. Why does the suspect do better?
+# **Try.** Let the starts run up to 0.3 only and jump to 0.4, `torch.linspace(0, 0.3, 9)` and 0.4. Why does the suspect
+# do better?
 
 # %% [markdown]
 # ## 4. What if one stops on the way?
@@ -218,7 +231,10 @@ plt.show()
 #
 # $$\boxed{\;X_{u,t}\big(X_{s,u}(x)\big) = X_{s,t}(x)\;} \qquad \text{(semigroup)}$$
 #
-# for all $s \le u \le t$. Is it enough? Section 5 will see the other two in it. We take $u$ in the middle.
+# for all $s \le u \le t$. Is it enough? Section 5 will see the other two in it. The midpoint $u = (s + t)/2$ is all
+# that one needs to ask about, for all $s$ and $t$: halve the jump, and the halves again, and $X_{s,t}$ is equal to ever
+# more and ever shorter jumps, so to the solution that follows $v_{t,t}$. (`losses.semigroup` has two forms; this one is
+# `velocity_form=False`. Lesson 04 has the other.)
 
 
 # %%
@@ -274,11 +290,12 @@ plt.show()
 # %%
 gauss = exact.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
 euler_step = FlowMap(lambda s, _, x: gauss.velocity(s, x))
-points = {k: metrics.at_time(gauss, 0.3, 500, torch.Generator().manual_seed(k)) for k in (0, 1)}
-s, t, x = torch.full((500,), 0.3), torch.full((500,), 0.8), points[0]
+x = metrics.at_time(gauss, 0.3, 500, torch.Generator().manual_seed(0))  # draws of the interpolant at time 0.3
+s, t = torch.full((500,), 0.3), torch.full((500,), 0.8)
 one = euler_step(s, t, x)
 gaps = {"end": [], "start": []}
-for h in (h_all := 0.5 ** torch.arange(2, 13)):
+h_all = 0.5 ** torch.arange(2, 13)
+for h in h_all:
     by_end = euler_step(t - h, t, euler_step(s, t - h, x)) - one
     by_start = euler_step(s + h, t, euler_step(s, s + h, x)) - one
     gaps["end"].append((-by_end / h - lagrangian(euler_step, s, t, x)).norm(dim=1).mean())
@@ -289,13 +306,14 @@ figure, ax = plt.subplots(figsize=(4.6, 3.0))
 ax.loglog(h_all, gaps["end"], "o-", label="stop at t - h: to the Lagrangian residual")
 ax.loglog(h_all, gaps["start"], "s-", label="stop at s + h: to the Eulerian residual")
 ax.loglog(h_all, h_all, "--", color="0.5", label="proportional to h")
-ax.set(xlabel="h", ylabel="mean distance", title="A stop next to either end is a derivative there", ylim=(1e-5, 30))
+ax.set(xlabel="h", ylabel="mean distance", title="A stop next to either end is a derivative there")
+ax.set_ylim(top=30)
 ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# **What to notice.** Both distances fall in proportion to $h$, as the terms $O(h^2) / h$ say. The three equations are
-# one statement seen from three places: at the end, at the start, and in between.
+# **What to notice.** For small $h$ both distances fall in proportion to it, as the terms $O(h^2) / h$ say. The three
+# equations are one statement seen from three places: at the end, at the start, and in between.
 #
 # **Try.** Follow the curves to $h = 2^{-40}$. What turns them round?
 
@@ -332,7 +350,7 @@ for name, table in ours.items():
 # %% [markdown]
 # For the Gaussian the exact map is a formula. For the checkerboard each landing point is the solution of a
 # differential equation, to a tolerance of $10^{-9}$ a step, and each derivative is carried through all of its steps,
-# so we keep the grid small. (This cell takes half a minute.)
+# so we keep the grid small. (This cell takes some twenty seconds.)
 
 # %%
 X_gauss = FlowMap(gauss.v)
@@ -360,8 +378,7 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** The scale runs over sixteen powers of ten, and nothing comes near 1. For the Gaussian only
-# rounding is left. For the board the tolerance of the solver shows, the more the later the end, where neighbouring
-# paths part towards different squares.
+# rounding is left. For the board the tolerance of the solver shows.
 #
 # **Try.** Give `residual_tables` its points in single precision, `x.float()`. How many powers of ten does that cost in
 # the first row, and in the second?
@@ -389,6 +406,8 @@ wrong = {
 tables = {name: residual_tables(X, gauss) for name, X in wrong.items()}
 row = tables["one Euler step"]["eulerian"][0]  # s = 0
 assert torch.allclose(row, row[-1] * torch.linspace(0, 1, 11))  # proportional to t - s: see below
+for name in wrong:
+    print(f"{name:<16} largest r(s, t): {max(table.nan_to_num().max() for table in tables[name].values()):.1g}")
 
 # %%
 figure, axes = plt.subplots(3, 4, figsize=(9.2, 6.6))
@@ -399,18 +418,21 @@ for row, (name, X) in zip(axes, wrong.items(), strict=True):
         plots.paths(row[0], landed, colour=colour)
     row[0].set(ylabel=name, title="traces; exact in grey", xlim=(-1.7, 1.7), ylim=(-1.4, 2.0))
     row[0].yaxis.label.set_fontsize(11)
+    row[0].set(xlabel="first coordinate" if name == "another problem" else "")
     image = heat(row[1:], tables[name], low=1e-2, high=2.0)
-figure.colorbar(image, ax=axes[:, 3], label="r(s, t)", shrink=0.5)
+figure.colorbar(image, ax=axes[:, 3], label="r(s, t)", shrink=0.5, extend="min")
 figure.suptitle("Two of the wrong maps contradict themselves; the third obeys every condition")
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The first two maps break all three conditions, on the whole the more the longer the jump; short
-# jumps are hardly blamed, least by the semigroup. But they are blamed in different places. Take the Euler step: the
-# Lagrangian residual compares the velocity at the start with the one at the landing point, and is large for late ends;
-# the Eulerian one is $(t - s)$ times the *acceleration at the start*, $\partial_s b_s + \nabla b_s \, b_s$, and so in
-# proportion to $t - s$ along each row, steeper in the rows of later starts. The straight line jumps from any $s$ to 1
-# without error and is blamed all the same. And the third map is a flow map: to itself it is true.
+# **What to notice.** The first two maps break all three conditions; short jumps (next to the diagonal) are hardly
+# blamed, least by the semigroup, whose residual is a distance while the other two are distances per unit of time. But
+# the maps are blamed in different places. Take the Euler step: the Lagrangian residual compares the velocity at the
+# start with the one at the landing point, and is large for late ends; the Eulerian one is $(t - s)$ times the
+# *acceleration at the start*, $\partial_s b_s + \nabla b_s \, b_s$, and so in proportion to $t - s$ along each row.
+# The straight line jumps from any $s$ to 1 without error and is blamed all the same: its diagonal is the slope of that
+# jump and not $b_s$, and whoever follows its diagonal ends elsewhere. And the third map is a flow map: to itself it is
+# true, up to rounding, as the last printed line says.
 #
 # **Try.** Derive the sentence about the acceleration from the boxed equation, and check it at one $(s, t)$ with
 # `gauss.velocity` and a difference quotient.
@@ -433,22 +455,22 @@ candidates = {"exact": X_gauss, **wrong}
 t = torch.linspace(0, 1, 64)
 x_t = torch.cat([metrics.at_time(gauss, k, 64, torch.Generator().manual_seed(7)) for k in t.tolist()])
 t, rows = t.repeat_interleave(64), {}
-print(f"{'map':<17}{'diagonal':>9}{'conditions':>12}{'1 jump':>9}{'4 jumps':>9}")
+print(f"{'map':<17}{'diagonal':>9}{'Lagrangian':>12}{'1 jump':>9}{'4 jumps':>9}")
 for name, X in candidates.items():
     diagonal = (X.velocity(t, x_t) - gauss.velocity(t, x_t)).square().sum(1).mean().sqrt()
     table = residual_tables(X, gauss)["lagrangian"]
-    conditions = table[~table.isnan()].square().mean().sqrt()
+    residual = table[~table.isnan()].square().mean().sqrt()
     one, four = (metrics.map_error(X, gauss, steps=n) for n in (1, 4))
-    rows[name] = [diagonal, conditions, one, four]
+    rows[name] = [diagonal, residual, one, four]
     print(
         f"{name:<17}" + "".join(f"{value:>{width}.4f}" for value, width in zip(rows[name], (9, 12, 9, 9), strict=True))
     )
 
 # %%
 figure, ax = plt.subplots(figsize=(4.6, 3.4))
-for k, (name, (diagonal, conditions, *_)) in enumerate(rows.items()):
-    ax.plot(diagonal, conditions, "os^D"[k], ms=8)
-    ax.annotate(name, (diagonal, conditions), xytext=(8, 5), textcoords="offset points")
+for k, (name, (diagonal, residual, *_)) in enumerate(rows.items()):
+    ax.plot(diagonal, residual, "os^D"[k], ms=8)
+    ax.annotate(name, (diagonal, residual), xytext=(8, 5), textcoords="offset points")
 ax.set(xlabel="error on the diagonal", ylabel="Lagrangian residual", title="Only the exact map is right on both counts")
 ax.set(
     xlim=(-0.05, 1.4 * max(row[0] for row in rows.values())), ylim=(-0.05, 1.2 * max(row[1] for row in rows.values()))
@@ -456,10 +478,11 @@ ax.set(
 plt.show()
 
 # %% [markdown]
-# If the true velocity is known, it can take the place of the map's own diagonal, and then one condition is enough. To
-# train on it like that, with a velocity that is already known (the *teacher*), is called *distillation*. To read the
-# velocity from the diagonal of the map in training, and hold that diagonal to the truth by flow matching, is called
-# *self-distillation*.
+# If the true velocity is known, it can take the place of the map's own diagonal in the Lagrangian or in the Eulerian
+# equation, and then that equation alone is enough. (The semigroup equation contains no velocity, and still needs the
+# diagonal.) To train on it like that, with a velocity that is already known (the *teacher*), is called *distillation*.
+# To read the velocity from the diagonal of the map in training, and hold that diagonal to the truth by flow matching,
+# is called *self-distillation*.
 
 # %%
 s, t = torch.full((500,), 0.2), torch.full((500,), 0.9)
@@ -472,8 +495,9 @@ for name, X in candidates.items():
 # %% [markdown]
 # **What to notice.** The Euler step is right on the diagonal and breaks the conditions; the map of another problem
 # keeps the conditions and is wrong on the diagonal; the straight line is wrong on both counts, although its one jump
-# is perfect: four of its jumps are not. Compare also the last two columns: the map of another problem lands in the
-# same wrong place with one jump and with four, while the Euler step gains from more.
+# is perfect: four of its jumps are not. Compare also the last two columns of the table: the map of another problem
+# lands in the same wrong place with one jump and with four, while the Euler step gains from more. And with the true
+# velocity in the equation (the lines just above) all three wrong maps are found out.
 #
 # **Try.** Mix two maps, $v = \lambda\, v^\ast + (1 - \lambda)\, v^{\text{other}}$. Is a mixture of two flow maps a
 # flow map?
@@ -494,20 +518,21 @@ for name, X in candidates.items():
 #
 # ## Exercises
 #
-# 1. Show by hand that $X_{s,t}(x) = m t + \frac{S(t)}{S(s)} (x - m s)$, with any positive function $S$, obeys the
-#    semigroup equation. Which velocity is on its diagonal? Check with `exact.Gaussian`, whose $S(t)^2 = (1-t)^2
-#    \sigma^2 + t^2 c^2$.
+# 1. Show by hand that $X_{s,t}(x) = m t + \frac{S(t)}{S(s)} (x - m s)$, with any positive, differentiable function $S$,
+#    obeys the semigroup equation. Which velocity is on its diagonal? Check with `exact.Gaussian`, whose $S(t)^2 =
+#    (1-t)^2 \sigma^2 + t^2 c^2$.
 # 2. A translation, $X_{s,t}(x) = x + (t - s)\, a$ with a fixed vector $a$: show that all three residuals vanish, and
 #    check with `residual_tables`. Of which velocity is it the flow map? Compare the variance of $I_t$ to show that no
 #    data, drawn independently of the noise, has this velocity.
-# 3. Two mistakes seen in public code are to take the Eulerian velocity at $(t, X_{s,t}(x))$ instead of $(s, x)$, and
+# 3. Two mistakes that are easy to make are to take the Eulerian velocity at $(t, X_{s,t}(x))$ instead of $(s, x)$, and
 #    to replace $\nabla X\, v_{s,s}$ by $v_{s,s}$. Put each into `eulerian` above. Is the residual of the exact map
-#    still zero? Is there a problem on which one would not notice?
+#    still zero? Would you notice on the map of exercise 2?
 # 4. For the Euler step and small $t - s$, which power of $t - s$ does each residual follow? Derive it, then fit slopes
 #    to `tables["one Euler step"]` made with more times.
-# 5. Suppose that the Lagrangian residual of $X$ is at most $\varepsilon$ everywhere, $v_{t,t} = b_t$, and $b_t$
-#    changes by at most $L$ times the distance. Show that $X_{0,1}$ is off by at most $\varepsilon\, (e^L - 1) / L$,
-#    and check it for the Euler step.
+# 5. Fix a start $x$. Suppose that the Lagrangian residual of $X$ at $(0, t, x)$ is at most $\varepsilon$ for all $t$,
+#    that $v_{t,t} = b_t$, and that $b_t$ changes by at most $L$ times the distance. Show that $X_{0,1}(x)$ is off by at
+#    most $\varepsilon\, (e^L - 1) / L$, and check it for the Euler step on the Gaussian problem, from some start of
+#    yours. (There $L$ is the largest $|S'(t) / S(t)|$.)
 #
 # ## References
 #
