@@ -119,16 +119,8 @@ def traveller(ax, X, start, t):
     moves = (X(0.0, t + step, start) - X(0.0, t - step, start)) / (2 * step)
     plots.squares(ax)
     for k, arrow in enumerate((moves, board.velocity(t, landed))):
-        how = {
-            "angles": "xy",
-            "scale_units": "xy",
-            "scale": 10,
-            "width": (0.014, 0.005)[k],
-            "headwidth": 2,
-            "headlength": 2,
-            "headaxislength": 2,
-            "zorder": 2 + k,
-        }
+        how = {"angles": "xy", "scale_units": "xy", "scale": 10, "width": (0.014, 0.005)[k], "zorder": 2 + k}
+        how |= dict.fromkeys(("headwidth", "headlength", "headaxislength"), 2)
         ax.quiver(*landed.T, *arrow.T, color=plots.COLOURS[(5, 1)[k]], label=("moves", "velocity found")[k], **how)
     ax.plot(*landed.T, "o", color="black", ms=4, zorder=4)
     ax.set(aspect="equal", xlim=(-1.35, 0.05), ylim=(-0.85, 0.1), xlabel="first coordinate")

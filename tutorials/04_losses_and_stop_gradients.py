@@ -1,0 +1,597 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Losses, and where the gradient stops
+#
+# After this lesson you can
+#
+# - turn each of the three conditions into a loss, and compute its derivatives without difference quotients,
+# - say what a stop-gradient holds fixed, write it down, and predict the gradient that is left,
+# - measure what each choice costs in time and memory, and what it does to a training,
+# - explain why the Eulerian loss is the fragile one.
+#
+# **It assumes** [lesson 03](03_three_characterizations.ipynb): the Lagrangian, Eulerian and semigroup conditions and
+# their residuals. **It takes** forty minutes to read and about three minutes to run on two CPU cores, of which two
+# are eight short trainings in section 6.
+
+# %%
+import copy
+
+import matplotlib.pyplot as plt
+import torch
+
+from flowmap_edu import MLP, FlowMap, exact, losses, metrics, plots, training
+
+plots.use_style()
+board = exact.Checkerboard()
+gauss = exact.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
+
+# %% [markdown]
+# ## 1. How does an equation become a loss?
+#
+# A condition says that a residual $R_{s,t}(x)$ is zero for all times and places. To train on it, square it and average
+# it over the times and places that matter: pairs $s < t$ spread evenly over the triangle, and points where the flow is
+# at time $s$, that is, draws of the interpolant $I_s = (1 - s)\, x_0 + s\, x_1$. As lesson 03 found, the condition has
+# to be joined by flow matching on the diagonal, which is what brings in the data:
+#
+# $$L(v) = \underbrace{E\, \big| v_{t,t}(I_t) - (x_1 - x_0) \big|^2}_{\text{diagonal, } t \text{ uniform}}
+#   + \underbrace{E\, \big| R_{s,t}(I_s) \big|^2}_{\text{off the diagonal, } s < t} .$$
+#
+# A pair that is uniform on the triangle: the larger of two uniform numbers has distribution $P(t \le a) = a^2$, so $t =
+# \sqrt{r_1}$, and below it $s = t\, r_2$. To see what the two parts do, take maps on the straight line from the exact
+# one to a wrong one, $v = v^\ast + \lambda\, (v^{\text{wrong}} - v^\ast)$, and draw the losses against $\lambda$. The
+# wrong maps are two of lesson 03, for Gaussian data.
+
+# %%
+n, generator = 20_000, torch.Generator().manual_seed(0)
+t = torch.rand(n, generator=generator).sqrt()
+s = t * torch.rand(n, generator=generator)
+x0, x1 = gauss.sigma * torch.randn(n, 2, generator=generator), gauss.sample(n, generator=generator)
+at_s, at_t = ((1 - time)[:, None] * x0 + time[:, None] * x1 for time in (s, t))  # I_s and I_t
+print(f"half of a uniform triangle lies above t = 0.707; of our pairs, {(t > 0.5**0.5).float().mean():.3f}")
+
+elsewhere = exact.Gaussian(mean=torch.tensor([0.2, 1.0]), std=0.7, sigma=0.8)
+wrong = {"one Euler step": lambda s, _, x: gauss.velocity(s, x), "another problem's map": elsewhere.v}
+share = torch.linspace(-0.5, 1.5, 41)
+
+
+# %%
+def parts(X):
+    """The diagonal's excess over its least value, and the three conditions' losses."""
+    u, data_free = (s + t) / 2, {"stopgrad": "none"}
+    found = {"diagonal": losses.diagonal(X, t, at_t, gauss.velocity(t, at_t))}
+    found["Lagrangian"] = losses.lagrangian(X, s, t, at_s, **data_free)
+    found["Eulerian"] = losses.eulerian(X, s, t, at_s, **data_free)
+    found["semigroup"] = losses.semigroup(X, s, u, t, at_s, **data_free)
+    return {name: value.mean() for name, value in found.items()}
+
+
+def between(v, c):
+    return FlowMap(lambda s, t, x: gauss.v(s, t, x) + c * (v(s, t, x) - gauss.v(s, t, x)))
+
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2), sharey=True)
+for ax, (name, v) in zip(axes, wrong.items(), strict=True):
+    values = [parts(between(v, c)) for c in share.tolist()]
+    for part in values[0]:
+        ax.semilogy(share, [value[part] for value in values], "--" if part == "diagonal" else "-", label=part)
+    ax.set(title=f"towards {name}", xlabel="share of the wrong map", ylim=(3e-5, 4), xticks=[-0.5, 0, 0.5, 1, 1.5])
+axes[0].set_ylabel("loss, above its least value")
+axes[1].legend(loc="upper left", ncols=2, fontsize=8)
+figure.suptitle("Only at the exact map (share 0) are diagonal and condition both zero")
+plt.show()
+
+# %% [markdown]
+# **What to notice.** The scale is logarithmic, so a zero is a deep notch. On the left the dashed diagonal is missing,
+# for it is zero throughout: all these maps have the right velocity, and it takes a condition to find the exact one
+# among them. On the right the conditions vanish twice, at both flow maps, and it takes the diagonal to say which of
+# them belongs to the data. (The dashed curve is the excess over the irreducible part, so that it can reach zero.)
+#
+# **Try.** Draw the third wrong map of lesson 03, the straight line. Which of its two ends is worse for the diagonal?
+
+# %% [markdown]
+# ## 2. How does one differentiate a network in $t$ while it trains?
+#
+# Two of the residuals contain derivatives of $X$ in $t$, $s$ or $x$, and the loss must then be differentiated in the
+# weights. A difference quotient would do for a rough answer. The exact way is to send a derivative *through the network
+# along with the value*. If a layer is $z \mapsto W z + c$ and its input moves with speed $\dot z$, its output moves
+# with speed $W \dot z$; if it is $z \mapsto \phi(z)$, entry by entry, with speed $\phi'(z)\, \dot z$:
+#
+# $$(z, \dot z) \;\longmapsto\; (W z + c, \; W \dot z), \qquad
+#   (z, \dot z) \;\longmapsto\; (\phi(z), \; \phi'(z)\, \dot z) .$$
+#
+# That is *forward mode*: no step size, one pass, and the answer is exact up to rounding. It gives the derivative along
+# one direction (here: $t$ moves, all else rests); it is called a *Jacobian-vector product*, `jvp` in code. Here is the
+# whole of it for a small network on $(s, t, x)$.
+
+# %%
+torch.manual_seed(1)
+plain = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.SiLU(), torch.nn.Linear(64, 2)).double()
+
+
+def forward_mode(z, dz):
+    for layer in plain:
+        if isinstance(layer, torch.nn.Linear):
+            z, dz = layer(z), dz @ layer.weight.T
+        else:
+            z, dz = layer(z), dz * (z.sigmoid() * (1 + z * (1 - z.sigmoid())))  # SiLU is z sigmoid(z)
+    return z, dz
+
+
+places = torch.randn(1000, 4, dtype=torch.float64)
+along_t = torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64).expand(1000, 4)
+ours, library = forward_mode(places, along_t), torch.func.jvp(plain, (places,), (along_t,))
+assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(ours, library, strict=True))
+
+# %%
+errors, h_all = {}, 10.0 ** -torch.arange(0.5, 12.1, 0.5, dtype=torch.float64)
+for dtype in (torch.float32, torch.float64):
+    net, z, w = copy.deepcopy(plain).to(dtype), places.to(dtype), along_t.to(dtype)
+    quotients = [(net(z + h * w) - net(z - h * w)) / (2 * h) for h in h_all.tolist()]
+    exactly = torch.func.jvp(net, (z,), (w,))[1]
+    errors[dtype] = [(d.double() - ours[1]).norm().item() / ours[1].norm().item() for d in (*quotients, exactly)]
+figure, ax = plt.subplots(figsize=(5.2, 3.1))
+for k, (dtype, error) in enumerate(errors.items()):
+    ax.loglog(h_all, error[:-1], "os"[k] + "-", label=f"difference quotient, {str(dtype)[6:]}")
+    ax.axhline(max(error[-1], 1e-16), color=plots.COLOURS[k], ls="--", label=f"forward mode, {str(dtype)[6:]}")
+ax.set(xlabel="step h", ylabel="relative error", title="Forward mode needs no step, and no luck with it")
+ax.set_ylim(1e-22, 1e3)
+ax.legend(ncols=2, fontsize=7, loc="lower left")
+plt.show()
+best, forward = min(errors[torch.float32][:-1]), errors[torch.float32][-1]
+print(f"single precision: the best step's error is {best / forward:.0f} times that of forward mode")
+
+# %% [markdown]
+# **What to notice.** A difference quotient is wrong for a large step because the function bends, and for a small one
+# because two nearly equal numbers are subtracted. In single precision, in which networks are trained, even the best
+# step is worse by the printed factor, and one has to know that step.
+#
+# `X.partial_t`, `X.partial_s` and `X.push` are one `jvp` each, in $t$, in $s$ and along a direction of $x$. To
+# `backward()` the computed derivative is a value like any other, so the gradient in the weights comes out as usual.
+#
+# **Try.** Where does the V of double precision have its tip, and why near $h = 10^{-5}$? (Balance $h^2$ against
+# $10^{-16} / h$.)
+
+# %% [markdown]
+# ## 3. What do the three losses look like, written out?
+#
+# Write $\mathrm{sg}(\cdot)$ for *stop-gradient*: the value goes on, the gradient does not. Each loss below has one
+# argument, `stop`, that says which terms are held like that.
+#
+# | loss | square of | held by "convex" | held by "full" |
+# | --- | --- | --- | --- |
+# | LSD | $\partial_t X_{s,t}(x) - v_{t,t}(X_{s,t}(x))$ | the second term, its inner $X$ too | |
+# | ESD | $\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, v_{s,s}(x)$ | $v_{s,s}(x)$ | the second term |
+# | PSD | $v_{s,t}(x) - \big[(1-h)\, v_{s,u}(x) + h\, v_{u,t}(X_{s,u}(x))\big]$ | the bracket | |
+#
+# In code there are two ways to hold a term: compute it and drop its history (`.detach()`), or compute it where no
+# history is kept (`torch.no_grad()`), which is cheaper. `torch.set_grad_enabled(yes)` is the second with a switch.
+#
+# (The D is for *distillation*, L, E and P for Lagrangian, Eulerian and *progressive*, S in the middle for *self*.) The
+# third is the semigroup condition divided by $t - s$: with $u = h s + (1 - h)\, t$, the slope of one jump is the mean
+# of the slopes of two. With $\nabla X\, w$ a `jvp` in $x$, nothing larger than $X$ is ever stored.
+
+
+# %%
+def lsd(X, s, t, x, stop):
+    landed, moves = X.partial_t(s, t, x)
+    with torch.set_grad_enabled(stop == "none"):
+        target = X.velocity(t, landed)
+    return (moves - target).square().sum(1)
+
+
+def esd(X, s, t, x, stop):
+    with torch.set_grad_enabled(stop == "none"):
+        b = X.velocity(s, x)
+    with torch.set_grad_enabled(stop != "full"):
+        carried = X.push(s, t, x, b)[1]
+    return (X.partial_s(s, t, x)[1] + carried).square().sum(1)
+
+
+def psd(X, s, t, x, stop, h=0.5):
+    u = h * s + (1 - h) * t
+    with torch.set_grad_enabled(stop == "none"):
+        first = X.v(s, u, x)
+        second = X.v(u, t, x + (u - s)[:, None] * first)
+        mean = (1 - h) * first + h * second
+    return (X.v(s, t, x) - mean).square().sum(1)
+
+
+# %%
+CASES = [(lsd, "none"), (lsd, "convex"), (esd, "none"), (esd, "convex"), (esd, "full"), (psd, "none"), (psd, "convex")]
+torch.manual_seed(2)
+X = FlowMap(MLP(2, hidden=64, layers=2))
+half = (s + t) / 2
+for loss, stop in CASES:
+    name = {lsd: "lagrangian", esd: "eulerian", psd: "semigroup"}[loss]
+    times = (s, half, t) if loss is psd else (s, t)
+    library = getattr(losses, name)(X, *times, at_s, stopgrad=stop)
+    assert torch.allclose(loss(X, s, t, at_s, stop), library, rtol=1e-3, atol=1e-6)
+    assert torch.allclose(loss(X, s, t, at_s, stop), loss(X, s, t, at_s, "none"))  # the value never changes
+
+# %% [markdown]
+# **What to notice.** The last assertion: a stop-gradient changes no value. Two losses that print the same number can
+# pull the weights in different directions, and a loss curve alone cannot tell them apart.
+#
+# **Try.** Show that `psd` times $(t - s)^2$ is the square of the semigroup residual of lesson 03.
+
+# %% [markdown]
+# ## 4. Which gradient is left?
+#
+# In the Lagrangian residual the network appears twice: as a *pupil*, whose jump $X_{s,t}$ is to be corrected, and as a
+# *teacher*, whose velocity $v_{t,t}$ says how. Give the two roles to two networks with weights $\theta$ and $\eta$, and
+# call the loss $\ell(\theta, \eta)$. Self-distillation sets $\eta = \theta$, and by the chain rule
+#
+# $$\frac{d}{d\theta}\, \ell(\theta, \theta) = \underbrace{\partial_\theta \ell}_{\text{the pupil's}}
+#   + \underbrace{\partial_\eta \ell}_{\text{the teacher's}} .$$
+#
+# The second part moves the *teacher towards the pupil's mistake*: a cheap way to make the two agree, and not what we
+# want, since the teacher is the one who has seen data. "convex" keeps the first part alone. To see both, copy the
+# network and let the copy be the teacher, on a map that is halfway trained.
+
+# %%
+half_trained = training.Config(steps=training.budget(400), compile=False)
+state = list(training.fit(half_trained))[-1]
+pupil = copy.deepcopy(state.net)
+weights = list(pupil.parameters())
+
+
+def gradient(values, weights):
+    parts = torch.autograd.grad(values.mean(), weights, retain_graph=True, allow_unused=True)
+    parts = [torch.zeros_like(w) if part is None else part for part, w in zip(parts, weights, strict=True)]
+    return torch.cat([part.flatten() for part in parts])
+
+
+# %%
+s, t = losses.sample_times(2048, generator=torch.Generator().manual_seed(5))
+x0, x1 = board.sigma * torch.randn(2048, 2), board.sample(2048)
+x = (1 - s)[:, None] * x0 + s[:, None] * x1
+X, teacher = FlowMap(pupil), FlowMap(copy.deepcopy(pupil))
+landed, moves = X.partial_t(s, t, x)
+apart = (moves - teacher.velocity(t, landed.detach())).square().sum(1)  # pupil's weights in front, teacher's behind
+of_pupil = gradient(apart, weights)
+of_teacher = gradient(apart, list(teacher.slope.parameters()))
+convex, none = (gradient(lsd(X, s, t, x, stop), weights) for stop in ("convex", "none"))
+assert torch.allclose(convex, of_pupil, atol=1e-6)
+through_landing = none - of_pupil - of_teacher  # the way through the place where the teacher is asked
+cosine = torch.cosine_similarity(of_pupil, of_teacher, dim=0)
+print(
+    f"pupil's part {of_pupil.norm():.3f}, teacher's {of_teacher.norm():.3f}, angle between them has cosine {cosine:.2f}"
+)
+print(f"and {through_landing.norm():.3f} by moving the landing point to where the teacher answers differently")
+
+# %% [markdown]
+# **What to notice.** The first assertion is the meaning of "convex": the same gradient as with a frozen copy for a
+# teacher. The name fits because the residual is then linear in the pupil's $v$, so that the loss is a convex function
+# of it. What "none" adds has two parts, printed with their sizes, and neither of them teaches the pupil anything about
+# the data. With the cosine you can see how much the teacher's part works against the pupil's.
+#
+# A slip to know about: compute the teacher's velocity where gradients are on, and then only *assign* it to a variable
+# inside `torch.no_grad()`. That holds nothing. What counts is where it is computed.
+#
+# **Try.** Do the same for `psd`. Which of its three velocities are the pupil's?
+
+# %% [markdown]
+# ## 5. What does each choice cost?
+#
+# For one batch of 2,048 pairs: how large is the mean gradient $\bar g$, and how much do single batches scatter around
+# it, $\sqrt{E|g - \bar g|^2} / |\bar g|$ (64 batches of 32)? How long does loss and gradient take, and how much memory
+# lives at the peak, both in units of flow matching on the diagonal? Memory is counted by a few lines that see every
+# tensor come and go.
+
+# %%
+import time
+import weakref
+
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class Memory(TorchDispatchMode):
+    """The most bytes that were alive at once among those allocated inside `with Memory() as memory:`."""
+
+    def __init__(self):
+        super().__init__()
+        self.alive, self.peak = {}, 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        out = operation(*args, **(kwargs or {}))
+        for storage in (value.untyped_storage() for value in tree_leaves(out) if isinstance(value, torch.Tensor)):
+            if storage._cdata not in self.alive:
+                self.alive[storage._cdata] = storage.nbytes()
+                weakref.finalize(storage, self.alive.pop, storage._cdata, None)
+        self.peak = max(self.peak, sum(self.alive.values()))
+        return out
+
+
+# %%
+def cost(values):
+    """Seconds (the best of nine) and peak bytes of loss and gradient."""
+    seconds = []
+    for _ in range(9):
+        started = time.perf_counter()
+        values().mean().backward()
+        seconds.append(time.perf_counter() - started)
+    with Memory() as memory:
+        values().mean().backward()
+    return min(seconds), memory.peak
+
+
+target = x1 - x0
+unit = cost(lambda: losses.diagonal(X, t, x, target))
+rows = {}
+for loss, stop in CASES:
+    each = [gradient(loss(X, s[k::64], t[k::64], x[k::64], stop), weights) for k in range(64)]
+    mean = torch.stack(each).mean(0)
+    scatter = (torch.stack(each) - mean).square().sum(1).mean().sqrt() / mean.norm()
+    seconds, peak = cost(lambda loss=loss, stop=stop: loss(X, s, t, x, stop))
+    rows[f"{loss.__name__.upper()} {stop}"] = [mean.norm().item(), scatter.item(), seconds / unit[0], peak / unit[1]]
+
+# %%
+columns = ("norm of the mean gradient", "scatter of batches of 32", "time, diagonal = 1", "memory, diagonal = 1")
+figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.5), sharey=True)
+for k, (ax, column) in enumerate(zip(axes, columns, strict=True)):
+    lengths = [row[k] for row in rows.values()]
+    bars = ax.barh(list(rows), lengths, color=[plots.COLOURS["LEP".index(name[0])] for name in rows])
+    ax.bar_label(bars, [f"{length:.2g}" for length in lengths], padding=2, fontsize=7)
+    ax.set_xlim(0, 1.2 * max(lengths))
+    ax.set_xlabel(column, fontsize=8)
+axes[0].invert_yaxis()
+figure.suptitle("Derivatives are dear; what is held is cheaper, and most so for PSD")
+plt.show()
+
+# %% [markdown]
+# **What to notice.** *Cost*: LSD and ESD cost several times a diagonal sample, since value and derivative are computed
+# and both are differentiated again. PSD needs no derivative and, with its bracket held, little more memory than flow
+# matching. (A batch holds three diagonal samples to one off the diagonal, so a whole training step is dearer by less
+# than these bars say.) *Gradient*: under "none" the gradient of LSD is larger, and section 4 says of what the surplus
+# consists. The scatter is several times the mean: the smaller the mean that is left, the more so.
+#
+# Here `esd` goes through the network once for each of its two derivatives. Under "none" and "convex" the library gets
+# their sum by one `jvp`, `X.eulerian`.
+#
+# **Try.** Write `esd` with `X.eulerian(s, t, x, b)[1]`. What does it save?
+
+# %% [markdown]
+# ## 6. Does it matter for what is learned?
+#
+# Eight trainings on the checkerboard from the same seed, 800 steps each, by the library's loop (lesson 05 writes it
+# out). They differ in the loss and in what is held; the last has a network without Fourier features of $x$, of which
+# more in section 8. (Two minutes. Each line appears when its training is done.)
+
+# %%
+eulerian = {"method": "esd", "at_zero": 0.0, "at_one": 0.3}  # its pairs of times: lesson 05
+TRAININGS = {
+    "LSD convex": {"method": "lsd", "stopgrad": "convex"},
+    "LSD none": {"method": "lsd", "stopgrad": "none"},
+    "PSD convex": {"method": "psd-m", "stopgrad": "convex"},
+    "PSD none": {"method": "psd-m", "stopgrad": "none"},
+    "ESD convex": {**eulerian, "stopgrad": "convex"},
+    "ESD none": {**eulerian, "stopgrad": "none"},
+    "ESD full": {**eulerian, "stopgrad": "full"},
+    "ESD full, smooth": {**eulerian, "stopgrad": "full", "fourier": 0},
+}
+generator = torch.Generator().manual_seed(6)
+t_some = torch.rand(20_000, generator=generator)
+pairs = board.sigma * torch.randn(20_000, 2, generator=generator), board.sample(20_000, generator=generator)
+I_t = (1 - t_some)[:, None] * pairs[0] + t_some[:, None] * pairs[1]
+b_t = board.velocity(t_some, I_t)
+
+# %%
+learned = {}
+print(f"{'':<17} {'diagonal: distance to b, squared':>33} {'one jump: distance to the exact map':>36}")
+for name, choice in TRAININGS.items():
+    config = training.Config(steps=training.budget(800), compile=False, **choice)
+    *_, state = training.fit(config, every=10)
+    with torch.no_grad():
+        excess = losses.diagonal(state.X, t_some, I_t, b_t).mean()
+    distance = metrics.map_error(state.X, board, n=1024)
+    learned[name] = state.history, excess.item(), distance
+    print(f"{name:<17} {excess:>33.4f} {distance:>36.4f}")
+
+# %%
+figure, ax = plt.subplots(figsize=(5.4, 3.6))
+for name, (_, excess, distance) in learned.items():
+    stop = next(k for k, word in enumerate(("convex", "none", "full")) if word in name)
+    ax.loglog(excess, distance, "os^"[stop], color=plots.COLOURS["LEP".index(name[0])], ms=7)
+    below = name == "ESD convex"
+    ax.annotate(name, (excess, distance), xytext=(6, -10 if below else 3), textcoords="offset points", fontsize=8)
+ax.set(xlabel="diagonal: distance to the velocity, squared", ylabel="one jump: distance to the exact map")
+ax.set_title("Holding the teacher leaves a better map; holding too much does not")
+ax.minorticks_off()
+ax.set_xticks([0.003, 0.01, 0.03], ["0.003", "0.01", "0.03"])
+ax.set_yticks([0.05, 0.1, 0.2], ["0.05", "0.1", "0.2"])
+ax.set_xlim(right=2.5 * max(excess for _, excess, _ in learned.values()))
+plt.show()
+
+# %% [markdown]
+# **What to notice.** For each of the three losses, "convex" has the smaller error of the jump: where the teacher gets
+# gradient from the pupil's mistakes, the two agree with each other at the cost of the truth. And "full", which holds
+# the most, is the worst, though it is what the source of these losses recommends, because it saves memory and keeps the
+# gradient out of the Jacobian. The next two sections find out why.
+#
+# **Try.** The same with `seed=1`. Which of the differences survive?
+
+# %% [markdown]
+# ## 7. What does the Jacobian do to an error?
+#
+# The Eulerian residual multiplies the velocity by the matrix $\nabla X_{s,t}$. If the diagonal is off by a small
+# $\delta$, the Lagrangian target is off by $\delta$, the Eulerian one by $\nabla X_{s,t}\, \delta$. For a $\delta$ that
+# points anywhere with equal chance, in two dimensions,
+#
+# $$E\, \big| \nabla X\, \delta \big|^2 = \tfrac12\, \|\nabla X\|_F^2\; E\, |\delta|^2,
+#   \qquad \|A\|_F^2 = \textstyle\sum_{ij} A_{ij}^2 .$$
+#
+# How large is that on the board? Nearby points part there, towards different squares, and that is what $\nabla X$
+# measures. Two `push`es along the axes give its columns, exactly. (Half a minute.)
+
+# %%
+starts = board.sigma * torch.randn(128, 2, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+ends = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
+X_board, growth = FlowMap(board.v), []
+for end in ends:
+    columns = [X_board.push(0.0, end, starts, e.expand(128, 2))[1] for e in torch.eye(2, dtype=torch.float64)]
+    growth.append(torch.stack(columns).square().sum((0, 2)) / 2)  # |grad X|^2 / 2, shape (128,)
+growth = torch.stack(growth)
+over = (growth[-1] > 1).double().mean()
+print(f"t = 1: mean {growth[-1].mean():.1f}, median {growth[-1].median():.2f}, largest {growth[-1].max():.0f};")
+print(f"above 1 for {100 * over:.0f} % of the points")
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2))
+for q, look in ((0.5, "o-"), (0.9, "s-"), (0.98, "^-")):
+    axes[0].semilogy(ends, growth.quantile(q, dim=1), look, label=f"{100 * q:.0f} % are below")
+axes[0].axhline(1.0, color="0.5", ls="--", lw=1, label="Lagrangian: always 1")
+axes[0].set(
+    xlabel="end t of a jump from 0", ylabel="growth of a squared error", title="A few points make it many times larger"
+)
+axes[0].legend()
+plots.squares(axes[1])
+dots = axes[1].scatter(*starts.T, c=growth[-1].clamp(min=0.1).log10(), s=16)
+figure.colorbar(dots, ax=axes[1], label="log10 of the growth, 0 to 1")
+axes[1].set(
+    aspect="equal", title="They start where the flow parts", xlabel="first coordinate", ylabel="second coordinate"
+)
+plt.show()
+
+# %% [markdown]
+# **What to notice.** For most points errors shrink. For a few, which begin near the lines along which the flow divides,
+# a squared error grows tenfold and more, and a batch that holds such a point is governed by it. In an image the
+# Jacobian is a matrix of thousands of rows. But for all that, ESD "convex" trained well in section 6, with the same
+# Jacobian in it: what it adds is scatter. Something else must be wrong with "full".
+#
+# **Try.** Find $\nabla X_{0,1}$ of `gauss` by hand, and the growth that it gives. Is it above or below 1?
+
+# %% [markdown]
+# ## 8. Why does "full" explode?
+#
+# Take everything away that could disturb: one dimension, a velocity that is known and constant, $b$, and an error in
+# $v$ that is a single wave, $e^{i(kx + \omega s)}$. Write $d = t - s$. Since $X = x + d\, v$, its residual is the same
+# wave times a number with two parts:
+#
+# $$R = \big[\underbrace{(-1 + i d\, \omega)}_{\partial_s X} + \underbrace{i d\, k b}_{\nabla X\, b}\big]\;
+#   e^{i(kx + \omega s)} .$$
+#
+# A gradient step multiplies the wave by $1 - \text{rate}\cdot\Lambda$, where $\Lambda$ is the complex conjugate of
+# *what keeps its gradient*, times all of it. With "convex" all of it does. With "full" the second part is held:
+#
+# $$\begin{aligned} \Lambda_{\text{convex}} &= 1 + d^2 (\omega + k b)^2, \\
+#   \Lambda_{\text{full}} &= (-1 - i d\, \omega)(-1 + i d\, (\omega + k b))
+#     = 1 + d^2\, \omega\, (\omega + k b) - i d\, k b . \end{aligned}$$
+#
+# The first is at least 1: every wave dies. The real part of the second is *negative* for some $\omega$ as soon as
+# $d\, |k b| > 2$ (take $\omega = -k b / 2$): the step makes the error larger. It is the descent of no function at all.
+# Below, the library's own loss acts on a "network" that consists of two such waves' heights.
+
+# %%
+d, b = 0.5, 1.0
+grid = 64
+x_line = torch.arange(grid, dtype=torch.float64)[:, None] * (2 * torch.pi / grid)
+s_line = torch.full((grid,), 0.3, dtype=torch.float64)
+
+
+def heights(stop, k, omega, steps=60, rate=0.1):
+    """The wave's height after each gradient step of the Eulerian loss."""
+    theta, path = torch.tensor([1.0, 0.0], dtype=torch.float64), [1.0]
+
+    def v(s, _, x):
+        phase = k * x + omega * s[:, None]
+        return b + theta[0] * phase.cos() + theta[1] * phase.sin()
+
+    for _ in range(steps):
+        theta.requires_grad_()
+        known = torch.full_like(x_line, b)
+        loss = losses.eulerian(FlowMap(v), s_line, s_line + d, x_line, stopgrad=stop, velocity=known).mean()
+        theta = (theta - rate * torch.autograd.grad(loss, theta)[0]).detach()
+        path.append(theta.norm().item())
+    return path
+
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.2))
+k, omega = torch.meshgrid(torch.linspace(0, 16, 161), torch.linspace(-16, 16, 161), indexing="xy")
+real = 1 + d**2 * omega * (omega + k * b)
+axes[0].contourf(k, omega, real, levels=[-20, 0, 1, 150], colors=[plots.COLOURS[1], "0.85", "white"])
+for mark, at in zip("os^", ((2, -1), (6, -3), (8, -4)), strict=True):
+    axes[0].plot(*at, mark, color="black")
+    for stop, line, colour in (("full", "-", 1), ("convex", "--", 0)):
+        look = {"marker": mark, "markevery": 20, "color": plots.COLOURS[colour], "label": f"k = {at[0]}, {stop}"}
+        axes[1].semilogy(heights(stop, *at), line, **look)
+axes[0].set(xlabel="wave number k", ylabel="frequency in s", title='"full" amplifies the waves in the wedge')
+axes[1].set(xlabel="gradient step", ylabel="height of the wave", title='"convex" damps each of three waves')
+axes[1].legend(fontsize=7)
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Left: in the coloured wedge the real part of $\Lambda_{\text{full}}$ is negative, in the grey
+# fringe it is between 0 and 1, and the marks are the three waves on the right. The wedge opens at $k = 2 / (d\, b) =
+# 4$: coarse waves are safe, fine ones are not. Whether a
+# training blows up then depends on whether the *network can draw fine waves*. Fourier features of $x$ are made to, and
+# a plain network of smooth layers is slow to. That is a prediction, and section 6 has the trainings to test it: "ESD
+# full" has Fourier features, "ESD full, smooth" has none.
+
+# %%
+figure, ax = plt.subplots(figsize=(6.0, 3.0))
+for k, name in enumerate(("LSD convex", "ESD convex", "ESD full", "ESD full, smooth")):
+    history = torch.tensor(learned[name][0])  # step, loss, mean and largest norm of the gradient, seconds
+    ax.semilogy(history[:, 0], history[:, 2], "-" if k < 3 else "--", label=name)
+ax.set(xlabel="step", ylabel="norm of the gradient", title="The explosion needs both: the held term and the fine waves")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Two of the three Eulerian runs are as calm as LSD. The one with the held term *and* a network
+# that can draw fine waves starts in the same way, and then its gradient grows and goes on growing. So there are two
+# cures: take the Fourier features out, which (section 6) leaves a larger error on the board, or hold less. The shipped
+# `checkerboard-esd` is trained with "convex".
+#
+# **Try.** By the formula, shorter jumps (smaller $d$) push the wedge to finer waves. Draw it for $d = 0.1$. Which waves
+# are still amplified?
+
+# %% [markdown]
+# ## Summary
+#
+# - A condition becomes a loss by squaring its residual and averaging over pairs $s < t$ and draws of $I_s$; flow
+#   matching on the diagonal completes it.
+# - Forward mode computes the derivatives exactly, in one pass along with the value.
+# - A stop-gradient changes no value. It decides who learns from whom: "convex" gives the gradient of a frozen teacher.
+# - The Eulerian loss has the Jacobian in it, which magnifies errors where paths part. Its "full" stop-gradient is the
+#   descent of no function, and amplifies waves finer than $d\,|k b| = 2$.
+#
+# [Lesson 05](05_self_distillation_on_the_checkerboard.ipynb) puts a loss into a training loop and trains a map that
+# needs one step.
+#
+# ## Exercises
+#
+# 1. Show that $E\,|\nabla X\, \delta|^2 = \frac12 \|\nabla X\|_F^2\, E\,|\delta|^2$ in two dimensions, and check it
+#    with `X.push` on 10,000 random $\delta$ at one point.
+# 2. Write `lsd` with a frozen copy of the network as the teacher, asked at the landing point *with* gradient. Which of
+#    the three parts of section 4 does its gradient have? Check that adding the missing one gives "none".
+# 3. In `psd`, swap the weights $h$ and $1 - h$. For which $h$ does nothing change? Show on the exact map of `gauss`
+#    that for any other the loss is no longer zero.
+# 4. Repeat the analysis of section 8 for the Lagrangian residual with a constant known velocity, for an error
+#    $e^{i(kx + \omega t)}$. Is there a wave that "convex" amplifies?
+# 5. In a batch, three samples of four are on the diagonal. From the bars of section 5, what does a training step of LSD
+#    cost, in units of flow matching with the same batch? Check it with `cost` on 1,536 and 512 samples.
+#
+# ## References
+#
+# - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via
+#   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025: the losses, their stop-gradients,
+#   and the observation that the Eulerian ones are unstable. The analysis of section 8 is ours.
+# - A. G. Baydin, B. A. Pearlmutter, A. A. Radul, J. M. Siskind, *Automatic differentiation in machine learning: a
+#   survey*, [arXiv 1502.05767](https://arxiv.org/abs/1502.05767), 2018: forward and reverse mode.
+# - M. Tancik et al., *Fourier features let networks learn high frequency functions in low dimensional domains*,
+#   [arXiv 2006.10739](https://arxiv.org/abs/2006.10739), 2020.
