@@ -16,7 +16,7 @@ from flowmap_edu import checks, runs
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.losses import METHODS
 from flowmap_edu.metrics import kl64, map_error
-from flowmap_edu.shipped import PAPER_KL, RECIPES, STEPS, recipe
+from flowmap_edu.recipes import PAPER_KL, RECIPES, STEPS, recipe
 from flowmap_edu.training import PROBLEMS, Config, DivergedError
 
 

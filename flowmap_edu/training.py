@@ -44,7 +44,7 @@ class DivergedError(RuntimeError):
 class Config:
     """One run, whole. The defaults are this library's fast recipe for the checkerboard on a CPU.
 
-    The last group holds ingredients that are not the flow-map paper's; `shipped.PAPER` is the
+    The last group holds ingredients that are not the flow-map paper's; `recipes.RECIPES["checkerboard-paper"]` is the
     configuration without them.
     """
 

@@ -25,7 +25,7 @@ import torch
 
 from flowmap_edu import FlowMap, losses, runs
 from flowmap_edu.nets import MLP
-from flowmap_edu.shipped import STEPS
+from flowmap_edu.recipes import STEPS
 from flowmap_edu.training import compiled
 
 HERE = Path(__file__).resolve().parent.parent

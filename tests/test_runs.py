@@ -158,7 +158,7 @@ def test_evaluate_prints_what_the_metrics_say(finished, capsys):
 def test_table_shows_ours_beside_the_paper_s(capsys):
     """A row a method from the shipped maps, and under it the paper's figures as its page prints them."""
     from flowmap_edu.metrics import kl64
-    from flowmap_edu.shipped import PAPER_KL
+    from flowmap_edu.recipes import PAPER_KL
 
     assert cli.main(["table", "checkerboard", "--points", "3000"]) == 0
     lines = capsys.readouterr().out.splitlines()

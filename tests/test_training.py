@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from flowmap_edu import exact, metrics, training
-from flowmap_edu.shipped import RECIPES, recipe
+from flowmap_edu.recipes import RECIPES, recipe
 from flowmap_edu.training import Config, DivergedError, fit
 
 SMALL = Config(problem="gaussian", steps=40, hidden=16, layers=2, batch=32, bank=16, fourier=8, warmup=5, compile=False)
