@@ -1,0 +1,312 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Distillation, with and without a teacher
+#
+# After this lesson you can
+#
+# - train the same three losses from a frozen teacher, by replacing one argument,
+# - say what limits a pupil: its own training, or its teacher's,
+# - compare the two ways at equal cost, and say what one gains by having no teacher.
+#
+# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop and the four methods.
+# **It takes** thirty minutes to read and under five minutes to run on two CPU cores.
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import torch
+from tqdm.auto import tqdm
+
+from flowmap_edu import FlowMap, exact, losses, metrics, plots, recipes, training
+
+plots.use_style()
+board = exact.Checkerboard()
+METHODS = ("lsd", "esd", "psd-m")
+STEPS = training.budget(1000)
+
+# %% [markdown]
+# ## 1. Where does a teacher enter?
+#
+# Flow maps were first trained in two stages: learn a velocity $b$ by flow matching, freeze it, and *distil* it into a
+# map. Lesson 03 said what that needs. With $b$ known, the Lagrangian and the Eulerian equation read
+#
+# $$\partial_t X_{s,t}(x) = b_t\big(X_{s,t}(x)\big), \qquad \partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, b_s(x) = 0,$$
+#
+# and $b$ is the *teacher's*, where self-distillation reads $v_{t,t}$ from the map in training. The semigroup equation
+# has no velocity in it; there the teacher speaks on the diagonal alone, as the target for $v_{t,t}$. In place of one
+# noisy slope $x_1 - x_0$ the target is then $b_t(I_t)$ itself, and we grant that to all three.
+#
+# In the library it is one argument, `velocity=`. With a frozen *copy of the map's own diagonal* for a teacher, nothing
+# changes: value and gradient are those of self-distillation with its recommended stop-gradient.
+
+# %%
+config = recipes.recipe("checkerboard", "lsd", steps=100, compile=False)
+batch = training.draw_batch(config, torch.Generator().manual_seed(1))
+net, copy = training.build(config), training.build(config).requires_grad_(False)
+for method in ("lsd", "esd"):
+    grads = []
+    for velocity in (None, FlowMap(copy).velocity):
+        loss = losses.self_distillation(FlowMap(net), batch, method=method, velocity=velocity).mean()
+        grads.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(net.parameters()))]))
+    assert torch.allclose(*grads, rtol=1e-4, atol=1e-7)
+    print(f"{method}: same gradient, norm {grads[0].norm():.4f}, with its own diagonal and with a frozen copy of it")
+
+# %% [markdown]
+# **What to notice.** The two ways differ in one thing only: in self-distillation the teacher *goes on learning*. At
+# every single step it is a frozen teacher.
+#
+# **Try.** The same with `stopgrad="none"`. Why is the gradient another one now?
+
+# %% [markdown]
+# ## 2. What would a perfect teacher give?
+#
+# On the board there is one: the exact velocity. Here is a loop that takes any teacher, or none. It draws its batches as
+# the library does, and measures the distance of the one-step map to the exact one as it goes,
+#
+# $$\text{error} = \sqrt{E\, |X_{0,1}(x_0) - X^\ast_{0,1}(x_0)|^2}.$$
+
+
+# %%
+def train(method, teacher=None, steps=STEPS, seed=0, **changes):
+    """The averaged map, rows (step, error, gradient norm) and the milliseconds of a step."""
+    config = recipes.recipe("checkerboard", method, steps=steps, seed=seed, compile=False, **changes)
+    state, rows, spent = training.State(config), [], 0.0
+    for step in tqdm(range(steps), desc=f"{method}, {'a teacher' if teacher else 'none'}"):
+        started = time.perf_counter()
+        norm = one_step(state, teacher, training.learning_rate(config, step, steps))
+        spent += time.perf_counter() - started
+        if (step + 1) % max(1, steps // 20) == 0:
+            rows.append((step + 1, metrics.map_error(state.X, board, n=1024), norm))
+    return state.X, torch.tensor(rows), 1000 * spent / steps
+
+
+def one_step(state, teacher, lr):
+    batch, config = training.draw_batch(state.config, state.generator), state.config
+    if teacher:
+        with torch.no_grad():
+            batch = batch._replace(target=teacher(batch.t, batch.x_t))
+    how = {"method": config.method, "stopgrad": config.stopgrad, "velocity": teacher}
+    state.optimizer.param_groups[0]["lr"] = lr
+    losses.self_distillation(FlowMap(state.net), batch, **how).mean().backward()
+    norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip)
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    state.average.update_parameters(state.net)
+    return norm.item()
+
+
+# %% [markdown]
+# (Six trainings, a minute and a half.)
+
+# %%
+found = {}
+for method in METHODS:
+    found[method, "no teacher"] = train(method)
+    found[method, "exact teacher"] = train(method, board.velocity)
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(9.2, 2.9), sharey=True)
+for ax, method in zip(axes, METHODS, strict=True):
+    for k, who in enumerate(("no teacher", "exact teacher")):
+        _, rows, _ = found[method, who]
+        ax.semilogy(rows[:, 0], rows[:, 1], ("-", "--")[k], color=plots.COLOURS[k], label=who)
+    ax.set(title=method.upper(), xlabel="step")
+axes[0].set_ylabel("distance to the exact map, one jump")
+axes[0].legend()
+figure.suptitle("Even a perfect teacher buys little: both ways need the steps to learn the jumps")
+plt.show()
+
+# %% [markdown]
+# **What to notice.** From the first steps on the two curves of each method go down together. The exact velocity at no
+# cost is the best that a teacher can be, so the distance between the curves is the most that *any* teacher could gain
+# here. It is small, because the diagonal is the easy part: the map learns its own velocity faster than its own jumps.
+#
+# **Try.** Use plain targets, `train("lsd", bank=0)`, in place of the averaged ones of lesson 05. Now the teacher is
+# worth more. What has it replaced?
+
+# %% [markdown]
+# ## 3. And a teacher that had to learn?
+#
+# In practice the teacher is a network too. We train one by flow matching, for half as many steps as a map. Its flow is
+# not the exact one; a pupil that distils it perfectly has the error
+#
+# $$\text{error of the teacher} = \sqrt{E\, \big| X^{\text{teacher}}_{0,1}(x_0) - X^\ast_{0,1}(x_0) \big|^2},$$
+#
+# where $X^{\text{teacher}}$ follows the teacher's velocity, here in 256 small steps.
+
+
+# %%
+def flow_matching(steps, seed=0):
+    """A velocity learned on the diagonal alone, and the milliseconds of a step."""
+    config = recipes.recipe("checkerboard", "lsd", steps=steps, seed=seed, compile=False)
+    state, started = training.State(config), time.perf_counter()
+    for step in tqdm(range(steps), desc="the teacher"):
+        batch = training.draw_batch(config, state.generator)
+        state.optimizer.param_groups[0]["lr"] = training.learning_rate(config, step, steps)
+        losses.diagonal(FlowMap(state.net), batch.t, batch.x_t, batch.target).mean().backward()
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        state.average.update_parameters(state.net)
+    milliseconds = 1000 * (time.perf_counter() - started) / steps
+    return FlowMap(state.average.module.requires_grad_(False)).velocity, milliseconds
+
+
+# %%
+noise, goal = metrics.exact_pairs(board, 0.0, 1.0, 1024, 0)
+
+
+def limit_of(teacher, steps=256):
+    """The distance of the teacher's own flow to the exact one, and where it lands."""
+    x = noise
+    for k in range(steps):
+        x = x + teacher(k / steps, x) / steps
+    return (x - goal).square().sum(1).mean().sqrt().item(), x
+
+
+teacher, ms_teacher = flow_matching(STEPS // 2)
+limit, taught = limit_of(teacher)
+for method in METHODS:
+    found[method, "learned teacher"] = train(method, teacher)
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(9.2, 2.9), sharey=True)
+for ax, method in zip(axes, METHODS, strict=True):
+    for k, who in enumerate(("no teacher", "learned teacher")):
+        _, rows, _ = found[method, who]
+        ax.semilogy(rows[:, 0], rows[:, 1], ("-", "--")[k], color=plots.COLOURS[2 * k], label=who)
+    ax.axhline(limit, color="0.5", lw=1, label="the teacher itself, 256 steps")
+    ax.set(title=method.upper(), xlabel="step of the pupil")
+axes[0].set_ylabel("distance to the exact map, one jump")
+axes[0].legend(fontsize=8)
+figure.suptitle("A pupil comes near its teacher; the map without one has nobody to wait for")
+plt.show()
+
+# %%
+print(f"the teacher's flow is {limit:.4f} from the exact one\n")
+print(f"{'one jump of ...':<30}{'to the exact map':>18}{'to the learned teacher':>24}")
+for (method, who), (X, *_) in found.items():
+    with torch.no_grad():
+        x = X(0.0, 1.0, noise)
+    from_exact, from_taught = ((x - y).square().sum(1).mean().sqrt().item() for y in (goal, taught))
+    print(f"{method.upper() + ', ' + who:<30}{from_exact:>18.4f}{from_taught:>24.4f}")
+
+# %% [markdown]
+# **What to notice.** Each pupil of the learned teacher is about as far from it as from the truth; nothing pulls it past
+# its teacher towards the data, which it no longer sees. If you train a pupil longer, its distance to the teacher can go
+# to zero, and the one to the exact map stops at the grey line. Without a teacher there is no such line: diagonal and
+# jumps improve together for as long as one trains.
+#
+# **Try.** Let the teacher learn for 100 steps only. Which of the columns changes?
+
+# %% [markdown]
+# ## 4. What does each way cost?
+#
+# A step of distillation asks the teacher in place of the pupil's own diagonal: about the same work, since under the
+# stop-gradient neither is differentiated. But the teacher's training comes on top. Compare at an equal *total*: some of
+# the steps go to the teacher, the rest to the pupil.
+
+# %%
+total = STEPS
+shares = {"none": 0, "a quarter": total // 4, "half": total // 2}
+equal = {"none": found["lsd", "no teacher"]}
+limits = {"none": None}
+for name, steps in list(shares.items())[1:]:
+    guide, _ = flow_matching(steps)
+    equal[name] = train("lsd", guide, steps=total - steps)
+    limits[name] = limit_of(guide)[0]
+print(f"a step: flow matching {ms_teacher:.1f} ms, LSD alone {found['lsd', 'no teacher'][2]:.1f} ms,", end=" ")
+print(f"LSD with a network for a teacher {found['lsd', 'learned teacher'][2]:.1f} ms")
+
+# %%
+figure, ax = plt.subplots(figsize=(5.8, 3.3))
+for k, (name, (_, rows, _)) in enumerate(equal.items()):
+    ax.semilogy(shares[name] + rows[:, 0], rows[:, 1], ("-", "--", "-.")[k], label=f"teacher's share: {name}")
+    if limits[name]:
+        ax.plot([total, 1.06 * total], [limits[name]] * 2, color=plots.COLOURS[k], lw=3)
+ax.set(xlabel="steps of teacher and pupil together", ylabel="distance to the exact map, one jump")
+ax.set_title("At equal cost, the steps are best spent on the map")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# **What to notice.** A pupil starts late and has fewer steps left; its curve begins where the teacher's training ends.
+# The thick marks at the right are the limits that the teachers set. The map without a teacher uses its first steps for
+# what the teacher would have learned in them, and learns jumps in the same steps.
+#
+# **Try.** Start the pupil from the teacher's weights (`state.net.load_state_dict`) as is often done. Is the order
+# still the same?
+
+# %% [markdown]
+# ## 5. Does a teacher cure the Eulerian loss?
+#
+# Lesson 04 found that the Eulerian loss with everything held but $\partial_s X$ ("full") amplifies fine waves. One
+# could hope that a teacher that stands still would prevent that. But the derivation there had the velocity *known and
+# fixed*:
+#
+# $$\mathrm{Re}\, \Lambda_{\text{full}} = 1 + d^2\, \omega\, (\omega + k b) < 0 \quad\text{for some } \omega
+#   \text{ when } d\, |k b| > 2 .$$
+#
+# So by the formula the exact velocity should be no help. (Half a minute.)
+
+# %%
+_, held, _ = train("esd", board.velocity, stopgrad="full")
+figure, ax = plt.subplots(figsize=(5.4, 3.0))
+for label, rows in (("convex", found["esd", "exact teacher"][1]), ("full", held)):
+    ax.semilogy(rows[:, 0], rows[:, 2], "o-", label=f'exact teacher, "{label}"')
+ax.set(xlabel="step", ylabel="norm of the gradient", title="With a perfect teacher the held loss explodes as well")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# **What to notice.** The gradient grows with the exact velocity for a teacher, as the formula said. The cause lies in
+# what is held, not in whose velocity it is.
+#
+# **Try.** `train("esd", board.velocity, stopgrad="full", fourier=0)`: without Fourier features?
+
+# %% [markdown]
+# ## Summary
+#
+# - Distillation and self-distillation are the same losses; the one reads the velocity from a frozen teacher, the other
+#   from the map's own diagonal.
+# - A pupil cannot become better than its teacher. A map that teaches itself has no such limit.
+# - At an equal total the teacher's training is paid for with the pupil's steps; the gain is a quieter target, which on
+#   the board an averaged target gives too.
+# - What one gains by having no teacher: one training in place of two, no second network, and data to the end. What one
+#   gives up: a velocity that is right from the first step.
+# - A teacher does not cure the Eulerian loss of its held term.
+#
+# When would you take one? When it exists already: a large velocity model that somebody has trained is a teacher for
+# free.
+#
+# ## Exercises
+#
+# 1. Show that the semigroup loss with an exactly known diagonal and $h \to 0$ tends to a multiple of the Lagrangian
+#    residual with a teacher. (Lesson 03, section 5.) Check it numerically on the one-Euler-step map of lesson 03.
+# 2. Give the pupil a wrong teacher, $b_t(x) + 0.1$ in the first coordinate. Where should the samples of a perfect pupil
+#    lie? Train one and compare.
+# 3. `one_step` computes the teacher's target under `no_grad`, and hands `teacher` to the loss as a callable. Show that
+#    no gradient reaches the learned teacher's weights even without `requires_grad_(False)`.
+# 4. Anneal: use the exact teacher for the first half of the steps and none for the second. Is the result nearer to
+#    one or to the other?
+#
+# ## References
+#
+# - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *Flow map matching*, [arXiv
+#   2406.07507](https://arxiv.org/abs/2406.07507), 2024: Lagrangian and Eulerian distillation from a known velocity.
+# - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via
+#   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025: the same without a teacher.
+# - T. Salimans, J. Ho, *Progressive distillation for fast sampling of diffusion models*, [arXiv
+#   2202.00512](https://arxiv.org/abs/2202.00512), 2022: the semigroup idea with a teacher map.
