@@ -63,7 +63,7 @@ print(f"half of a uniform triangle lies above t = 0.707; of our pairs, {(t > 0.5
 
 elsewhere = exact.Gaussian(mean=torch.tensor([0.2, 1.0]), std=0.7, sigma=0.8)
 wrong = {"one Euler step": lambda s, _, x: gauss.velocity(s, x), "another problem's map": elsewhere.v}
-share = torch.linspace(-0.5, 1.5, 41)
+share = torch.linspace(-0.5, 1.5, 101)
 
 
 # %%
@@ -99,7 +99,7 @@ plt.show()
 # among them. On the right the conditions vanish twice, at both flow maps, and it takes the diagonal to say which of
 # them belongs to the data. (The dashed curve is the excess over the irreducible part, so that it can reach zero.)
 #
-# **Try.** Draw the third wrong map of lesson 03, the straight line. Which of its two ends is worse for the diagonal?
+# **Try.** Draw the third wrong map of lesson 03, the straight line. Which of the four losses notice it?
 
 # %% [markdown]
 # ## 2. How does one differentiate a network in $t$ while it trains?
@@ -161,16 +161,20 @@ print(f"single precision: the best step's error is {best / forward:.0f} times th
 # `X.partial_t`, `X.partial_s` and `X.push` are one `jvp` each, in $t$, in $s$ and along a direction of $x$. To
 # `backward()` the computed derivative is a value like any other, so the gradient in the weights comes out as usual.
 #
+# (The reference is forward mode in double precision, so the lowest line only says that rounding repeats itself.)
+#
 # **Try.** Where does the V of double precision have its tip, and why near $h = 10^{-5}$? (Balance $h^2$ against
 # $10^{-16} / h$.)
 
 # %% [markdown]
 # ## 3. What do the three losses look like, written out?
 #
-# Write $\mathrm{sg}(\cdot)$ for *stop-gradient*: the value goes on, the gradient does not. Each loss below has one
-# argument, `stop`, that says which terms are held like that.
+# They are called after their conditions: LSD, ESD and PSD, where L, E and P stand for Lagrangian, Eulerian and
+# *progressive* (two short jumps teach a long one), S for *self*, and D for *distillation*. Write $\mathrm{sg}(\cdot)$
+# for *stop-gradient*: the value goes on, the gradient does not. Each loss has one argument, `stop`, that says which
+# terms are put into an $\mathrm{sg}$: none of them, those of the column "convex", or those of the column "full".
 #
-# | loss | square of | held by "convex" | held by "full" |
+# | loss | square of | "convex" | "full" |
 # | --- | --- | --- | --- |
 # | LSD | $\partial_t X_{s,t}(x) - v_{t,t}(X_{s,t}(x))$ | the second term, its inner $X$ too | |
 # | ESD | $\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, v_{s,s}(x)$ | $v_{s,s}(x)$ | the second term |
@@ -179,9 +183,8 @@ print(f"single precision: the best step's error is {best / forward:.0f} times th
 # In code there are two ways to hold a term: compute it and drop its history (`.detach()`), or compute it where no
 # history is kept (`torch.no_grad()`), which is cheaper. `torch.set_grad_enabled(yes)` is the second with a switch.
 #
-# (The D is for *distillation*, L, E and P for Lagrangian, Eulerian and *progressive*, S in the middle for *self*.) The
-# third is the semigroup condition divided by $t - s$: with $u = h s + (1 - h)\, t$, the slope of one jump is the mean
-# of the slopes of two. With $\nabla X\, w$ a `jvp` in $x$, nothing larger than $X$ is ever stored.
+# The third is the semigroup condition divided by $t - s$: with $u = h s + (1 - h)\, t$, $0 < h < 1$, the slope of one
+# jump is the mean of the slopes of two. $\nabla X\, w$ is a `jvp` in $x$; the matrix $\nabla X$ is never formed.
 
 
 # %%
@@ -238,11 +241,12 @@ for loss, stop in CASES:
 #   + \underbrace{\partial_\eta \ell}_{\text{the teacher's}} .$$
 #
 # The second part moves the *teacher towards the pupil's mistake*: a cheap way to make the two agree, and not what we
-# want, since the teacher is the one who has seen data. "convex" keeps the first part alone. To see both, copy the
+# want, since the teacher is the one who has seen data. "convex" keeps the first part alone. (The teacher is asked where
+# the pupil lands; we count that dependence as the teacher's, and print its share by itself.) To see both, copy the
 # network and let the copy be the teacher, on a map that is halfway trained.
 
 # %%
-half_trained = training.Config(steps=training.budget(400), compile=False)
+half_trained = training.Config(method="lsd", steps=training.budget(400), compile=False)  # the loop: lesson 05
 state = list(training.fit(half_trained))[-1]
 pupil = copy.deepcopy(state.net)
 weights = list(pupil.parameters())
@@ -255,14 +259,14 @@ def gradient(values, weights):
 
 
 # %%
-s, t = losses.sample_times(2048, generator=torch.Generator().manual_seed(5))
+s, t = losses.sample_times(2048, generator=torch.Generator().manual_seed(5))  # uniform on the triangle, as above
 x0, x1 = board.sigma * torch.randn(2048, 2), board.sample(2048)
 x = (1 - s)[:, None] * x0 + s[:, None] * x1
 X, teacher = FlowMap(pupil), FlowMap(copy.deepcopy(pupil))
 landed, moves = X.partial_t(s, t, x)
 apart = (moves - teacher.velocity(t, landed.detach())).square().sum(1)  # pupil's weights in front, teacher's behind
 of_pupil = gradient(apart, weights)
-of_teacher = gradient(apart, list(teacher.slope.parameters()))
+of_teacher = gradient(apart, list(teacher.slope.parameters()))  # teacher.slope is the network itself
 convex, none = (gradient(lsd(X, s, t, x, stop), weights) for stop in ("convex", "none"))
 assert torch.allclose(convex, of_pupil, atol=1e-6)
 through_landing = none - of_pupil - of_teacher  # the way through the place where the teacher is asked
@@ -274,9 +278,10 @@ print(f"and {through_landing.norm():.3f} by moving the landing point to where th
 
 # %% [markdown]
 # **What to notice.** The first assertion is the meaning of "convex": the same gradient as with a frozen copy for a
-# teacher. The name fits because the residual is then linear in the pupil's $v$, so that the loss is a convex function
-# of it. What "none" adds has two parts, printed with their sizes, and neither of them teaches the pupil anything about
-# the data. With the cosine you can see how much the teacher's part works against the pupil's.
+# teacher. With such a teacher the residual is linear in the pupil's $v$ and the loss a convex function of it, hence the
+# name. (The Eulerian "full" holds a part of the *pupil* as well. Section 8 shows what that does.) What "none" adds has
+# two parts, printed with their sizes, and neither of them teaches the pupil anything about the data. With the cosine
+# you can see how much the teacher's part works against the pupil's.
 #
 # A slip to know about: compute the teacher's velocity where gradients are on, and then only *assign* it to a variable
 # inside `torch.no_grad()`. That holds nothing. What counts is where it is computed.
@@ -288,8 +293,8 @@ print(f"and {through_landing.norm():.3f} by moving the landing point to where th
 #
 # For one batch of 2,048 pairs: how large is the mean gradient $\bar g$, and how much do single batches scatter around
 # it, $\sqrt{E|g - \bar g|^2} / |\bar g|$ (64 batches of 32)? How long does loss and gradient take, and how much memory
-# lives at the peak, both in units of flow matching on the diagonal? Memory is counted by a few lines that see every
-# tensor come and go.
+# lives at the peak, both in units of flow matching on the diagonal? Memory is counted by a class that sees every tensor
+# come and go; you need not read it.
 
 # %%
 import time
@@ -355,9 +360,10 @@ plt.show()
 # %% [markdown]
 # **What to notice.** *Cost*: LSD and ESD cost several times a diagonal sample, since value and derivative are computed
 # and both are differentiated again. PSD needs no derivative and, with its bracket held, little more memory than flow
-# matching. (A batch holds three diagonal samples to one off the diagonal, so a whole training step is dearer by less
-# than these bars say.) *Gradient*: under "none" the gradient of LSD is larger, and section 4 says of what the surplus
-# consists. The scatter is several times the mean: the smaller the mean that is left, the more so.
+# matching. (Most of a batch, two thirds here and three quarters in the source, is on the diagonal, so a whole training
+# step is dearer by less than these bars say.) *Gradient*: under "none" the gradient of LSD is larger, and section 4
+# says of what the surplus consists. A single small batch is far from the mean everywhere: the scatter is several times
+# as long.
 #
 # Here `esd` goes through the network once for each of its two derivatives. Under "none" and "convex" the library gets
 # their sum by one `jvp`, `X.eulerian`.
@@ -368,8 +374,10 @@ plt.show()
 # ## 6. Does it matter for what is learned?
 #
 # Eight trainings on the checkerboard from the same seed, 800 steps each, by the library's loop (lesson 05 writes it
-# out). They differ in the loss and in what is held; the last has a network without Fourier features of $x$, of which
-# more in section 8. (Two minutes. Each line appears when its training is done.)
+# out). They differ in the loss and in what is held, and in one more thing: a share of the pairs has $s = 0$ for LSD and
+# PSD, and $t = 1$ for ESD (lesson 05 says why). All but the last have *Fourier features*: the network reads, beside
+# $x$, the cosines and sines of $\kappa \cdot x$ for 32 random wave vectors $\kappa$. Section 8 will need that. (Two
+# minutes. Each line appears when its training is done.)
 
 # %%
 eulerian = {"method": "esd", "at_zero": 0.0, "at_one": 0.3}  # its pairs of times: lesson 05
@@ -417,10 +425,10 @@ ax.set_xlim(right=2.5 * max(excess for _, excess, _ in learned.values()))
 plt.show()
 
 # %% [markdown]
-# **What to notice.** For each of the three losses, "convex" has the smaller error of the jump: where the teacher gets
-# gradient from the pupil's mistakes, the two agree with each other at the cost of the truth. And "full", which holds
-# the most, is the worst, though it is what the source of these losses recommends, because it saves memory and keeps the
-# gradient out of the Jacobian. The next two sections find out why.
+# **What to notice.** For each of the three losses, "convex" has the smaller error of the jump; for LSD and ESD its
+# diagonal is closer to the truth too, as one would expect if "none" bends the teacher towards the pupil. And "full",
+# which holds the most, does worst, with either network, though it is what the source of these losses recommends,
+# because it saves memory and keeps the gradient out of the Jacobian. The next two sections find out why.
 #
 # **Try.** The same with `seed=1`. Which of the differences survive?
 
@@ -468,9 +476,8 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** For most points errors shrink. For a few, which begin near the lines along which the flow divides,
-# a squared error grows tenfold and more, and a batch that holds such a point is governed by it. In an image the
-# Jacobian is a matrix of thousands of rows. But for all that, ESD "convex" trained well in section 6, with the same
-# Jacobian in it: what it adds is scatter. Something else must be wrong with "full".
+# a squared error grows tenfold and more. But ESD "convex" trained well in section 6, with the same Jacobian in it.
+# Something else must be wrong with "full".
 #
 # **Try.** Find $\nabla X_{0,1}$ of `gauss` by hand, and the growth that it gives. Is it above or below 1?
 
@@ -485,15 +492,18 @@ plt.show()
 #   e^{i(kx + \omega s)} .$$
 #
 # A gradient step multiplies the wave by $1 - \text{rate}\cdot\Lambda$, where $\Lambda$ is the complex conjugate of
-# *what keeps its gradient*, times all of it. With "convex" all of it does. With "full" the second part is held:
+# *what keeps its gradient*, times all of it. For a small rate the wave shrinks if $\mathrm{Re}\, \Lambda > 0$ and grows
+# if $\mathrm{Re}\, \Lambda < 0$. With "convex" all of it does. With "full" the second part is held:
 #
 # $$\begin{aligned} \Lambda_{\text{convex}} &= 1 + d^2 (\omega + k b)^2, \\
 #   \Lambda_{\text{full}} &= (-1 - i d\, \omega)(-1 + i d\, (\omega + k b))
 #     = 1 + d^2\, \omega\, (\omega + k b) - i d\, k b . \end{aligned}$$
 #
-# The first is at least 1: every wave dies. The real part of the second is *negative* for some $\omega$ as soon as
-# $d\, |k b| > 2$ (take $\omega = -k b / 2$): the step makes the error larger. It is the descent of no function at all.
-# Below, the library's own loss acts on a "network" that consists of two such waves' heights.
+# The first is at least 1: with a small enough rate, every wave dies. The real part of the second is *negative* for some
+# $\omega$ as soon as $d\, |k b| > 2$ (take $\omega = -k b / 2$), and then the wave grows, however small the rate. Nor
+# is this the descent of any function, since $\Lambda_{\text{full}}$ is not real: the matrix by which it acts on the
+# heights of cosine and sine is not symmetric, as a matrix of second derivatives would be. Below, the library's own loss
+# acts on a "network" that consists of these two heights. The rate is small for all the waves shown.
 
 # %%
 d, b = 0.5, 1.0
@@ -529,18 +539,21 @@ for mark, at in zip("os^", ((2, -1), (6, -3), (8, -4)), strict=True):
     for stop, line, colour in (("full", "-", 1), ("convex", "--", 0)):
         look = {"marker": mark, "markevery": 20, "color": plots.COLOURS[colour], "label": f"k = {at[0]}, {stop}"}
         axes[1].semilogy(heights(stop, *at), line, **look)
-axes[0].set(xlabel="wave number k", ylabel="frequency in s", title='"full" amplifies the waves in the wedge')
+axes[0].text(10, -6, "grows", color="white")
+axes[0].text(0.3, -3.6, "slow", color="0.4")
+axes[0].text(7, 8, "shrinks")
+axes[0].set(xlabel="wave number k", ylabel="frequency $\\omega$ in s", title='"full" amplifies the waves in the wedge')
 axes[1].set(xlabel="gradient step", ylabel="height of the wave", title='"convex" damps each of three waves')
 axes[1].legend(fontsize=7)
 plt.show()
 
 # %% [markdown]
 # **What to notice.** Left: in the coloured wedge the real part of $\Lambda_{\text{full}}$ is negative, in the grey
-# fringe it is between 0 and 1, and the marks are the three waves on the right. The wedge opens at $k = 2 / (d\, b) =
-# 4$: coarse waves are safe, fine ones are not. Whether a
-# training blows up then depends on whether the *network can draw fine waves*. Fourier features of $x$ are made to, and
-# a plain network of smooth layers is slow to. That is a prediction, and section 6 has the trainings to test it: "ESD
-# full" has Fourier features, "ESD full, smooth" has none.
+# fringe (slow) it is between 0 and 1, and the marks are the three waves on the right. The wedge opens at $k = 2 / (d\,
+# b) = 4$: coarse waves are safe, fine ones with an unlucky $\omega$ are not. Whether a training blows up then depends
+# on whether the *network can draw fine waves*. Fourier features of $x$ are made to, and a plain network of smooth
+# layers is slow to. That is a prediction, and section 6 has the trainings to test it: "ESD full" has Fourier features,
+# "ESD full, smooth" has none.
 
 # %%
 figure, ax = plt.subplots(figsize=(6.0, 3.0))
@@ -552,13 +565,13 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# **What to notice.** Two of the three Eulerian runs are as calm as LSD. The one with the held term *and* a network
-# that can draw fine waves starts in the same way, and then its gradient grows and goes on growing. So there are two
-# cures: take the Fourier features out, which (section 6) leaves a larger error on the board, or hold less. The shipped
-# `checkerboard-esd` is trained with "convex".
+# **What to notice.** ESD "convex" is as calm as LSD. The run with the held term *and* a network that can draw fine
+# waves starts in the same way, and then its gradient grows to ten times the others'. Without Fourier features the same
+# held term does no such thing, but that network has the worst diagonal of all in section 6. Holding less is the better
+# cure: the Eulerian map that comes with this library, `checkerboard-esd`, is trained with "convex".
 #
-# **Try.** By the formula, shorter jumps (smaller $d$) push the wedge to finer waves. Draw it for $d = 0.1$. Which waves
-# are still amplified?
+# **Try.** By the formula, shorter jumps (smaller $d$) push the wedge to finer waves. Draw it for $d = 0.1$ and $k$ up
+# to 40. Which waves are still amplified?
 
 # %% [markdown]
 # ## Summary
@@ -567,8 +580,8 @@ plt.show()
 #   matching on the diagonal completes it.
 # - Forward mode computes the derivatives exactly, in one pass along with the value.
 # - A stop-gradient changes no value. It decides who learns from whom: "convex" gives the gradient of a frozen teacher.
-# - The Eulerian loss has the Jacobian in it, which magnifies errors where paths part. Its "full" stop-gradient is the
-#   descent of no function, and amplifies waves finer than $d\,|k b| = 2$.
+# - The Eulerian loss has the Jacobian in it, which magnifies errors where paths part. Its "full" stop-gradient is not
+#   the descent of any function, and amplifies some of the waves with $d\,|k b| > 2$.
 #
 # [Lesson 05](05_self_distillation_on_the_checkerboard.ipynb) puts a loss into a training loop and trains a map that
 # needs one step.
@@ -583,8 +596,8 @@ plt.show()
 #    that for any other the loss is no longer zero.
 # 4. Repeat the analysis of section 8 for the Lagrangian residual with a constant known velocity, for an error
 #    $e^{i(kx + \omega t)}$. Is there a wave that "convex" amplifies?
-# 5. In a batch, three samples of four are on the diagonal. From the bars of section 5, what does a training step of LSD
-#    cost, in units of flow matching with the same batch? Check it with `cost` on 1,536 and 512 samples.
+# 5. The source's batch has three samples of four on the diagonal. From the bars of section 5, what does a training step
+#    of LSD cost, in units of flow matching with the same batch? Check it with `cost` on 1,536 and 512 samples.
 #
 # ## References
 #
