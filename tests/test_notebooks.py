@@ -77,3 +77,23 @@ def test_links_of_the_pages_lead_somewhere(page):
     path = TUTORIALS.parent / page
     for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def numbers(text: str) -> list[str]:
+    """The decimal numbers in a text; version-like and section-like ones (1.2.3) left out."""
+    return re.findall(r"(?<![\d.\w])\d+\.\d+(?![\d.])", text)
+
+
+@by_name
+def test_numbers_in_the_text_come_from_a_cell(source):
+    """A decimal under "What to notice", formulas aside, is printed by a cell (with more digits, perhaps) or set in one."""
+    known: list[float] = []
+    for cell in code_cells(source):
+        printed = "".join(out.get("text", "") for out in cell.outputs if out.output_type == "stream")
+        known += map(float, numbers(cell.source + "\n" + printed))
+    for cell in notebook(source).cells:
+        if cell.cell_type == "markdown" and "**What to notice.**" in cell.source:
+            noticed = re.sub(r"\$[^$]*\$", "", cell.source.split("**Try.**")[0])
+            for number in numbers(noticed):
+                digits = len(number.split(".")[1])
+                assert any(round(value, digits) == float(number) for value in known), number

@@ -142,6 +142,8 @@ for dtype in (torch.float32, torch.float64):
     quotients = [(net(z + h * w) - net(z - h * w)) / (2 * h) for h in h_all.tolist()]
     exactly = torch.func.jvp(net, (z,), (w,))[1]
     errors[dtype] = [(d.double() - ours[1]).norm().item() / ours[1].norm().item() for d in (*quotients, exactly)]
+
+# %%
 figure, ax = plt.subplots(figsize=(5.2, 3.1))
 for k, (dtype, error) in enumerate(errors.items()):
     ax.loglog(h_all, error[:-1], "os"[k] + "-", label=f"difference quotient, {str(dtype)[6:]}")
@@ -203,6 +205,7 @@ def esd(X, s, t, x, stop):
     return (X.partial_s(s, t, x)[1] + carried).square().sum(1)
 
 
+# %%
 def psd(X, s, t, x, stop, h=0.5):
     u = h * s + (1 - h) * t
     with torch.set_grad_enabled(stop == "none"):
@@ -269,6 +272,8 @@ of_pupil = gradient(apart, weights)
 of_teacher = gradient(apart, list(teacher.slope.parameters()))  # teacher.slope is the network itself
 convex, none = (gradient(lsd(X, s, t, x, stop), weights) for stop in ("convex", "none"))
 assert torch.allclose(convex, of_pupil, atol=1e-6)
+
+# %%
 through_landing = none - of_pupil - of_teacher  # the way through the place where the teacher is asked
 cosine = torch.cosine_similarity(of_pupil, of_teacher, dim=0)
 print(
@@ -334,6 +339,7 @@ def cost(values):
     return min(seconds), memory.peak
 
 
+# %%
 target = x1 - x0
 unit = cost(lambda: losses.diagonal(X, t, x, target))
 rows = {}
@@ -391,6 +397,8 @@ TRAININGS = {
     "ESD full": {**eulerian, "stopgrad": "full"},
     "ESD full, smooth": {**eulerian, "stopgrad": "full", "fourier": 0},
 }
+
+# %%
 generator = torch.Generator().manual_seed(6)
 t_some = torch.rand(20_000, generator=generator)
 pairs = board.sigma * torch.randn(20_000, 2, generator=generator), board.sample(20_000, generator=generator)
@@ -512,6 +520,7 @@ x_line = torch.arange(grid, dtype=torch.float64)[:, None] * (2 * torch.pi / grid
 s_line = torch.full((grid,), 0.3, dtype=torch.float64)
 
 
+# %%
 def heights(stop, k, omega, steps=60, rate=0.1):
     """The wave's height after each gradient step of the Eulerian loss."""
     theta, path = torch.tensor([1.0, 0.0], dtype=torch.float64), [1.0]
@@ -539,9 +548,8 @@ for mark, at in zip("os^", ((2, -1), (6, -3), (8, -4)), strict=True):
     for stop, line, colour in (("full", "-", 1), ("convex", "--", 0)):
         look = {"marker": mark, "markevery": 20, "color": plots.COLOURS[colour], "label": f"k = {at[0]}, {stop}"}
         axes[1].semilogy(heights(stop, *at), line, **look)
-axes[0].text(10, -6, "grows", color="white")
-axes[0].text(0.3, -3.6, "slow", color="0.4")
-axes[0].text(7, 8, "shrinks")
+for word, x, y in (("grows", 10, -6), ("slow", 0.3, -3.6), ("shrinks", 7, 8)):
+    axes[0].text(x, y, word)
 axes[0].set(xlabel="wave number k", ylabel="frequency $\\omega$ in s", title='"full" amplifies the waves in the wedge')
 axes[1].set(xlabel="gradient step", ylabel="height of the wave", title='"convex" damps each of three waves')
 axes[1].legend(fontsize=7)

@@ -79,6 +79,7 @@ def draw(generator, n=256, on=192):
     return t, x_t, x1[:on] - x0[:on], s, r, x_s
 
 
+# %%
 def loss_of(X, t, x_t, slope, s, r, x_s):
     on = (X.velocity(t, x_t) - slope).square().sum(1)
     landed, moves = X.partial_t(s, r, x_s)
@@ -217,6 +218,8 @@ t, x1 = torch.rand(20_000, generator=g), board.sample(20_000, generator=g)
 x_t = (1 - t)[:, None] * board.sigma * torch.randn(20_000, 2, generator=g) + t[:, None] * x1
 with torch.no_grad():
     excess = {name: losses.diagonal(X, t, x_t, board.velocity(t, x_t)).mean().item() for name, X in maps.items()}
+
+# %%
 figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.0), width_ratios=(2, 1))
 for name, state in states.items():
     history = torch.tensor(state.history)

@@ -93,6 +93,7 @@ def train(method, teacher=None, steps=STEPS, seed=0, **changes):
     return state.X, torch.tensor(rows), 1000 * spent / steps
 
 
+# %%
 def one_step(state, teacher, lr):
     batch, config = training.draw_batch(state.config, state.generator), state.config
     if teacher:
@@ -237,7 +238,7 @@ for ax, method in zip(axes, METHODS, strict=True):
     ax.set(title=method.upper(), xlabel="step of the pupil")
 axes[0].set_ylabel("distance to the exact map, one jump")
 axes[0].legend(fontsize=8)
-figure.suptitle("A pupil comes down towards its teacher's line, and the line is where it ends")
+figure.suptitle("A pupil comes down towards its teacher's line")
 plt.show()
 
 # %%
@@ -251,10 +252,11 @@ for (method, who), (X, *_) in found.items():
 
 # %% [markdown]
 # **What to notice.** Each pupil of the learned teacher lands nearer to where the teacher would go than to where it
-# should go, LSD's by far. Nothing pulls it past its teacher towards the data, which it no longer sees: trained for
-# longer, its distance to the teacher would shrink, and the one to the exact map would stop at the grey line. Without a
-# teacher there is no such line. (A learned teacher is smooth between the squares, so that LSD does not suffer as
-# above.)
+# should go, LSD's by far. Nothing pulls it past its teacher towards the data, which it no longer sees: a perfect pupil
+# has the distance zero in the last column and the grey line's in the one before. Without a teacher there is no such
+# line. But after these few steps the taught maps of ESD and PSD-M are ahead: their diagonal was right from the start,
+# and the teacher's own steps are not on this axis. Section 4 puts them there. (A learned teacher is smooth between the
+# squares, so that LSD does not suffer as above.)
 #
 # **Try.** Let the teacher learn for 100 steps only. Which of the columns changes?
 
@@ -328,7 +330,7 @@ plt.show()
 #
 # - Distillation and self-distillation are the same losses; the one reads the velocity from a frozen teacher, the other
 #   from the map's own diagonal.
-# - A pupil cannot become better than its teacher. A map that teaches itself has no such limit.
+# - A perfect pupil is as good as its teacher and no better. A map that teaches itself has no such limit.
 # - At an equal total, the teacher's training is paid for with the pupil's steps.
 # - A teacher is asked where the pupil lands. Even the exact velocity can be a bad answer there.
 # - What one gains by having no teacher: one training in place of two, no second network, and data to the end. What one
