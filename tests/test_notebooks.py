@@ -86,7 +86,7 @@ def numbers(text: str) -> list[str]:
 
 @by_name
 def test_numbers_in_the_text_come_from_a_cell(source):
-    """A decimal under "What to notice", formulas aside, is printed by a cell (with more digits, perhaps) or set in one."""
+    """A decimal under "What to notice", formulas aside, is printed by a cell or set in one."""
     known: list[float] = []
     for cell in code_cells(source):
         printed = "".join(out.get("text", "") for out in cell.outputs if out.output_type == "stream")
