@@ -1,6 +1,6 @@
 """`make bench`: measure every number of the README's table, and write the table there.
 
-    python tests/benchmark.py                 everything that is not in runs/bench yet, about three CPU hours
+    python tests/benchmark.py                 everything that is not in runs/bench yet, about two CPU hours
     python tests/benchmark.py --only step     one part: quality, step, memory, time
     python tests/benchmark.py --jobs 2        trainings side by side (CPU seconds are counted per process)
 
@@ -41,7 +41,7 @@ TRAININGS = {
     "ESD, 400 CPU-s": ("checkerboard", "esd", 20_000),
     "PSD-M, 500 CPU-s": ("checkerboard", "psd-m", 28_000),
     "PSD-U, 500 CPU-s": ("checkerboard", "psd-u", 28_000),
-    "LSD, the paper's recipe, batch 1,024, 200,000 points": ("checkerboard-paper", "lsd", 1_200),
+    "LSD, 600 CPU-s, the paper's recipe with batch 1,024, 200,000 points": ("checkerboard-paper", "lsd", 4_000),
 }
 
 
