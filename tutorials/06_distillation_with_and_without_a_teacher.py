@@ -16,7 +16,7 @@
 #
 # After this lesson you can
 #
-# - train the same three losses from a frozen teacher, by replacing one argument,
+# - train the same three losses from a frozen teacher,
 # - say what limits a pupil: its own training, or its teacher's,
 # - compare the two ways at equal cost, and say what one gains by having no teacher.
 #
@@ -46,11 +46,12 @@ STEPS = training.budget(800)
 # $$\partial_t X_{s,t}(x) = b_t\big(X_{s,t}(x)\big), \qquad \partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, b_s(x) = 0,$$
 #
 # and $b$ is the *teacher's*, where self-distillation reads $v_{t,t}$ from the map in training. The semigroup equation
-# has no velocity in it; there the teacher speaks on the diagonal alone, as the target for $v_{t,t}$. In place of one
-# noisy slope $x_1 - x_0$ the target is then $b_t(I_t)$ itself, and we grant that to all three.
+# has no velocity in it; there the teacher speaks on the diagonal alone, as the target for $v_{t,t}$. We grant that to
+# all three: the target is then $b_t(I_t)$ itself, in place of the averaged slopes of lesson 05.
 #
-# In the library it is one argument, `velocity=`. With a frozen *copy of the map's own diagonal* for a teacher, nothing
-# changes: value and gradient are those of self-distillation with its recommended stop-gradient.
+# So a teacher enters in two places: off the diagonal by the argument `velocity=`, and on it as the target. The first
+# changes less than one might think. With a frozen *copy of the map's own diagonal* for a teacher, value and gradient
+# are those of self-distillation with its recommended stop-gradient ("full" for ESD in this cell, "convex" later):
 
 # %%
 config = recipes.recipe("checkerboard", "lsd", steps=100, compile=False)
@@ -65,8 +66,8 @@ for method in ("lsd", "esd"):
     print(f"{method}: same gradient, norm {grads[0].norm():.4f}, with its own diagonal and with a frozen copy of it")
 
 # %% [markdown]
-# **What to notice.** The two ways differ in one thing only: in self-distillation the teacher *goes on learning*. At
-# every single step it is a frozen teacher.
+# **What to notice.** Off the diagonal the two ways differ in one thing: in self-distillation the teacher *goes on
+# learning*. At every single step it is a frozen teacher.
 #
 # **Try.** The same with `stopgrad="none"`. Why is the gradient another one now?
 
@@ -74,7 +75,8 @@ for method in ("lsd", "esd"):
 # ## 2. What would a perfect teacher give?
 #
 # On the board there is one: the exact velocity. Here is a loop that takes any teacher, or none. It draws its batches as
-# the library does, and measures the distance of the one-step map to the exact one as it goes,
+# the library does, and measures the distance of the one-step map to the exact one as it goes (`training.State` holds
+# the network `net`, its average, whose map is `X`, and the optimiser),
 #
 # $$\text{error} = \sqrt{E\, |X_{0,1}(x_0) - X^\ast_{0,1}(x_0)|^2}.$$
 
@@ -132,7 +134,7 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** For ESD and PSD-M the two curves go down nearly together: the exact velocity is the best that a
-# teacher can be, and it gains little, because the map learns its own velocity faster than its own jumps. For LSD the
+# teacher can be, and against the averaged targets of lesson 05 it gains little. For LSD the
 # perfect teacher does harm. Why?
 #
 # Look at *where* each loss asks its teacher. ESD asks at $(s, I_s)$, and the diagonal at $(t, I_t)$: places where the
@@ -163,9 +165,9 @@ found["lsd", "stopped clock"] = train("lsd", stopped)
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.0))
 for k, (name, values) in enumerate(speed.items()):
-    for q, look, share in ((0, "--", "half"), (1, "-", "99 %")):
+    for q, look, share in ((0, "--", "median"), (1, "-", "99th percentile")):
         curve = [value[q] for value in values]
-        axes[0].semilogy(times, curve, look, color=plots.COLOURS[1 - k], label=f"{name}, {share} are below")
+        axes[0].semilogy(times, curve, look, color=plots.COLOURS[1 - k], label=f"{name}, {share}")
 axes[0].set(xlabel="time t", ylabel="speed at the landing points", title="Between the squares the truth is violent")
 axes[0].legend(fontsize=7)
 for k, who in enumerate(("no teacher", "exact teacher", "stopped clock")):
@@ -251,21 +253,21 @@ for (method, who), (X, *_) in found.items():
     print(f"{method.upper() + ', ' + who:<30}{from_exact:>18.4f}{from_taught:>24.4f}")
 
 # %% [markdown]
-# **What to notice.** Each pupil of the learned teacher lands nearer to where the teacher would go than to where it
-# should go, LSD's by far. Nothing pulls it past its teacher towards the data, which it no longer sees: a perfect pupil
-# has the distance zero in the last column and the grey line's in the one before. Without a teacher there is no such
-# line. But after these few steps the taught maps of ESD and PSD-M are ahead: their diagonal was right from the start,
-# and the teacher's own steps are not on this axis. Section 4 puts them there. (A learned teacher is smooth between the
-# squares, so that LSD does not suffer as above.)
+# **What to notice.** All maps are nearer to this teacher than to the truth, since networks of one kind err alike; but
+# its own pupils are much nearer, LSD's above all. Nothing pulls a pupil past its teacher towards the data, which it no
+# longer sees: a perfect one has the distance zero in the last column and the grey line's in the one before. A map
+# without a teacher is limited by its own diagonal, which keeps learning. Within these few steps the taught maps of ESD
+# and PSD-M are ahead: the velocity that they were given is finished from the start, and the teacher's own steps are not
+# on this axis. (A learned teacher is smooth between the squares, so that LSD does not suffer as above.)
 #
 # **Try.** Let the teacher learn for 100 steps only. Which of the columns changes?
 
 # %% [markdown]
 # ## 4. What does each way cost?
 #
-# A step of distillation asks the teacher in place of the pupil's own diagonal: about the same work, since under the
-# stop-gradient neither is differentiated. But the teacher's training comes on top. Compare at an equal *total*: some of
-# the steps go to the teacher, the rest to the pupil.
+# A step of LSD asks the teacher in place of the pupil's own diagonal, and once more for the target on the diagonal. And
+# the teacher's training comes on top. We do the sum for LSD: some of the steps go to the teacher, the rest to the
+# pupil, and the axis shows the time that both have taken.
 
 # %%
 total = STEPS
@@ -281,18 +283,20 @@ print(f"LSD with a network for a teacher {found['lsd', 'learned teacher'][2]:.1f
 
 # %%
 figure, ax = plt.subplots(figsize=(5.8, 3.3))
-for k, (name, (_, rows, _)) in enumerate(equal.items()):
-    ax.semilogy(shares[name] + rows[:, 0], rows[:, 1], ("-", "--", "-.")[k], label=f"teacher's share: {name}")
+for k, (name, (_, rows, ms)) in enumerate(equal.items()):
+    seconds = (shares[name] * ms_teacher + rows[:, 0] * ms) / 1000
+    ax.semilogy(seconds, rows[:, 1], ("-", "--", "-.")[k], label=f"teacher's share: {name}")
     if limits[name]:
-        ax.plot([total, 1.06 * total], [limits[name]] * 2, color=plots.COLOURS[k], lw=3)
-ax.set(xlabel="steps of teacher and pupil together", ylabel="distance to the exact map, one jump")
-ax.set_title("At equal cost, the steps are best spent on the map")
+        last = seconds[-1].item()
+        ax.plot([last, 1.06 * last], [limits[name]] * 2, color=plots.COLOURS[k], lw=3, label="and its limit")
+ax.set(xlabel="seconds of teacher and pupil together", ylabel="distance to the exact map, one jump")
+ax.set_title("For LSD the time is best spent on the map")
 ax.legend()
 plt.show()
 
 # %% [markdown]
 # **What to notice.** A pupil starts late and has fewer steps left; its curve begins where the teacher's training ends.
-# The thick marks at the right are the limits that the teachers set. The map without a teacher uses its first steps for
+# The thick marks are the limits that the teachers set. The map without a teacher uses its first steps for
 # what the teacher would have learned in them, and learns jumps in the same steps.
 #
 # **Try.** Start the pupil from the teacher's weights (`state.net.load_state_dict`) as is often done. Is the order
@@ -315,13 +319,15 @@ _, held, _ = train("esd", board.velocity, stopgrad="full")
 figure, ax = plt.subplots(figsize=(5.4, 3.0))
 for label, rows in (("convex", found["esd", "exact teacher"][1]), ("full", held)):
     ax.semilogy(rows[:, 0], rows[:, 2], "o-", label=f'exact teacher, "{label}"')
-ax.set(xlabel="step", ylabel="norm of the gradient", title="With a perfect teacher the held loss explodes as well")
+ax.set(
+    xlabel="step", ylabel="norm of the gradient", title="With a perfect teacher the held loss's gradient grows as well"
+)
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The gradient grows with the exact velocity for a teacher, as the formula said. The cause lies in
-# what is held, not in whose velocity it is.
+# **What to notice.** The gradient (before clipping) grows with the exact velocity for a teacher, as the formula said,
+# and as it did in lesson 04 without one. The cause lies in what is held, not in whose velocity it is.
 #
 # **Try.** `train("esd", board.velocity, stopgrad="full", fourier=0)`: without Fourier features?
 
@@ -331,7 +337,7 @@ plt.show()
 # - Distillation and self-distillation are the same losses; the one reads the velocity from a frozen teacher, the other
 #   from the map's own diagonal.
 # - A perfect pupil is as good as its teacher and no better. A map that teaches itself has no such limit.
-# - At an equal total, the teacher's training is paid for with the pupil's steps.
+# - At an equal total, the teacher's training is paid for with the pupil's time; for LSD on the board that did not pay.
 # - A teacher is asked where the pupil lands. Even the exact velocity can be a bad answer there.
 # - What one gains by having no teacher: one training in place of two, no second network, and data to the end. What one
 #   gives up: a velocity that is right from the first step.
@@ -342,14 +348,16 @@ plt.show()
 #
 # ## Exercises
 #
-# 1. Show that the semigroup loss with an exactly known diagonal and $h \to 0$ tends to a multiple of the Lagrangian
-#    residual with a teacher. (Lesson 03, section 5.) Check it numerically on the one-Euler-step map of lesson 03.
+# 1. Show that the semigroup loss over $u = t - h$, with an exactly known diagonal and divided by $h^2$, tends to the
+#    squared Lagrangian residual with a teacher as $h \to 0$. (Lesson 03, section 5, without the squares.) Check it
+#    numerically on the one-Euler-step map of lesson 03.
 # 2. Give the pupil a wrong teacher, $b_t(x) + 0.1$ in the first coordinate. Where should the samples of a perfect pupil
-#    lie? Train one and compare.
-# 3. `one_step` computes the teacher's target under `no_grad`, and hands `teacher` to the loss as a callable. Show that
-#    no gradient reaches the learned teacher's weights even without `requires_grad_(False)`.
-# 4. Anneal: use the exact teacher for the first half of the steps and none for the second. Is the result nearer to
-#    one or to the other?
+#    lie? (Follow the wrong velocity in small steps.) Train one by ESD and compare.
+# 3. `one_step` computes the teacher's target under `no_grad`, and hands `teacher` to the loss as a callable. Show that,
+#    with the stop-gradients used here, no gradient reaches the learned teacher's weights even without
+#    `requires_grad_(False)`.
+# 4. Change `train` to anneal: use the exact teacher for the first half of the steps and none for the second. Is the
+#    result nearer to one or to the other?
 #
 # ## References
 #
