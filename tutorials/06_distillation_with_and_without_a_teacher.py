@@ -50,8 +50,8 @@ STEPS = training.budget(800)
 # all three: the target is then $b_t(I_t)$ itself, in place of the averaged slopes of lesson 05.
 #
 # So a teacher enters in two places: off the diagonal by the argument `velocity=`, and on it as the target. The first
-# changes less than one might think. With a frozen *copy of the map's own diagonal* for a teacher, value and gradient
-# are those of self-distillation with its recommended stop-gradient ("full" for ESD in this cell, "convex" later):
+# changes less than one might think. With a frozen *copy of the map's own diagonal* for a teacher, the gradient is that
+# of self-distillation with its recommended stop-gradient ("full" for ESD in this cell, "convex" later):
 
 # %%
 config = recipes.recipe("checkerboard", "lsd", steps=100, compile=False)
@@ -178,10 +178,10 @@ axes[1].legend()
 plt.show()
 
 # %% [markdown]
-# **What to notice.** For one landing point in a hundred the exact teacher asks for a speed that is many times that of
-# all the others, and squared errors are ruled by such points. The map's own diagonal knows nothing of the kind: it was
-# trained on $I_t$ only, and between the squares it goes on smoothly. Stop the exact clock at 0.9, so that the answers
-# stay moderate, and the harm is gone. A teacher has to be good where the pupil *asks*, not only where the data is.
+# **What to notice.** For one landing point in a hundred the exact teacher asks for a speed many times the median, and
+# squared errors are ruled by such points. The map's own diagonal knows nothing of the kind: it was trained on $I_t$
+# only, and between the squares it goes on smoothly. Stop the exact clock at 0.9, so that the answers stay moderate, and
+# the harm is gone. A teacher has to be good where the pupil *asks*, not only where the data is.
 #
 # **Try.** Use plain targets, `train("lsd", bank=0)`, in place of the averaged ones of lesson 05, for all curves. Is a
 # teacher worth more now, and what has it replaced?
@@ -253,12 +253,14 @@ for (method, who), (X, *_) in found.items():
     print(f"{method.upper() + ', ' + who:<30}{from_exact:>18.4f}{from_taught:>24.4f}")
 
 # %% [markdown]
-# **What to notice.** All maps are nearer to this teacher than to the truth, since networks of one kind err alike; but
-# its own pupils are much nearer, LSD's above all. Nothing pulls a pupil past its teacher towards the data, which it no
-# longer sees: a perfect one has the distance zero in the last column and the grey line's in the one before. A map
-# without a teacher is limited by its own diagonal, which keeps learning. Within these few steps the taught maps of ESD
-# and PSD-M are ahead: the velocity that they were given is finished from the start, and the teacher's own steps are not
-# on this axis. (A learned teacher is smooth between the squares, so that LSD does not suffer as above.)
+# **What to notice.** All maps are nearer to this teacher than to the truth (all began with the same weights and batches
+# as the teacher); but within each method its own pupil is the nearest, LSD's above all. Nothing pulls a pupil past its
+# teacher: the data now say only where the teacher is asked, and a perfect pupil has the distance zero in the last
+# column and the grey line's in the one before. (The line includes the small error of the 256 steps.) A map without a
+# teacher is limited by its own diagonal, which keeps learning. Within these few steps the taught maps of ESD and PSD-M
+# are slightly ahead, as with the exact teacher: the velocity that they were given is finished from the start, and the
+# teacher's own steps are not on this axis. (A learned teacher is smooth between the squares, so that LSD does not
+# suffer as above.)
 #
 # **Try.** Let the teacher learn for 100 steps only. Which of the columns changes?
 
@@ -267,7 +269,8 @@ for (method, who), (X, *_) in found.items():
 #
 # A step of LSD asks the teacher in place of the pupil's own diagonal, and once more for the target on the diagonal. And
 # the teacher's training comes on top. We do the sum for LSD: some of the steps go to the teacher, the rest to the
-# pupil, and the axis shows the time that both have taken.
+# pupil, and the axis shows the time that both have taken. (`one_step` draws the averaged target even where the
+# teacher's replaces it, so the taught steps are timed somewhat too high; the number of steps is equal for all three.)
 
 # %%
 total = STEPS
@@ -336,7 +339,8 @@ plt.show()
 #
 # - Distillation and self-distillation are the same losses; the one reads the velocity from a frozen teacher, the other
 #   from the map's own diagonal.
-# - A perfect pupil is as good as its teacher and no better. A map that teaches itself has no such limit.
+# - A perfect pupil is as good as its teacher and no better. A map that teaches itself has no fixed limit: its diagonal
+#   keeps learning.
 # - At an equal total, the teacher's training is paid for with the pupil's time; for LSD on the board that did not pay.
 # - A teacher is asked where the pupil lands. Even the exact velocity can be a bad answer there.
 # - What one gains by having no teacher: one training in place of two, no second network, and data to the end. What one
