@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 import warnings
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from flowmap_edu import checks, runs
+from flowmap_edu import checks, comparison, methods, runs
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.losses import METHODS
 from flowmap_edu.metrics import kl64, map_error
@@ -37,8 +38,9 @@ def kl_row(
         checks.count("steps", n)
     rows, x0, reference = [], base_noise(points, config, seed), PROBLEMS[config.problem]()
     for n in tqdm(steps, desc=label, unit="row", leave=False, disable=not sys.stderr.isatty()):
-        found = kl64(X.sample(x0, n))
-        error = map_error(X, reference, steps=n, n=1024)
+        found = kl64(methods.sample(X, config.row, x0, n, sigma=reference.sigma, seed=seed))
+        jumps = not (config.row.renoises and n > 1) and config.row.condition != "diagonal"
+        error = map_error(X, reference, steps=n, n=1024) if jumps else math.nan
         rows.append({"steps": n, "kl64": found.kl, "leak": found.leak, "floor": found.floor, "map_error": error})
     return rows
 
@@ -64,7 +66,11 @@ def train(arguments: argparse.Namespace) -> None:
         _, config = runs.read_about(out)
     else:
         budget = {"steps": arguments.steps} if arguments.steps is not None else {"minutes": arguments.minutes}
-        config = recipe(arguments.recipe, arguments.method, problem=arguments.problem, seed=arguments.seed, **budget)
+        about = {"problem": arguments.problem, "seed": arguments.seed, "teacher": arguments.teacher}
+        config = recipe(arguments.recipe, arguments.method, **about, **budget)
+        if config.row.taught != (config.teacher is not None):
+            wanted = "needs" if config.row.taught else "reads no"
+            raise ValueError(f"{config.method} {wanted} teacher: --teacher is {config.teacher!r}")
     run_training(config, out, arguments.resume, arguments.save_seconds)
 
 
@@ -90,7 +96,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def sample(arguments: argparse.Namespace) -> None:
     """flowmap-edu sample."""
     _, config = runs.read_about(arguments.run)
-    points = runs.load(arguments.run).sample(base_noise(arguments.points, config, arguments.seed), arguments.steps)
+    x0, sigma = base_noise(arguments.points, config, arguments.seed), PROBLEMS[config.problem]().sigma
+    points = methods.sample(runs.load(arguments.run), config.row, x0, arguments.steps, sigma=sigma, seed=arguments.seed)
     out = Path(arguments.out)
     if out.exists():
         raise ValueError(f"{out} is already there; name another file")
@@ -101,7 +108,13 @@ def sample(arguments: argparse.Namespace) -> None:
 
 
 def table(arguments: argparse.Namespace) -> None:
-    """flowmap-edu table: the four methods' KL64 beside the paper's KL."""
+    """flowmap-edu table: the four methods' KL64 beside the paper's KL, or any methods at one budget."""
+    if arguments.methods:
+        if not arguments.minutes:
+            raise ValueError("--methods compares trainings of one budget: name it with --minutes")
+        names = list(methods.METHODS) if arguments.methods == "all" else arguments.methods.split(",")
+        print(comparison.table(names, arguments.minutes, Path(arguments.out), arguments.points, arguments.jobs))
+        return
     lines = []
     for method in METHODS:
         name: str | Path = f"{arguments.problem}-{method}"
@@ -134,7 +147,8 @@ def parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("train", help="train a map into a folder")
     p.add_argument("problem", choices=PROBLEMS)
-    p.add_argument("--method", choices=METHODS, default="lsd")
+    p.add_argument("--method", choices=methods.METHODS, default="lsd")
+    p.add_argument("--teacher", metavar="DIR", help="a run's folder or a shipped map, for the methods that read one")
     p.add_argument("--recipe", choices=RECIPES, default="checkerboard", help="ours, or the paper's own choices")
     budget = p.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, default=5.0, help="budget in CPU minutes (default 5)")
@@ -168,6 +182,8 @@ def parser() -> argparse.ArgumentParser:
         "--out", default="runs", metavar="DIR", help="where the trained runs go; those there are gone on with"
     )
     p.add_argument("--points", type=int, default=1_000_000)
+    p.add_argument("--methods", metavar="all|NAME,NAME", help=f"any of {', '.join(methods.METHODS)}, at one budget")
+    p.add_argument("--jobs", type=int, default=1, help="trainings side by side, one thread each (default 1)")
     p.set_defaults(call=table)
     return top
 

@@ -29,8 +29,8 @@ from flowmap_edu.interpolant import per_sample
 Velocity = Callable[[Tensor, Tensor], Tensor] | Tensor
 
 STOPGRADS = {  # condition: its stop-gradients, the one that the source recommends last
-    "lagrangian": ("none", "convex"),
-    "eulerian": ("none", "convex", "full"),
+    "lagrangian": ("none", "semi", "convex"),
+    "eulerian": ("none", "convex", "semi", "full"),
     "semigroup": ("none", "convex"),
 }
 METHODS = {"lsd": "lagrangian", "esd": "eulerian", "psd-m": "semigroup", "psd-u": "semigroup"}
@@ -39,6 +39,11 @@ METHODS = {"lsd": "lagrangian", "esd": "eulerian", "psd-m": "semigroup", "psd-u"
 def sum_square(residual: Tensor) -> Tensor:
     """|r|^2, summed over all axes but the first: (B, *D) -> (B,)."""
     return residual.square().flatten(1).sum(1)
+
+
+def gradient_only(v: Tensor) -> Tensor:
+    """v - sg(v): zero, with the gradient of v."""
+    return v - v.detach()
 
 
 def read_velocity(X: FlowMap, t: Tensor, x: Tensor, velocity: Velocity | None, held: bool) -> Tensor:
@@ -85,7 +90,8 @@ def lagrangian(
         s, t: start and end times, shape (B,), s <= t.
         x: points at time s, shape (B, *D).
         stopgrad: "convex" holds the whole second term fixed, the point it is read at included;
-            "none" lets the gradient through both.
+            "semi" holds all but the leading v of d/dt X = v + (t - s) d/dt v; "none" lets the
+            gradient through everything.
         velocity: replaces v_{t,t}: a callable (t, x), or its values at (t, X_{s,t}(x)).
 
     Returns:
@@ -98,14 +104,24 @@ def lagrangian(
     """
     checks.one_of("stopgrad", stopgrad, STOPGRADS["lagrangian"])
     checks.ordered("s", s, "t", t)
-    held = stopgrad == "convex"
-    X_st, dX_dt = X.partial_t(s, t, x)  # (B, *D) each
+    held = stopgrad != "none"
+    with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad != "semi"):
+        X_st, dX_dt = X.partial_t(s, t, x)  # (B, *D) each
     landing = X_st.detach() if held else X_st
-    return sum_square(dX_dt - read_velocity(X, t, landing, velocity, held))
+    residual = dX_dt - read_velocity(X, t, landing, velocity, held)
+    return sum_square(residual + gradient_only(X.v(s, t, x)) if stopgrad == "semi" else residual)
 
 
 def eulerian(
-    X: FlowMap, s: Tensor, t: Tensor, x: Tensor, *, stopgrad: str = "full", velocity: Velocity | None = None
+    X: FlowMap,
+    s: Tensor,
+    t: Tensor,
+    x: Tensor,
+    *,
+    stopgrad: str = "full",
+    velocity: Velocity | None = None,
+    lead: Tensor | None = None,
+    ramp: float | Tensor = 1.0,
 ) -> Tensor:
     """Eulerian residual, squared: |d/ds X_{s,t}(x) + grad X_{s,t}(x) v_{s,s}(x)|^2.
 
@@ -121,8 +137,12 @@ def eulerian(
             gradient of any loss: an error of wave number k and frequency w in s is multiplied at the
             rate -(1 + d^2 w (w + k . b)) with d = t - s, so waves with d |k . b| > 2 can grow. A
             network that can draw such waves (Fourier features) diverges; under "convex" the rate
-            is -(1 + d^2 (w + k . b)^2), and none grows.
+            is -(1 + d^2 (w + k . b)^2), and none grows. "semi" writes the residual as
+            -v + [b + (t - s) (d/ds v + grad v . b)] and holds the bracket, whose mean is then all
+            that counts: b may be replaced by anything with that mean, the sample's own slope too.
         velocity: replaces v_{s,s}: a callable (t, x), or its values at (s, x).
+        lead: with "semi", replaces the b that stands alone in the bracket, shape (B, *D).
+        ramp: with "semi", a factor r in [0, 1] before (t - s), the tangent warm-up of consistency models.
 
     Returns:
         one value a sample, shape (B,).
@@ -134,7 +154,15 @@ def eulerian(
     """
     checks.one_of("stopgrad", stopgrad, STOPGRADS["eulerian"])
     checks.ordered("s", s, "t", t)
+    if stopgrad != "semi" and (lead is not None or isinstance(ramp, Tensor) or ramp != 1.0):
+        raise ValueError(f"lead and ramp belong to the stopgrad 'semi', got them with {stopgrad!r}")
     b = read_velocity(X, s, x, velocity, held=stopgrad != "none")
+    if stopgrad == "semi":
+        with torch.no_grad():
+            slope, residual = X.v(s, t, x), X.eulerian(s, t, x, b)[1]
+            tangent = residual + slope - b  # (t - s) (d/ds v + grad v . b)
+            residual = ramp * tangent + (b if lead is None else lead) - slope
+        return sum_square(residual - gradient_only(X.v(s, t, x)))
     if stopgrad != "full":
         return sum_square(X.eulerian(s, t, x, b)[1])
     with torch.no_grad():
@@ -143,7 +171,16 @@ def eulerian(
 
 
 def semigroup(
-    X: FlowMap, s: Tensor, u: Tensor, t: Tensor, x: Tensor, *, stopgrad: str = "convex", velocity_form: bool = True
+    X: FlowMap,
+    s: Tensor,
+    u: Tensor,
+    t: Tensor,
+    x: Tensor,
+    *,
+    stopgrad: str = "convex",
+    velocity_form: bool = True,
+    short: FlowMap | None = None,
+    velocity: Velocity | None = None,
 ) -> Tensor:
     """Semigroup residual, squared: |v_{s,t}(x) - [(1-h) v_{s,u}(x) + h v_{u,t}(X_{s,u}(x))]|^2.
 
@@ -156,6 +193,8 @@ def semigroup(
         stopgrad: "convex" holds the two short jumps fixed; "none" lets the gradient through all.
         velocity_form: True for the residual in v, as above; False for the one in X, which has
             the weight (t - s)^2.
+        short: the map that makes the two short jumps: None for X itself, or a teacher.
+        velocity: replaces v_{s,u}, the slope of the first short jump: a callable (s, x), or its values.
 
     Returns:
         one value a sample, shape (B,).
@@ -172,9 +211,10 @@ def semigroup(
     s, u, t = (checks.batch_of_times(name, time, x) for name, time in (("s", s), ("u", u), ("t", t)))
     one_jump = X.v(s, t, x)
     h = per_sample((t - u) / (t - s).clamp_min(torch.finfo(x.dtype).tiny), x)  # at s = t both slopes agree
+    short = X if short is None else short
     with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad == "none"):
-        first = X.v(s, u, x)
-        second = X.v(u, t, x + per_sample(u - s, x) * first)
+        first = short.v(s, u, x) if velocity is None else read_velocity(X, s, x, velocity, held=stopgrad == "convex")
+        second = short.v(u, t, x + per_sample(u - s, x) * first)
         two_jumps = (1 - h) * first + h * second
     residual = one_jump - two_jumps
     return sum_square(residual if velocity_form else per_sample(t - s, x) * residual)
@@ -228,7 +268,7 @@ class Batch(NamedTuple):
     """What one step of self-distillation reads: a diagonal part and an off-diagonal part.
 
     t (D,), x_t (D, ...), target (D, ...) for the diagonal; s, u, r (O,), x_s (O, ...) for the
-    jumps from s to r over u.
+    jumps from s to r over u, and dx_s (O, ...), the slope dI_s of the samples that they start on.
     """
 
     t: Tensor
@@ -238,6 +278,7 @@ class Batch(NamedTuple):
     u: Tensor
     r: Tensor
     x_s: Tensor
+    dx_s: Tensor | None = None
 
 
 def self_distillation(

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from flowmap_edu import checks
+from flowmap_edu import checks, methods
 from flowmap_edu.training import Config
 
 STEPS = (1, 2, 4, 8, 16)  # numbers of jumps that the tables show
@@ -19,12 +19,13 @@ RECIPES = {
 
 # Where our recipe treats the methods differently: the pairs of times that carry each condition's knowledge to the
 # one-step map (losses.sample_times), and a stop-gradient under which ESD is stable (losses.eulerian).
-BY_METHOD: dict[str, dict[str, object]] = {
-    "lsd": {},
-    "esd": {"stopgrad": "convex", "at_zero": 0.0, "at_one": 0.3},
-    "psd-m": {"diagonal": 0.5, "at_one": 0.2},
-    "psd-u": {"diagonal": 0.5, "at_one": 0.2},
+BY_CONDITION: dict[str, dict[str, object]] = {
+    "diagonal": {},
+    "lagrangian": {},
+    "eulerian": {"at_zero": 0.0, "at_one": 0.3},
+    "semigroup": {"diagonal": 0.5, "at_one": 0.2},
 }
+STABLE = {"esd": {"stopgrad": "convex"}}
 
 # KL divergence on the checkerboard, as printed on the paper's project page. The paper's estimator is
 # not published there, so these stand beside KL64 as context and are not comparable to the last digit.
@@ -37,14 +38,15 @@ PAPER_KL = {
 
 
 def recipe(name: str, method: str = "lsd", **changes: object) -> Config:
-    """The named configuration for a method, with changes to its fields.
+    """The named configuration for a method of `methods.METHODS`, with changes to its fields.
 
     Raises:
         ValueError: for an unknown recipe, method or field value.
     """
     checks.one_of("recipe", name, RECIPES)
-    checks.one_of("method", method, BY_METHOD)
+    row = methods.method(method)
     if changes.get("steps") is not None:
         changes.setdefault("minutes", None)
-    ours = BY_METHOD[method] if name == "checkerboard" else {}
-    return dataclasses.replace(RECIPES[name], **({"method": method} | ours | changes))  # type: ignore[arg-type]
+    ours = BY_CONDITION[row.condition] | STABLE.get(method, {}) if name == "checkerboard" else {}
+    theirs = {} if row.diagonal is None else {"diagonal": row.diagonal}
+    return dataclasses.replace(RECIPES[name], **({"method": method} | ours | theirs | changes))  # type: ignore[arg-type]

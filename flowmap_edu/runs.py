@@ -164,8 +164,9 @@ def train(
     if not resume and (out / "checkpoint.pt").exists():
         raise ValueError(f"{out} already holds a run; resume it, or name another folder")
     checkpoint = read_checkpoint(out, config) if resume else None
+    teacher = load(config.teacher) if config.row.taught and config.teacher else None
     saved = time.monotonic()
-    for state in fit(config, resume=checkpoint, every=every):
+    for state in fit(config, teacher=teacher, resume=checkpoint, every=every):
         if time.monotonic() - saved >= save_seconds or state.step == state.steps:
             save(state, out)
             saved = time.monotonic()

@@ -4,6 +4,7 @@
         print(state.step, state.loss)
     X = state.X
 
+`method` names any row of `methods.METHODS`; one that reads a teacher gets it as `fit(config, teacher=X)`.
 `Config` says everything about a run; the same configuration and seed give the same numbers.
 """
 
@@ -22,7 +23,7 @@ from pytorch_optimizer import SOAP
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from flowmap_edu import checks, exact, losses, targets
+from flowmap_edu import checks, exact, losses, methods, targets
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import Linear
 from flowmap_edu.nets import ACTIVATIONS, MLP
@@ -50,7 +51,8 @@ class Config:
 
     problem: str = "checkerboard"
     method: str = "lsd"
-    stopgrad: str | None = None  # None: what the method's source recommends
+    stopgrad: str | None = None  # None: the method's own
+    teacher: str | None = None  # for a method that reads one: the run, or the shipped map, that is its teacher
     seed: int = 0
     steps: int | None = None  # the budget: a number of steps,
     minutes: float | None = None  # or CPU minutes, turned into steps after the warm-up
@@ -79,9 +81,9 @@ class Config:
 
     def __post_init__(self) -> None:
         checks.one_of("problem", self.problem, PROBLEMS)
-        checks.one_of("method", self.method, losses.METHODS)
+        row = methods.method(self.method)
         if self.stopgrad is not None:
-            checks.one_of("stopgrad", self.stopgrad, losses.STOPGRADS[losses.METHODS[self.method]])
+            dataclasses.replace(row, stopgrad=self.stopgrad)  # refuses what does not fit
         checks.one_of("activation", self.activation, ACTIVATIONS)
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
         checks.one_of("decay", self.decay, ("cosine", "none"))
@@ -94,14 +96,24 @@ class Config:
         for name in ("lr", "clip", *(["minutes"] if self.minutes is not None else [])):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 < round(self.batch * self.diagonal) < self.batch:
-            raise ValueError(f"diagonal must leave both parts a sample: got {self.diagonal} of a batch of {self.batch}")
+        if not 0 <= self.diagonal <= 1:
+            raise ValueError(f"diagonal must be a share of the batch, got {self.diagonal}")
+        if row.condition != "diagonal" and round(self.batch * self.diagonal) == self.batch:
+            raise ValueError(
+                f"diagonal must leave {self.method} a sample off it, got {self.diagonal} of a batch of {self.batch}"
+            )
         for name in ("fourier", "harmonics", "bank", "bandwidth"):
             checks.at_least(name, getattr(self, name), 0)
         if not (self.at_zero >= 0 and self.at_one >= 0 and self.at_zero + self.at_one <= 1):
             raise ValueError(f"at_zero and at_one must be shares of one batch, got {self.at_zero} and {self.at_one}")
         if not 0.0 <= self.ema <= 1.0:
             raise ValueError(f"ema must lie in [0, 1], got {self.ema}")
+
+    @property
+    def row(self) -> methods.Method:
+        """The method, with this run's stop-gradient."""
+        row = methods.method(self.method)
+        return row if self.stopgrad is None else dataclasses.replace(row, stopgrad=self.stopgrad)
 
     @property
     def pays_to_compile(self) -> bool:
@@ -143,17 +155,44 @@ class State:
         cpu_seconds: processor time of the run so far, this process's alone.
         history: one row (step, loss, grad_norm, largest grad_norm, cpu_seconds) a yield.
         net, average: the network, and the moving average of its weights that is sampled from.
+        teacher: the frozen map of a method that reads one, or None.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, teacher: FlowMap | None = None):
         self.config = config
         self.net = build(config)
+        self.teacher = self.own_copy(teacher)
         self.average = AveragedModel(self.net, multi_avg_fn=moving_average(config.ema))
         self.optimizer = OPTIMIZERS[config.optimizer](self.net.parameters(), config.lr)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.step, self.steps, self.cpu_seconds = 0, config.steps, 0.0
         self.loss, self.grad_norm = math.nan, math.nan
         self.history: list[tuple[float, ...]] = []
+
+    def own_copy(self, teacher: FlowMap | None) -> FlowMap | None:
+        """The teacher, frozen; if it is a network like ours, as a copy from whose weights the training starts."""
+        row = self.config.row
+        if not row.taught:
+            return None
+        if teacher is None:
+            raise ValueError(f"{self.config.method} ({row.title}) reads a teacher, got none: pass teacher=, a FlowMap")
+        alike = isinstance(teacher.slope, MLP) and shapes(teacher.slope) == shapes(self.net)
+        if alike:
+            self.net.load_state_dict(teacher.slope.state_dict())
+            return FlowMap(copy.deepcopy(teacher.slope).requires_grad_(False))
+        if row.stages > 1:
+            raise ValueError(f"{self.config.method} renews its teacher, which must be a network of this run's size")
+        return teacher
+
+    def renew_teacher(self) -> None:
+        """At the start of a stage after the first, the averaged map becomes the teacher of the next."""
+        if self.stage(self.step) > self.stage(self.step - 1):
+            self.teacher.slope.load_state_dict(self.average.module.state_dict())  # type: ignore[union-attr]
+
+    def stage(self, step: int) -> int:
+        """Which of the row's stages, equally long, a step belongs to; the first is 0."""
+        stages = max(1, self.config.row.stages)
+        return 0 if stages == 1 or self.steps is None else min(stages - 1, step * stages // self.steps)
 
     @property
     def X(self) -> FlowMap:
@@ -163,8 +202,14 @@ class State:
     def checkpoint(self) -> dict[str, Any]:
         """Everything that changes during a run, as a copy: tensors, numbers, lists and dicts only."""
         held = {name: getattr(self, name) for name in ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history")}
-        parts = {name: getattr(self, name).state_dict() for name in ("net", "average", "optimizer")}
-        return copy.deepcopy(held | parts | {"generator": self.generator.get_state()})
+        return copy.deepcopy(
+            held | {name: part.state_dict() for name, part in self.parts()} | {"generator": self.generator.get_state()}
+        )
+
+    def parts(self) -> list[tuple[str, Any]]:
+        """What has a state_dict: the network, its average, the optimiser, a teacher that is renewed."""
+        renewed = [("teacher", self.teacher.slope)] if self.teacher and self.config.row.stages > 1 else []
+        return [("net", self.net), ("average", self.average), ("optimizer", self.optimizer), *renewed]
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Go back to where `checkpoint` was taken.
@@ -173,8 +218,8 @@ class State:
             ValueError: if it belongs to another configuration.
         """
         try:
-            for name in ("net", "average", "optimizer"):
-                getattr(self, name).load_state_dict(checkpoint[name])
+            for name, part in self.parts():
+                part.load_state_dict(checkpoint[name])
             self.generator.set_state(checkpoint["generator"])
             for name in ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history"):
                 setattr(self, name, checkpoint[name])
@@ -182,7 +227,12 @@ class State:
             raise ValueError(f"this checkpoint is not one of this configuration: {error}") from error
 
 
-def draw_batch(config: Config, generator: torch.Generator | None = None) -> losses.Batch:
+def shapes(net: nn.Module) -> dict[str, torch.Size]:
+    """The shape of each of its tensors."""
+    return {name: tensor.shape for name, tensor in net.state_dict().items()}
+
+
+def draw_batch(config: Config, generator: torch.Generator | None = None, levels: int = methods.LEVELS) -> losses.Batch:
     """One fresh batch: interpolants and targets on the diagonal, jumps (s, u, r) from I_s off it."""
     problem, interpolant = PROBLEMS[config.problem](), Linear()
     on = round(config.batch * config.diagonal)
@@ -191,14 +241,13 @@ def draw_batch(config: Config, generator: torch.Generator | None = None) -> loss
     x0 = problem.sigma * torch.randn(x1.shape, generator=generator)
     t = losses.uniform(on, even=config.even, generator=generator)
     sides = {"at_zero": config.at_zero, "at_one": config.at_one}
-    s, r = losses.sample_times(off, **sides, even=config.even, generator=generator)
-    h = torch.rand(off, generator=generator) if config.method == "psd-u" else 0.5
+    s, u, r = methods.draw_times(config.row, off, **sides, even=config.even, levels=levels, generator=generator)
     x_t, target = interpolant(t, x0[:on], x1[:on])
-    if config.bank:
+    if config.bank and on:
         data = torch.cat([x1[:on], problem.sample(config.bank, generator=generator)])
         target = targets.averaged(interpolant, t, x_t, target, data, problem.sigma)
-    x_s, _ = interpolant(s, x0[on:], x1[on:])
-    return losses.Batch(t, x_t, target, s, h * s + (1 - h) * r, r, x_s)
+    x_s, dx_s = interpolant(s, x0[on:], x1[on:])
+    return losses.Batch(t, x_t, target, s, u, r, x_s, dx_s)
 
 
 def learning_rate(config: Config, step: int, steps: int | None) -> float:
@@ -232,13 +281,16 @@ def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return call
 
 
-def fit(config: Config, *, resume: dict[str, Any] | None = None, every: int = 200) -> Iterator[State]:
+def fit(
+    config: Config, *, teacher: FlowMap | None = None, resume: dict[str, Any] | None = None, every: int = 200
+) -> Iterator[State]:
     """Train the map that `config` describes; yield the state every `every` steps and at the end.
 
     The state is one object, changed as training goes on: `state.checkpoint()` takes a copy.
 
     Args:
         config: the run.
+        teacher: for a method that reads one; a network of the run's own size is also where training starts.
         resume: a `state.checkpoint()` of the same configuration, to go on from it to the same
             numbers as an unbroken run (bitwise on one CPU).
         every: steps between yields.
@@ -246,35 +298,39 @@ def fit(config: Config, *, resume: dict[str, Any] | None = None, every: int = 20
     Raises:
         DivergedError: at the first loss or gradient that is not finite; the weights are still those
             before that step.
-        ValueError: if `resume` is of another configuration.
+        ValueError: if `resume` is of another configuration, or the method's teacher is missing.
     """
     checks.count("every", every)
-    state = State(config)
+    row = config.row
+    state = State(config, teacher)
     if resume is not None:
         state.restore(resume)
     parameters = list(state.net.parameters())
 
-    def loss_of(batch: losses.Batch) -> Tensor:
-        return losses.self_distillation(
-            FlowMap(state.net), batch, method=config.method, stopgrad=config.stopgrad
-        ).mean()
+    def loss_of(batch: losses.Batch, ramp: Tensor) -> Tensor:
+        maps = {"teacher": state.teacher, "average": state.X}
+        return methods.loss(FlowMap(state.net), batch, row, **maps, ramp=ramp).mean()
 
     step_loss = compiled(loss_of) if config.pays_to_compile else loss_of
     started, before = time.process_time(), state.cpu_seconds
     clock, recent = (0.0, 0), []
     while state.steps is None or state.step < state.steps:
+        state.renew_teacher()
+        stage, length = state.stage(state.step), (state.steps or 0) / max(1, row.stages)
         for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate(config, state.step, state.steps)
-        loss = step_loss(draw_batch(config, state.generator))
+            group["lr"] = learning_rate(config, state.step - round(stage * length), round(length) or None)
+        levels = stage + 1 if row.stages > 1 else methods.LEVELS
+        done = state.step / (state.steps or math.inf)
+        ramp = torch.tensor(min(1.0, done / row.warmup) if row.warmup else 1.0)
+        loss = step_loss(draw_batch(config, state.generator, levels), ramp)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parameters, config.clip)
         recent.append((loss.item(), norm.item()))
         if not math.isfinite(sum(recent[-1])):
-            stopgrad = config.stopgrad or losses.STOPGRADS[losses.METHODS[config.method]][-1]
             raise DivergedError(
                 f"{config.method} stopped being finite at step {state.step + 1}: loss {recent[-1][0]:.4g}, "
                 f"gradient norm {recent[-1][1]:.4g}. A lower lr, a lower clip or another stopgrad may help; "
-                f"lr={config.lr}, clip={config.clip}, stopgrad={stopgrad!r}."
+                f"lr={config.lr}, clip={config.clip}, stopgrad={row.stopgrad!r}."
             )
         state.optimizer.step()
         state.optimizer.zero_grad()

@@ -1,0 +1,182 @@
+"""All methods at one budget: train every row, measure what it reaches and what a step of it costs.
+
+The budget is the same for every row, a teacher included: a method that reads one gets half of it, and
+the other half trains the teacher, by flow matching, once for all of them.
+"""
+
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from flowmap_edu import checks, methods, runs
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.recipes import STEPS, recipe
+from flowmap_edu.training import State, draw_batch
+
+DIVERGED = 1  # the command line's exit status for a training that diverged
+
+
+def command(*words: object, quiet: bool) -> int:
+    """Run one flowmap-edu command on one thread in a process of its own; its exit status."""
+    call = [sys.executable, "-W", "ignore", "-m", "flowmap_edu.cli", "--threads", "1", *map(str, words)]
+    hidden = subprocess.DEVNULL if quiet else None
+    return subprocess.run(call, stdout=subprocess.DEVNULL, stderr=hidden, check=False).returncode
+
+
+def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: bool) -> int:
+    """Train a row into `out`, or go on with what is there; 0, or DIVERGED.
+
+    Raises:
+        ValueError: if the command failed in another way.
+    """
+    if (out / "checkpoint.pt").is_file():
+        words: list[object] = ["--resume"]
+    else:
+        words = ["--method", name, "--minutes", minutes, *(["--teacher", teacher] if teacher else [])]
+    status = command("train", "checkerboard", "--out", out, *words, quiet=quiet)
+    if status not in (0, DIVERGED):
+        raise ValueError(f"training {name} into {out} failed with status {status}; run it alone to see why")
+    return status
+
+
+def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) -> dict:
+    """Train (or read back) one row and its KL64; what the table says of it."""
+    row, out = methods.method(name), folder / name
+    teacher = folder / "teacher" if row.taught else None
+    status = train(name, minutes / 2 if row.taught else minutes, out, teacher, quiet)
+    if not out.is_dir():
+        return {"diverged": True, "kl64": None, "cpu_seconds": 0.0, "grad_norm": float("nan"), "steps": 0}
+    about, _ = runs.read_about(out)
+    seconds = about["cpu_seconds"] + (runs.read_about(teacher)[0]["cpu_seconds"] if teacher else 0.0)
+    rows = []
+    if status != DIVERGED:
+        if not (out / "kl64.json").is_file():
+            command("evaluate", out, "--points", points, quiet=quiet)
+        rows = json.loads((out / "kl64.json").read_text())["rows"]
+    largest = [float(line.split(",")[3]) for line in (out / "history.csv").read_text().split()[1:]]
+    found = {"diverged": status == DIVERGED, "kl64": [r["kl64"] for r in rows], "cpu_seconds": seconds}
+    return found | {"grad_norm": max(largest), "steps": about["steps_done"]}
+
+
+def prepared(name: str, batch: int | None = None) -> tuple[State, FlowMap | None]:
+    """A fresh run of a row, its teacher (if it reads one) a network of the same size."""
+    changes = {"batch": batch, "bank": 0} if batch else {}
+    config = recipe("checkerboard", name, steps=100, compile=False, **changes)
+    teacher = FlowMap(State(recipe("checkerboard", "fm", steps=1)).net)
+    return State(config, teacher), teacher
+
+
+def one_step(state: State) -> None:
+    """Draw a batch, compute the loss and its gradient; the weights stay."""
+    maps = {"teacher": state.teacher, "average": state.X}
+    batch = draw_batch(state.config, state.generator)
+    methods.loss(FlowMap(state.net), batch, state.config.row, **maps).mean().backward()
+    state.optimizer.zero_grad()
+
+
+def step_times(names: list[str], rounds: int = 7, steps: int = 8) -> dict[str, float]:
+    """CPU time of a step, eager, over that of flow matching: median of rounds that take the rows in turn."""
+    states = {name: prepared(name)[0] for name in dict.fromkeys(["fm", *names])}
+    ratios: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(rounds):
+        spent = {}
+        for name, state in states.items():
+            one_step(state)
+            started = time.process_time()
+            for _ in range(steps):
+                one_step(state)
+            spent[name] = time.process_time() - started
+        for name in names:
+            ratios[name].append(spent[name] / spent["fm"])
+    return {name: statistics.median(values) for name, values in ratios.items()}
+
+
+def peak_of_a_step(name: str, batch: int = 60_000) -> float:
+    """Bytes that one step adds to the most this process has held; to be called in a fresh process."""
+    torch.set_num_threads(1)
+    state, _ = prepared(name, batch)
+    data = draw_batch(state.config, state.generator)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    maps = {"teacher": state.teacher, "average": state.X}
+    methods.loss(FlowMap(state.net), data, state.config.row, **maps).mean().backward()
+    return 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+
+def step_memories(names: list[str]) -> dict[str, float]:
+    """Peak memory of a step at a large batch over that of flow matching, each in a process of its own."""
+    wanted = list(dict.fromkeys(["fm", *names]))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+        peak = dict(zip(wanted, pool.map(peak_of_a_step, wanted), strict=True))
+    return {name: peak[name] / peak["fm"] for name in names}
+
+
+def table(names: list[str], minutes: float, folder: Path, points: int = 1_000_000, jobs: int = 1) -> str:
+    """Train the named rows for `minutes` CPU minutes each and say what they reach, as a table in Markdown.
+
+    The runs go into `folder`; those that are there are gone on with or read back. The numbers are
+    written to methods.json beside them.
+
+    Raises:
+        ValueError: for an unknown method, a budget that is not positive, or a training that failed.
+    """
+    for name in names:
+        methods.method(name)
+    checks.count("jobs", jobs)
+    if not minutes > 0:
+        raise ValueError(f"minutes must be positive, got {minutes}")
+    quiet = jobs > 1 or not sys.stderr.isatty()
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(methods.method(name).taught for name in names):
+        train("fm", minutes / 2, folder / "teacher", None, quiet)
+    with ThreadPoolExecutor(jobs) as pool:
+        runs_of = pool.map(lambda name: measured(name, minutes, folder, points, quiet), names)
+        found = dict(zip(names, tqdm(runs_of, total=len(names), desc="methods", unit="row"), strict=True))
+    times, memories = step_times(names), step_memories(names)
+    for name in names:
+        found[name] |= {"step_time": times[name], "step_memory": memories[name]}
+    settings = {"minutes": minutes, "points": points, "machine": machine(), "steps": list(STEPS)}
+    runs.write(folder / "methods.json", json.dumps(settings | {"rows": found}, indent=1).encode())
+    return "\n".join(lines(found, minutes, points))
+
+
+def machine() -> str:
+    """The processor, the number of cores and torch's version."""
+    info = Path("/proc/cpuinfo")
+    words = info.read_text() if info.is_file() else ""
+    named = [line.split(":")[1].strip() for line in words.splitlines() if line.startswith("model name")]
+    return f"{named[0] if named else platform.processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
+
+
+def lines(found: dict[str, dict], minutes: float, points: int) -> list[str]:
+    """The table's lines."""
+    heads = " | ".join(f"{n} step{'s' * (n > 1)}" for n in STEPS)
+    out = [
+        f"| method | teacher | {heads} | time of a step | memory of a step | largest gradient | CPU-s |",
+        "| --- | --- |" + " --- |" * (len(STEPS) + 4),
+    ]
+    for name, result in found.items():
+        row = methods.method(name)
+        mark = " (Euler)" if row.condition == "diagonal" else " (re-noised)" if row.renoises else ""
+        if result["diverged"]:
+            cells = [f"diverged at step {result['steps']:,} or soon after"] + [""] * (len(STEPS) - 1)
+        else:
+            cells = [f"{kl:.3f}" for kl in result["kl64"]]
+        costs = f"{result['step_time']:.1f} | {result['step_memory']:.1f} | {result['grad_norm']:.3g}"
+        teacher = "yes" if row.taught else "no"
+        out.append(f"| {name}{mark} | {teacher} | {' | '.join(cells)} | {costs} | {result['cpu_seconds']:.0f} |")
+    budget = f"Budget: {minutes:g} CPU minutes a row, half of it the teacher's where there is one"
+    costs = "Time and memory of an eager step are over those of flow matching"
+    out += ["", f"KL64 with {points:,} points. {budget}. {costs}. {machine()}."]
+    return out

@@ -1,0 +1,242 @@
+"""Each publication's own training objective, in its own notation and direction of time.
+
+Nothing here calls the package: derivatives are taken in reverse mode (`torch.autograd.functional.jvp`
+differentiates twice), and theta^- is a deep copy of the network. `test_methods` compares the
+gradients with those of the rows of `flowmap_edu.methods`.
+
+Every objective gets the network in the source's own form, made from one v(s, t, x) by the
+substitution that the row names; the functions at the end make those forms.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd.functional import jvp as reverse_jvp
+
+
+def norm2(x: Tensor) -> Tensor:
+    return (x**2).sum(1)
+
+
+def dot(x: Tensor, y: Tensor) -> Tensor:
+    return (x * y).sum(1)
+
+
+def col(t: Tensor) -> Tensor:
+    return t[:, None]
+
+
+def total(f, at: tuple[Tensor, ...], along: tuple[Tensor, ...], keep: bool = False) -> Tensor:
+    """The derivative of f along a direction, by two reverse passes."""
+    return reverse_jvp(f, at, along, create_graph=keep)[1]
+
+
+# --- flow maps: Boffi, Albergo & Vanden-Eijnden 2024 and 2025 (noise at 0) -------------------------------
+
+
+def flow_matching(v, t, x0, x1):
+    return norm2(v(t, t, (1 - col(t)) * x0 + col(t) * x1) - (x1 - x0))
+
+
+def lagrangian_self_distillation(X, frozen_X, frozen_b, s, t, x):
+    """|d/dt X_{s,t}(x) - sg(v_{t,t}(X_{s,t}(x)))|^2."""
+    moved = total(lambda t: X(s, t, x), (t,), (torch.ones_like(t),), keep=True)
+    return norm2(moved - frozen_b(t, frozen_X(s, t, x)).detach())
+
+
+def eulerian_self_distillation(X, frozen_X, frozen_b, s, t, x):
+    """|d/ds X_{s,t}(x) + sg(grad X_{s,t}(x) v_{s,s}(x))|^2."""
+    moved = total(lambda s: X(s, t, x), (s,), (torch.ones_like(s),), keep=True)
+    pushed = total(lambda x: frozen_X(s, t, x), (x,), (frozen_b(s, x).detach(),))
+    return norm2(moved + pushed.detach())
+
+
+def progressive_self_distillation(v, frozen_v, frozen_X, s, u, t, x):
+    """|v_{s,t}(x) - sg[(1-h) v_{s,u}(x) + h v_{u,t}(X_{s,u}(x))]|^2 with u = h s + (1-h) t."""
+    h = col((t - u) / (t - s))
+    bracket = (1 - h) * frozen_v(s, u, x) + h * frozen_v(u, t, frozen_X(s, u, x))
+    return norm2(v(s, t, x) - bracket.detach())
+
+
+def lagrangian_map_distillation(X, b, s, t, x):
+    """|d/dt X_{s,t}(x) - b_t(X_{s,t}(x))|^2, the gradient through both terms."""
+    return norm2(total(lambda t: X(s, t, x), (t,), (torch.ones_like(t),), keep=True) - b(t, X(s, t, x)))
+
+
+def eulerian_map_distillation(X, b, s, t, x):
+    """|d/ds X_{s,t}(x) + grad X_{s,t}(x) b_s(x)|^2, the gradient through both terms."""
+    moved = total(lambda s: X(s, t, x), (s,), (torch.ones_like(s),), keep=True)
+    return norm2(moved + total(lambda x: X(s, t, x), (x,), (b(s, x),), keep=True))
+
+
+# --- consistency models: Song et al. 2023 (x_tau = x + tau z; data at 0) -----------------------------
+
+
+def consistency_training_discrete(f, frozen_f, x, z, tau, tau_next):
+    """||f(x + tau_{n+1} z, tau_{n+1}) - f^-(x + tau_n z, tau_n)||^2, tau > tau_next."""
+    return norm2(f(x + col(tau) * z, tau) - frozen_f(x + col(tau_next) * z, tau_next).detach())
+
+
+def consistency_distillation_discrete(f, frozen_f, denoiser, x, z, tau, tau_next):
+    """The same, the later point one Euler step of dx/dtau = (x - D(x, tau)) / tau."""
+    noisy = x + col(tau) * z
+    stepped = noisy + col(tau_next - tau) * (noisy - denoiser(noisy, tau)) / col(tau)
+    return norm2(f(noisy, tau) - frozen_f(stepped, tau_next).detach())
+
+
+def consistency_continuous(f, frozen_f, x, z, tau, denoiser=None):
+    """f . d f^-/dtau along dx/dtau = (x_tau - x) / tau, or along the teacher's (x_tau - D) / tau."""
+    noisy = x + col(tau) * z
+    slope = (noisy - (x if denoiser is None else denoiser(noisy, tau))) / col(tau)
+    return dot(f(noisy, tau), total(frozen_f, (noisy, tau), (slope, torch.ones_like(tau))).detach())
+
+
+# --- sCM: Lu & Song 2024 (TrigFlow) ------------------------------------------------------------------
+
+
+def scm(F, frozen_F, sigma, x, z, tau, *, ramp=1.0, normalise=None, teacher=None):
+    """||F - F^- - g||^2 with g = -cos^2 (sigma F^- - dx) - r cos sin (x_tau + sigma dF^-), g / (||g|| + c)."""
+    cos, sin = col(tau.cos()), col(tau.sin())
+    noisy = cos * x + sin * z
+    dx = cos * z - sin * x if teacher is None else teacher(noisy, tau)
+    value = frozen_F(noisy / sigma, tau)
+    dF = total(frozen_F, (noisy / sigma, tau), (dx / sigma, torch.ones_like(tau)))
+    g = -(cos**2) * (sigma * value - dx) - ramp * cos * sin * (noisy + sigma * dF)
+    if normalise is not None:
+        g = g / (g.norm(dim=1, keepdim=True) + normalise)
+    return norm2(F(noisy / sigma, tau) - (value + g).detach())
+
+
+# --- shortcut models: Frans et al. 2024 (noise at 0) -------------------------------------------------
+
+
+def shortcut(net, slow_net, x_t, t, d, smallest):
+    """||s(x, t, 2d) - sg[s(x, t, d) / 2 + s(x', t + d, d) / 2]||^2, the smallest step d asked as d = 0."""
+    asked = torch.where(d <= smallest, 0 * d, d)
+    first = slow_net(x_t, t, asked)
+    second = slow_net(x_t + col(d) * first, t + d, asked)
+    return norm2(net(x_t, t, 2 * d) - ((first + second) / 2).detach())
+
+
+# --- progressive distillation: Salimans & Ho 2022 (noise at 1; alpha = 1 - tau, sigma = tau) ---------
+
+
+def progressive_distillation(x_hat, teacher_x_hat, z, tau, middle, last):
+    """max(SNR, 1) ||x_tilde - x_hat||^2: one DDIM step of the student to two of the teacher."""
+
+    def ddim(z, tau, to):
+        x = teacher_x_hat(z, tau, to)
+        return col(1 - to) * x + col(to / tau) * (z - col(1 - tau) * x)
+
+    twice = ddim(ddim(z, tau, middle), middle, last)
+    ratio = last / tau
+    target = (twice - col(ratio) * z) / col((1 - last) - ratio * (1 - tau))
+    snr = ((1 - tau) / tau) ** 2
+    return snr.clamp(min=1) * norm2(target.detach() - x_hat(z, tau, last))
+
+
+# --- Align Your Flow: Sabour et al. 2025 (noise at 1; jumps from tau to a smaller one) ---------------
+
+
+def ayf_emd(f, frozen_F, velocity, x, tau, to, *, ramp=1.0, normalise=None):
+    """f . sg(df^-/dtau) on the teacher's flow, df/dtau = (v - F) + r (to - tau) dF/dtau, g / (||g|| + c)."""
+    v = velocity(x, tau)
+    dF = total(lambda x, tau: frozen_F(x, tau, to), (x, tau), (v, torch.ones_like(tau)))
+    g = (v - frozen_F(x, tau, to)) + ramp * col(to - tau) * dF
+    if normalise is not None:
+        g = g / (g.norm(dim=1, keepdim=True) + normalise)
+    return dot(f(x, tau, to), g.detach()) * torch.sign(tau - to)
+
+
+def ayf_lmd(f, frozen_f, velocity, x, tau, to):
+    """sign(to - tau) f . sg(df^-/dto - v(f^-, to))."""
+    landed = frozen_f(x, tau, to)
+    moved = total(lambda to: frozen_f(x, tau, to), (to,), (torch.ones_like(to),))
+    return torch.sign(to - tau) * dot(f(x, tau, to), (moved - velocity(landed, to)).detach())
+
+
+# --- mean flows (noise at 1; u(z, r, t) from t back to r) --------------------------------------------
+
+
+def mean_flow(u, frozen_u, x, eps, r, t, *, c=1e-3, p=1.0):
+    """Geng et al. 2025a: ||u - sg(v - (t-r) du/dt)||^2 / sg(||.||^2 + c)^p."""
+    z, v = (1 - col(t)) * x + col(t) * eps, eps - x
+    du = total(lambda z, t: frozen_u(z, r, t), (z, t), (v, torch.ones_like(t)))
+    error = norm2(u(z, r, t) - (v - col(t - r) * du).detach())
+    return error / (error.detach() + c) ** p
+
+
+def improved_mean_flow(u, frozen_u, x, eps, r, t, *, c=1e-3, p=1.0):
+    """Geng et al. 2025b: ||V - v||^2 with V = u + (t-r) sg(du/dt), pushed by the network's own u(z, t, t)."""
+    z, v = (1 - col(t)) * x + col(t) * eps, eps - x
+    du = total(lambda z, t: frozen_u(z, r, t), (z, t), (frozen_u(z, t, t).detach(), torch.ones_like(t)))
+    error = norm2(u(z, r, t) + col(t - r) * du.detach() - v)
+    return error / (error.detach() + c) ** p
+
+
+def split_mean_flow(u, frozen_u, z, r, q, t):
+    """Guo et al. 2025: u(z_t, r, t) = (1-l) u(z_q, r, q) + l u(z_t, q, t) with q = (1-l) t + l r."""
+    split = col((t - q) / (t - r))
+    short = frozen_u(z, q, t)
+    return norm2(u(z, r, t) - ((1 - split) * frozen_u(z - col(t - q) * short, r, q) + split * short).detach())
+
+
+# --- the substitutions -------------------------------------------------------------------------------
+
+
+def jump(v):
+    """X_{s,t}(x) = x + (t - s) v_{s,t}(x)."""
+    return lambda s, t, x: x + col(t - s) * v(s, t, x)
+
+
+def ve(v, sigma):
+    """f(x_tau, tau) = X_{s,1}(s x_tau) with s = sigma / (sigma + tau)."""
+
+    def f(x, tau):
+        s = sigma / (sigma + tau)
+        return jump(v)(s, torch.ones_like(s), col(s) * x)
+
+    return f
+
+
+def ve_denoiser(b, sigma):
+    """D(x_tau, tau) = I_s + (1-s) b_s(I_s) with I_s = s x_tau."""
+
+    def denoiser(x, tau):
+        s = sigma / (sigma + tau)
+        return col(s) * x + col(1 - s) * b(s, col(s) * x)
+
+    return denoiser
+
+
+def clock(tau):
+    """s with tan(tau) = (1-s)/s, and rho_s."""
+    s = tau.cos() / (tau.cos() + tau.sin())
+    return s, (s**2 + (1 - s) ** 2).sqrt()
+
+
+def trig(v, sigma):
+    """F(x_tau / sigma, tau) with X_{s,1}(rho_s x_tau) = cos(tau) x_tau - sin(tau) sigma F."""
+
+    def F(y, tau):
+        s, rho = clock(tau)
+        landed = jump(v)(s, torch.ones_like(s), col(rho) * sigma * y)
+        return (col(tau.cos()) * sigma * y - landed) / (col(tau.sin()) * sigma)
+
+    return F
+
+
+def trig_velocity(b):
+    """E[cos z - sin x | x_tau], from E[x1 | I_s] = I_s + (1-s) b and E[x0 | I_s] = I_s - s b."""
+
+    def velocity(x, tau):
+        s, rho = clock(tau)
+        at = col(rho) * x
+        slope = b(s, at)
+        return col(tau.cos()) * (at - col(s) * slope) - col(tau.sin()) * (at + col(1 - s) * slope)
+
+    return velocity
+
+
+def backwards(v):
+    """u(z, r, t) = -v_{1-t,1-r}(z)."""
+    return lambda z, r, t: -v(1 - t, 1 - r, z)

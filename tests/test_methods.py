@@ -1,0 +1,391 @@
+"""The table of methods: each row's gradient is that of its publication's own objective (sources.py).
+
+Where a row and its source differ by a weight on each sample, the weight is written here. Where they
+agree in a limit, the order of the limit is fitted.
+"""
+
+import copy
+import dataclasses
+import math
+
+import laws
+import pytest
+import sources
+import torch
+from scipy import stats
+
+from flowmap_edu import exact, losses, methods, training
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.recipes import recipe
+
+SIGMA = exact.Checkerboard().sigma
+CLOSE = 1e-10
+by_name = pytest.mark.parametrize("name", methods.METHODS)
+
+
+class Case:
+    """A network, its frozen and its slow copy, a teacher, and a batch with the row's own times."""
+
+    def __init__(self, row: methods.Method, n: int = 32, seed: int = 0):
+        self.row, self.net = row, laws.Net(seed)
+        self.frozen = copy.deepcopy(self.net).requires_grad_(False)
+        self.slow, self.taught = (laws.Net(seed + k).requires_grad_(False) for k in (1, 2))
+        g = torch.Generator().manual_seed(seed)
+        s, u, t = (a.double() for a in methods.draw_times(row, n, generator=g))
+        inside = (s > 0.01) & (s < t - 1e-3)  # at s = 0 some sources have an infinite time, at s = t an empty jump
+        self.s, self.u, self.t = s[inside], u[inside], t[inside]
+        self.x0, self.x1 = torch.randn(2, len(self.s), 2, dtype=torch.float64, generator=g) * SIGMA
+        self.x, self.dx = (1 - self.s[:, None]) * self.x0 + self.s[:, None] * self.x1, self.x1 - self.x0
+        self.on = torch.rand(12, dtype=torch.float64, generator=g)
+        self.on0, self.on1 = torch.randn(2, 12, 2, dtype=torch.float64, generator=g) * SIGMA
+
+    def teacher(self, t, x):
+        """The velocity of the teacher, b_t(x)."""
+        return self.taught(t, t, x)
+
+    def own(self, t, x):
+        """The frozen diagonal."""
+        return self.frozen(t, t, x)
+
+    def batch(self, diagonal: bool = False) -> losses.Batch:
+        t = self.on if diagonal else self.on[:0]
+        x0, x1 = self.on0[: len(t)], self.on1[: len(t)]
+        x_t = (1 - t[:, None]) * x0 + t[:, None] * x1
+        return losses.Batch(t, x_t, x1 - x0, self.s, self.u, self.t, self.x, self.dx)
+
+    def loss(self, diagonal: bool = False, **choices) -> torch.Tensor:
+        """The library's loss, one value a sample."""
+        maps = {"teacher": FlowMap(self.taught), "average": FlowMap(self.slow)}
+        return methods.loss(FlowMap(self.net), self.batch(diagonal), self.row, **maps, **choices)
+
+    def gap(self, ours: torch.Tensor, theirs: torch.Tensor) -> float:
+        """How far the two gradients are apart, relative to the second."""
+        a, b = (laws.gradient(value, self.net) for value in (ours, theirs))
+        assert b.norm() > 1e-4
+        return ((a - b).norm() / b.norm()).item()
+
+
+def squared(c: Case) -> torch.Tensor:
+    """|r|^2 of the Eulerian residual against whatever velocity the row reads, unweighted."""
+    row = dataclasses.replace(c.row, weight="one", warmup=0.0)
+    maps = {"teacher": FlowMap(c.taught), "average": FlowMap(c.slow)}
+    return methods.loss(FlowMap(c.frozen), c.batch(), row, **maps)
+
+
+# name: (the source's objective on a case, the weight on each sample that turns it into the row's).
+# A published gradient objective f . g, linear in f, is half a squared residual: hence the factors 2.
+def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
+    s, u, t, x, net, frozen = c.s, c.u, c.t, c.x, c.net, c.frozen
+    X, frozen_X = sources.jump(net), sources.jump(frozen)
+    backward, frozen_backward = sources.backwards(net), sources.backwards(frozen)
+    tau, z = SIGMA * (1 - s) / s, c.x0 / SIGMA
+    later = SIGMA * (1 - u) / u
+    f, frozen_f, denoiser = sources.ve(net, SIGMA), sources.ve(frozen, SIGMA), sources.ve_denoiser(c.teacher, SIGMA)
+    angle = torch.atan2(1 - s, s)
+    rho = (s**2 + (1 - s) ** 2).sqrt()
+    trig = {"F": sources.trig(net, SIGMA), "frozen_F": sources.trig(frozen, SIGMA), "sigma": SIGMA}
+    trig |= {"x": c.x1, "z": c.x0, "tau": angle, "normalise": 0.1}
+    R = squared(c).sqrt() if c.row.condition == "eulerian" else s
+    of_scm = (s * rho * R + 0.1) * SIGMA / (s * rho**2 * (R + 0.1))  # the two normalisations see other units
+    # Align Your Flow: f(x, tau, to) = x + (to - tau) F with F = -v
+    frozen_F = lambda x, tau, to: -frozen(1 - tau, 1 - to, x)  # noqa: E731
+    ayf = lambda x, tau, to: X(1 - tau, 1 - to, x)  # noqa: E731
+    frozen_ayf = lambda x, tau, to: frozen_X(1 - tau, 1 - to, x)  # noqa: E731
+    minus_b = lambda x, tau: -c.teacher(1 - tau, x)  # noqa: E731
+    slow_step = lambda x, t, d: c.slow(t, t + d, x)  # noqa: E731
+    x_hat = lambda v: lambda z, tau, to: z + tau[:, None] * v(1 - tau, 1 - to, z)  # noqa: E731
+    coarse = lambda s, t, x: c.taught(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
+
+    found = {
+        "fm": lambda: (sources.flow_matching(net, c.on, c.on0, c.on1), 1.0),
+        "lsd": lambda: (sources.lagrangian_self_distillation(X, frozen_X, c.own, s, t, x), 1.0),
+        "esd": lambda: (sources.eulerian_self_distillation(X, frozen_X, c.own, s, t, x), 1.0),
+        "psd-m": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),
+        "psd-u": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),
+        "lmd": lambda: (sources.lagrangian_map_distillation(X, c.teacher, s, t, x), 1.0),
+        "emd": lambda: (sources.eulerian_map_distillation(X, c.teacher, s, t, x), 1.0),
+        "ct": lambda: (sources.consistency_continuous(f, frozen_f, c.x1, z, tau), 2 * SIGMA / s**2),
+        "cd": lambda: (sources.consistency_continuous(f, frozen_f, c.x1, z, tau, denoiser), 2 * SIGMA / s**2),
+        "sct": lambda: (sources.scm(**trig), of_scm),
+        "scd": lambda: (sources.scm(**trig, teacher=sources.trig_velocity(c.teacher)), of_scm),
+        "ct-discrete": lambda: (
+            sources.consistency_training_discrete(f, frozen_f, c.x1, z, tau, later), 1 / (u - s),
+        ),
+        "cd-discrete": lambda: (
+            sources.consistency_distillation_discrete(f, frozen_f, denoiser, c.x1, z, tau, later), 1 / (u - s),
+        ),
+        "shortcut": lambda: (
+            sources.shortcut(lambda x, t, d: net(t, t + d, x), slow_step, x, s, u - s, 1 / 128), 1.0,
+        ),
+        "pd": lambda: (
+            sources.progressive_distillation(x_hat(net), x_hat(coarse), x, 1 - s, 1 - u, 1 - t), 1.0,
+        ),
+        "ayf-emd": lambda: (
+            sources.ayf_emd(ayf, frozen_F, minus_b, x, 1 - s, 1 - t, normalise=0.1), 2 / (t - s),
+        ),
+        "ayf-lmd": lambda: (sources.ayf_lmd(ayf, frozen_ayf, minus_b, x, 1 - s, 1 - t), 2 / (t - s)),
+        "meanflow": lambda: (sources.mean_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s), 1.0),
+        "imf": lambda: (sources.improved_mean_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s), 1.0),
+        "split-meanflow": lambda: (sources.split_mean_flow(backward, frozen_backward, x, 1 - t, 1 - u, 1 - s), 1.0),
+    }  # fmt: skip
+    assert set(found) == set(methods.METHODS)
+    return found[c.row_name]()
+
+
+def case(name: str, **choices) -> Case:
+    c = Case(dataclasses.replace(methods.METHODS[name], **choices))
+    c.row_name = name
+    return c
+
+
+@by_name
+def test_the_row_is_its_source(name):
+    """Parameter gradients agree to 1e-10, up to the weight written above."""
+    c = case(name)
+    theirs, weight = objectives(c)
+    ours = c.loss(diagonal=name == "fm")
+    assert ours.shape == theirs.shape
+    assert c.gap(ours, weight * theirs) < CLOSE
+
+
+@by_name
+def test_the_comparison_would_notice(name):
+    """The same comparison fails if the source is given networks that differ by a thousandth in one weight."""
+    c, other = case(name), case(name)
+    with torch.no_grad():
+        for net in (other.net, other.frozen, other.slow, other.taught):
+            net.body[0].weight[0, 0] += 1e-3
+    theirs, weight = objectives(other)
+    ours, theirs = laws.gradient(c.loss(diagonal=name == "fm"), c.net), laws.gradient(weight * theirs, other.net)
+    assert (ours - theirs).norm() > 1e-5 * theirs.norm()
+
+
+# --- limits ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("discrete", "continuous"), [("ct-discrete", "ct"), ("cd-discrete", "cd")])
+def test_neighbours_tend_to_the_continuous_row_at_first_order(discrete, continuous):
+    """The gradient's gap falls like the step to the power 1.00 as the two times approach each other."""
+    fine, coarse = case(continuous), case(discrete)
+    keep = fine.s < 0.9
+    batch = losses.Batch(*(a[keep] if len(a) == len(keep) else a for a in fine.batch()))
+    limit = laws.gradient(methods.loss(FlowMap(fine.net), batch, fine.row, teacher=FlowMap(fine.taught)), fine.net)
+    steps, gaps = [2.0**-k for k in range(8, 14)], []
+    for step in steps:
+        near = batch._replace(u=batch.s + step)
+        found = methods.loss(FlowMap(fine.net), near, coarse.row, teacher=FlowMap(fine.taught))
+        gaps.append(((laws.gradient(found, fine.net) - limit).norm() / limit.norm()).item())
+    order = stats.linregress([math.log(h) for h in steps], [math.log(g) for g in gaps]).slope
+    assert abs(order - 1) < 0.02, (order, gaps)
+
+
+def test_a_mean_flow_step_with_no_jump_is_flow_matching():
+    """At s = t the Eulerian residual with the sample's slope is dI_t - v_{t,t}(I_t): one loss serves both parts."""
+    c = case("meanflow")
+    off = c.batch()._replace(u=c.s, r=c.s)
+    on = losses.Batch(c.s, c.x, c.dx, *(a[:0] for a in (c.s, c.s, c.s, c.x, c.dx)))
+    losses_of = [methods.loss(FlowMap(c.net), batch, c.row) for batch in (off, on)]
+    assert c.gap(*losses_of) < CLOSE
+
+
+# --- where the sample's own slope may stand for the velocity ---------------------------------------
+
+
+def spread(stopgrad: str, weight: str = "one") -> float:
+    """How far the mean gradient over 5 slopes w is from the gradient at their mean, relative."""
+    c = case("meanflow", stopgrad=stopgrad, weight=weight)
+    g = torch.Generator().manual_seed(4)
+    slopes = c.dx + torch.randn(5, *c.dx.shape, generator=g, dtype=torch.float64)
+    of = [laws.gradient(methods.loss(FlowMap(c.net), c.batch()._replace(dx_s=w), c.row), c.net) for w in slopes]
+    once = methods.loss(FlowMap(c.net), c.batch()._replace(dx_s=slopes.mean(0)), c.row)
+    wanted = laws.gradient(once, c.net)
+    return ((torch.stack(of).mean(0) - wanted).norm() / wanted.norm()).item()
+
+
+def test_the_samples_slope_serves_where_the_gradient_is_linear_in_it():
+    """Held, it enters the gradient linearly, so its mean, the velocity, is all that counts; else it does not.
+
+    A weight that depends on the residual spoils this even under "semi".
+    """
+    assert spread("semi") < 1e-12
+    assert spread("full") < 1e-12
+    assert spread("convex") > 0.05
+    assert spread("none") > 0.05
+    assert spread("semi", "adaptive") > 0.05
+    assert spread("semi", "tangent") > 0.01
+
+
+# --- where practice departs from the correspondence ------------------------------------------------
+
+
+@pytest.mark.parametrize("ramp", [0.0, 0.3, 1.0])
+def test_align_your_flow_ramps_as_this_row_does(ramp):
+    """x + (to - tau) F is x + (t - s) v: the ramped and normalised tangent is the same at every ramp."""
+    c = case("ayf-emd")
+    frozen = lambda x, tau, to: -c.frozen(1 - tau, 1 - to, x)  # noqa: E731
+    f = lambda x, tau, to: sources.jump(c.net)(1 - tau, 1 - to, x)  # noqa: E731
+    velocity = lambda x, tau: -c.teacher(1 - tau, x)  # noqa: E731
+    theirs = sources.ayf_emd(f, frozen, velocity, c.x, 1 - c.s, 1 - c.t, ramp=ramp, normalise=0.1)
+    assert c.gap(c.loss(ramp=ramp), 2 / (c.t - c.s) * theirs) < CLOSE
+
+
+def test_scm_ramps_in_its_own_parametrisation():
+    """At ramp 0 both are flow matching, each in its own: |v_{s,1} - dI|^2 here, cos^2 |sigma F - dx|^2 there.
+
+    In between the two differ.
+    """
+    c = case("sct", weight="one")
+    assert c.gap(c.loss(ramp=0.0), losses.sum_square(c.net(c.s, c.t, c.x) - c.dx)) < CLOSE
+    angle = torch.atan2(1 - c.s, c.s)
+    networks = sources.trig(c.net, SIGMA), sources.trig(c.frozen, SIGMA)
+    held = {"F": networks[0], "frozen_F": networks[1], "sigma": SIGMA, "x": c.x1, "z": c.x0, "tau": angle}
+    noisy = angle.cos()[:, None] * c.x1 + angle.sin()[:, None] * c.x0
+    dx = angle.cos()[:, None] * c.x0 - angle.sin()[:, None] * c.x1
+    regression = losses.sum_square(SIGMA * networks[0](noisy / SIGMA, angle) - dx) * angle.cos() ** 2 / SIGMA
+    assert c.gap(sources.scm(**held, ramp=0.0), regression) < CLOSE
+    rho2 = c.s**2 + (1 - c.s) ** 2
+    for ramp, low, high in ((1.0, 0.0, CLOSE), (0.5, 1e-2, math.inf)):
+        assert low <= c.gap(c.loss(ramp=ramp), SIGMA / (c.s * rho2) * sources.scm(**held, ramp=ramp)) < high
+
+
+def test_a_shortcut_model_without_moving_average_is_the_midpoint_row():
+    """At dyadic times with halves longer than 1/128, and its own weights in the target: psd-m to the bit."""
+    c = case("shortcut", short="self")
+    long = c.t - c.s > 1 / 64
+    assert long.any()
+    plain = losses.semigroup(FlowMap(c.net), c.s, c.u, c.t, c.x)
+    assert torch.equal(c.loss()[long], plain[long])
+    assert not torch.equal(c.loss()[~long], plain[~long])
+
+
+# --- times, samples, refusals ----------------------------------------------------------------------
+
+
+@by_name
+def test_times_are_the_rows_own(name):
+    row = methods.METHODS[name]
+    s, u, t = methods.draw_times(row, 4000, generator=torch.Generator().manual_seed(0))
+    assert bool(((s >= 0) & (s <= u) & (u <= t) & (t <= 1)).all())
+    if row.renoises:
+        assert bool((t == 1).all())
+    if row.times == "grid":
+        assert bool((s * 64 == (s * 64).round()).all())
+        assert bool((u - s == 1 / 64).all())
+    if row.times == "dyadic":
+        levels = -(t - s).log2()
+        assert torch.equal(levels.unique(), torch.arange(7.0))
+        assert stats.chisquare(levels.long().bincount()).pvalue > 1e-3
+        assert bool((s / (t - s) == (s / (t - s)).round()).all())
+        shortest = methods.draw_times(row, 100, levels=1)
+        assert bool((shortest[2] - shortest[0] == 1 / 64).all())
+    if row.times != "grid":
+        if row.middle == "half":
+            torch.testing.assert_close(u, (s + t) / 2)
+        else:
+            assert stats.kstest(((t - u) / (t - s)).numpy(), "uniform").pvalue > 1e-3
+    assert all(len(a) == 0 for a in methods.draw_times(row, 0))
+
+
+def test_samples_of_exact_maps_follow_the_data():
+    """Re-noised consistency samples of an exact Gaussian map keep the data's mean and covariance."""
+    problem = laws.GAUSSIANS[1]
+    n, g = 40_000, torch.Generator().manual_seed(0)
+    x0 = problem.sigma * torch.randn(n, 2, dtype=torch.float64, generator=g)
+    for name in ("ct", "lsd"):
+        for steps in (1, 2, 5):
+            x = methods.sample(FlowMap(problem.v), methods.METHODS[name], x0, steps, sigma=problem.sigma)
+            wanted = problem.sample(n, generator=g, dtype=torch.float64)
+            assert (x.mean(0) - wanted.mean(0)).abs().max() < 6 * wanted.std() / n**0.5, (name, steps)
+            assert abs(x.std() / wanted.std() - 1) < 0.02, (name, steps)
+    again = [methods.sample(FlowMap(problem.v), methods.METHODS["ct"], x0, 2, seed=k) for k in (0, 0, 1)]
+    assert torch.equal(again[0], again[1])
+    assert not torch.equal(again[0], again[2])
+
+
+def test_flow_matching_is_sampled_by_eulers_method():
+    """x + b_{k/N}(x) / N, N times."""
+    problem = laws.GAUSSIANS[0]
+    x = x0 = torch.randn(50, 2, dtype=torch.float64)
+    for k in range(4):
+        x = x + problem.velocity(k / 4, x) / 4
+    torch.testing.assert_close(methods.sample(FlowMap(problem.v), methods.METHODS["fm"], x0, 4), x)
+
+
+def test_rows_and_losses_refuse_what_does_not_fit():
+    for choices, message in (
+        ({"condition": "newton"}, r"condition must be one of .*'lagrangian'.*got 'newton'"),
+        ({"condition": "lagrangian", "velocity": "sample"}, "no sample lies there"),
+        ({"condition": "lagrangian", "stopgrad": "full"}, r"stopgrad .*got 'full'"),
+        ({"condition": "eulerian", "warmup": 0.1}, "warmup belong to the Eulerian"),
+        ({"condition": "eulerian", "velocity": "teacher"}, "stages=0"),
+        ({"condition": "eulerian", "weight": "two"}, r"weight .*got 'two'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            methods.Method("mine", **choices)
+    with pytest.raises(ValueError, match=r"method must be one of 'fm', 'lsd'.*got 'gan'"):
+        methods.method("gan")
+    c = case("ct")
+    with pytest.raises(ValueError, match="no dx_s"):
+        methods.loss(FlowMap(c.net), c.batch()._replace(dx_s=None), c.row)
+    with pytest.raises(ValueError, match="reads a teacher, got none"):
+        methods.loss(FlowMap(c.net), c.batch(), methods.METHODS["cd"])
+    with pytest.raises(ValueError, match="belong to the stopgrad 'semi'"):
+        losses.eulerian(FlowMap(c.net), c.s, c.t, c.x, lead=c.dx)
+
+
+# --- training --------------------------------------------------------------------------------------
+
+SMALL = {"hidden": 16, "layers": 2, "fourier": 8, "batch": 32, "warmup": 2, "bank": 16}
+
+
+def small(name: str, steps: int = 14) -> training.Config:
+    return recipe("checkerboard", name, steps=steps, **SMALL)
+
+
+TEACHER = training.State(small("fm")).X
+
+
+@by_name
+def test_every_row_trains_and_resumes_to_the_bit(name):
+    """Finite losses; a run broken at step 8 goes on to the same weights; a teacher's weights stay as they were."""
+    before = copy.deepcopy(TEACHER.slope.state_dict())
+    whole = [state.checkpoint() for state in training.fit(small(name), teacher=TEACHER, every=8)]
+    resumed = list(training.fit(small(name), teacher=TEACHER, every=8, resume=whole[0]))
+    assert math.isfinite(whole[-1]["loss"])
+    for key, weights in whole[-1]["net"].items():
+        assert torch.equal(weights, resumed[-1].net.state_dict()[key]), key
+        assert torch.equal(before[key], TEACHER.slope.state_dict()[key])
+    moved = [key for key, weights in whole[-1]["net"].items() if not torch.equal(weights, whole[0]["net"][key])]
+    assert len(moved) >= 6
+
+
+def test_progressive_distillation_renews_its_teacher():
+    """Seven stages of two steps: at each start the averaged map becomes the teacher."""
+    states = training.fit(small("pd"), teacher=TEACHER, every=2)
+    first = next(states)
+    key = "body.0.weight"
+    assert torch.equal(first.teacher.slope.state_dict()[key], TEACHER.slope.state_dict()[key])
+    average = first.average.module.state_dict()[key].clone()
+    second = next(states)
+    assert torch.equal(second.teacher.slope.state_dict()[key], average)
+    assert [second.stage(step) for step in (0, 1, 2, 3, 12, 13)] == [0, 0, 1, 1, 6, 6]
+
+
+def test_a_taught_row_starts_from_its_teacher_or_says_what_is_missing():
+    state = training.State(small("cd"), TEACHER)
+    assert torch.equal(state.net.state_dict()["body.0.weight"], TEACHER.slope.state_dict()["body.0.weight"])
+    board = exact.Checkerboard()
+    *_, last = training.fit(small("cd"), teacher=FlowMap(board.v))  # any map will do, the exact one too
+    assert math.isfinite(last.loss)
+    with pytest.raises(ValueError, match=r"cd .*reads a teacher, got none"):
+        training.State(small("cd"))
+    with pytest.raises(ValueError, match="renews its teacher"):
+        training.State(small("pd"), FlowMap(board.v))
+
+
+def test_a_composed_row_trains(monkeypatch):
+    """A new row is a replaced one under a new name."""
+    mine = dataclasses.replace(methods.METHODS["lsd"], stopgrad="semi", weight="adaptive", title="mine")
+    monkeypatch.setitem(methods.METHODS, "mine", mine)
+    *_, state = training.fit(small("mine"))
+    assert math.isfinite(state.loss)
