@@ -41,11 +41,6 @@ def sum_square(residual: Tensor) -> Tensor:
     return residual.square().flatten(1).sum(1)
 
 
-def gradient_only(v: Tensor) -> Tensor:
-    """v - sg(v): zero, with the gradient of v."""
-    return v - v.detach()
-
-
 def read_velocity(X: FlowMap, t: Tensor, x: Tensor, velocity: Velocity | None, held: bool) -> Tensor:
     """The velocity at (t, x): the map's own diagonal or the teacher's; without gradient if held."""
     with torch.set_grad_enabled(torch.is_grad_enabled() and not held):
@@ -109,7 +104,10 @@ def lagrangian(
         X_st, dX_dt = X.partial_t(s, t, x)  # (B, *D) each
     landing = X_st.detach() if held else X_st
     residual = dX_dt - read_velocity(X, t, landing, velocity, held)
-    return sum_square(residual + gradient_only(X.v(s, t, x)) if stopgrad == "semi" else residual)
+    if stopgrad == "semi":
+        slope = X.v(s, t, x)
+        residual = residual + slope - slope.detach()  # its value, and the gradient of v
+    return sum_square(residual)
 
 
 def eulerian(
@@ -157,17 +155,17 @@ def eulerian(
     if stopgrad != "semi" and (lead is not None or isinstance(ramp, Tensor) or ramp != 1.0):
         raise ValueError(f"lead and ramp belong to the stopgrad 'semi', got them with {stopgrad!r}")
     b = read_velocity(X, s, x, velocity, held=stopgrad != "none")
-    if stopgrad == "semi":
+    if stopgrad == "full":
         with torch.no_grad():
-            slope, residual = X.v(s, t, x), X.eulerian(s, t, x, b)[1]
-            tangent = residual + slope - b  # (t - s) (d/ds v + grad v . b)
-            residual = ramp * tangent + (b if lead is None else lead) - slope
-        return sum_square(residual - gradient_only(X.v(s, t, x)))
-    if stopgrad != "full":
-        return sum_square(X.eulerian(s, t, x, b)[1])
-    with torch.no_grad():
-        pushed = X.push(s, t, x, b)[1]
-    return sum_square(X.partial_s(s, t, x)[1] + pushed)
+            pushed = X.push(s, t, x, b)[1]
+        return sum_square(X.partial_s(s, t, x)[1] + pushed)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad != "semi"):
+        residual = X.eulerian(s, t, x, b)[1]
+    if stopgrad == "semi":
+        slope = X.v(s, t, x)
+        tangent = residual + slope.detach() - b  # (t - s) (d/ds v + grad v . b)
+        residual = (b if lead is None else lead) + ramp * tangent - slope
+    return sum_square(residual)
 
 
 def semigroup(

@@ -19,7 +19,11 @@ GAUSSIANS = [
     exact.Gaussian(torch.tensor([1.5, -0.7]), 0.3, 0.8),
     exact.Gaussian(torch.tensor([-0.4, 0.2]), 2.0, 0.5),
 ]
-STOPGRADS = {"lagrangian": ("none", "convex"), "eulerian": ("none", "convex", "full"), "semigroup": ("none", "convex")}
+STOPGRADS = {
+    "lagrangian": ("none", "semi", "convex"),
+    "eulerian": ("none", "convex", "semi", "full"),
+    "semigroup": ("none", "convex"),
+}
 
 
 class Net(nn.Module):
@@ -107,7 +111,9 @@ def samplewise(f, z: Tensor) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
-def rebuilt(condition: str, stopgrad: str, net: nn.Module, s: Tensor, u: Tensor, t: Tensor, x: Tensor) -> Tensor:
+def rebuilt(
+    condition: str, stopgrad: str, net: nn.Module, s: Tensor, u: Tensor, t: Tensor, x: Tensor, squared: bool = True
+) -> Tensor:
     """The loss written out with reverse-mode derivatives; `frozen` is a deep copy wherever the table says sg."""
     frozen = copy.deepcopy(net).requires_grad_(False)
     s, t, x = (a.detach().clone().requires_grad_() for a in (s, t, x))
@@ -115,7 +121,11 @@ def rebuilt(condition: str, stopgrad: str, net: nn.Module, s: Tensor, u: Tensor,
     def jump(v, s, t, x):
         return x + (t - s)[:, None] * v(s, t, x)
 
-    if condition == "lagrangian":
+    if stopgrad == "semi":  # all frozen but the v that stands alone, added with its sign and taken off frozen
+        whole = rebuilt(condition, "none", frozen, s, u, t, x, squared=False)
+        alone = net(s, t, x) - frozen(s, t, x)
+        residual = whole + (alone if condition == "lagrangian" else -alone)
+    elif condition == "lagrangian":
         held = frozen if stopgrad == "convex" else net
         residual = samplewise(lambda t: jump(net, s, t, x), t) - held(t, t, jump(held, s, t, x))
     elif condition == "eulerian":
@@ -127,7 +137,7 @@ def rebuilt(condition: str, stopgrad: str, net: nn.Module, s: Tensor, u: Tensor,
         held = frozen if stopgrad == "convex" else net
         h = ((t - u) / (t - s))[:, None]
         residual = net(s, t, x) - (1 - h) * held(s, u, x) - h * held(u, t, jump(held, s, u, x))
-    return (residual**2).sum(1)
+    return (residual**2).sum(1) if squared else residual
 
 
 def apart(n: int = 16) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -278,8 +278,11 @@ BATCH = losses.Batch(mid, x, x, lo, mid, hi, x)
         (lambda: losses.semigroup(X, lo, hi, mid, x), r"u <= t is wanted.*u > t.* 3 of 3"),
         (lambda: losses.semigroup(X, mid, lo, hi, x), r"s <= u is wanted.*s > u.* 3 of 3"),
         (lambda: losses.lagrangian(X, torch.tensor([0.1, 0.9, 0.1]), mid, x), r"s <= t is wanted.* 1 of 3"),
-        (lambda: losses.lagrangian(X, lo, hi, x, stopgrad="full"), r"stopgrad .*'none', 'convex'; got 'full'"),
-        (lambda: losses.eulerian(X, lo, hi, x, stopgrad="half"), r"stopgrad .*'none', 'convex', 'full'; got 'half'"),
+        (lambda: losses.lagrangian(X, lo, hi, x, stopgrad="full"), r"stopgrad .*'none', 'semi', 'convex'; got 'full'"),
+        (
+            lambda: losses.eulerian(X, lo, hi, x, stopgrad="half"),
+            r"stopgrad .*'none', 'convex', 'semi', 'full'; got 'half'",
+        ),
         (lambda: losses.semigroup(X, lo, mid, hi, x, stopgrad="full"), r"stopgrad .*; got 'full'"),
         (lambda: losses.lagrangian(X, lo, hi + 0.5, x), r"t must lie in \[0, 1\].*1.29"),
         (lambda: losses.eulerian(X, lo - 0.5, hi, x), r"s must lie in \[0, 1\]|t must lie in \[0, 1\]"),

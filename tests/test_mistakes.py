@@ -28,7 +28,7 @@ class Mistake(NamedTuple):
 MISTAKES = [
     Mistake(
         "1: ESD reads the velocity at the end point (t, X_{s,t}(x)) and not at the start (s, x)",
-        [("read_velocity(X, s, x, velocity", "read_velocity(X, t, X(s, t, x), velocity")],
+        [("b = read_velocity(X, s, x, velocity", "b = read_velocity(X, t, X(s, t, x), velocity")],
         [laws.exact_maps_make_every_loss_vanish, laws.exact_teachers_agree, laws.stop_gradients_are_frozen_copies],
     ),
     Mistake(
@@ -80,8 +80,9 @@ MISTAKES = [
         "5: ESD's pushed-forward tangent is computed with gradient, then assigned under no_grad",
         [
             (
-                "    with torch.no_grad():\n        pushed = X.push(s, t, x, b)[1]\n",
-                "    tangent = X.push(s, t, x, b)[1]\n    with torch.no_grad():\n        pushed = tangent\n",
+                "        with torch.no_grad():\n            pushed = X.push(s, t, x, b)[1]\n",
+                "        tangent = X.push(s, t, x, b)[1]\n"
+                "        with torch.no_grad():\n            pushed = tangent\n",
             )
         ],
         [laws.stop_gradients_are_frozen_copies],
