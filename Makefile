@@ -37,7 +37,7 @@ test: lint  ## lint, then every test, then every notebook with short trainings
 lab: $(READY)  ## open JupyterLab in tutorials/
 	$(BIN)/jupyter lab --notebook-dir tutorials
 
-bench: $(READY)  ## measure what the README's table claims (about two CPU hours)
+bench: $(READY)  ## measure what the README's table claims (about four CPU hours)
 	$(BIN)/python tests/benchmark.py
 
 clean:  ## remove the environment and the runs

@@ -55,8 +55,10 @@ def run_training(config: Config, out: Path, resume: bool, save_seconds: float = 
             bar.total = state.steps
             bar.set_postfix(loss=f"{state.loss:.4f}", grad=f"{state.grad_norm:.2f}", refresh=False)
             bar.update(state.step - bar.n)
+    about, _ = runs.read_about(out)
     wall = time.monotonic() - started
-    print(f"{out}: {config.method}, {state.step:,} steps, {state.cpu_seconds:.0f} CPU-s, {wall:.0f} s", flush=True)
+    done = f"{about['steps_done']:,} steps, {about['cpu_seconds']:.0f} CPU-s, {wall:.0f} s"
+    print(f"{out}: {config.method}, {done}", flush=True)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -69,8 +71,8 @@ def train(arguments: argparse.Namespace) -> None:
         about = {"problem": arguments.problem, "seed": arguments.seed, "teacher": arguments.teacher}
         config = recipe(arguments.recipe, arguments.method, **about, **budget)
         if config.row.taught != (config.teacher is not None):
-            wanted = "needs" if config.row.taught else "reads no"
-            raise ValueError(f"{config.method} {wanted} teacher: --teacher is {config.teacher!r}")
+            wanted = "reads a" if config.row.taught else "reads no"
+            raise ValueError(f"{config.method} {wanted} teacher, --teacher is {config.teacher!r}")
     run_training(config, out, arguments.resume, arguments.save_seconds)
 
 
@@ -189,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 2 for bad input, 1 for a training that diverged, 130 after Ctrl-C."""
+    """Run one command; 2 for bad input, 3 for a training that diverged, 130 after Ctrl-C."""
     arguments = parser().parse_args(argv)
     torch.set_num_threads(arguments.threads or (1 if arguments.command == "train" else torch.get_num_threads()))
     warnings.filterwarnings("ignore", message="`torch.jit.script", category=FutureWarning)  # torch's compiler on itself
@@ -200,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except DivergedError as error:
         print(f"flowmap-edu: {error} The folder keeps the last good checkpoint.", file=sys.stderr)
-        return 1
+        return comparison.DIVERGED
     except KeyboardInterrupt:
         print("flowmap-edu: stopped; `--resume` goes on from the last checkpoint.", file=sys.stderr)
         return 130

@@ -24,7 +24,7 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import STEPS, recipe
 from flowmap_edu.training import State, draw_batch
 
-DIVERGED = 1  # the command line's exit status for a training that diverged
+DIVERGED = 3  # the command line's exit status for a training that diverged
 
 
 def command(*words: object, quiet: bool) -> int:
@@ -41,6 +41,9 @@ def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: boo
         ValueError: if the command failed in another way.
     """
     if (out / "checkpoint.pt").is_file():
+        about, _ = runs.read_about(out)
+        if about["steps_done"] == about["steps"]:
+            return 0
         words: list[object] = ["--resume"]
     else:
         words = ["--method", name, "--minutes", minutes, *(["--teacher", teacher] if teacher else [])]

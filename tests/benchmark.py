@@ -1,7 +1,7 @@
 """`make bench`: measure every number of the README's table, and write the table there.
 
-    python tests/benchmark.py                 everything that is not in runs/bench yet, about two CPU hours
-    python tests/benchmark.py --only step     one part: quality, step, memory, time
+    python tests/benchmark.py                 everything that is not in runs/bench yet, about four CPU hours
+    python tests/benchmark.py --only step     one part: quality, methods, step, memory, time
     python tests/benchmark.py --jobs 2        trainings side by side (CPU seconds are counted per process)
 
 Trainings run on one thread each and are planned in steps (`STEPS_OF`), the CPU seconds they took are
@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from flowmap_edu import FlowMap, losses, runs
+from flowmap_edu import FlowMap, comparison, losses, methods, runs
 from flowmap_edu.nets import MLP
 from flowmap_edu.recipes import STEPS
 from flowmap_edu.training import compiled
@@ -119,6 +120,15 @@ def seconds(f, repeats: int) -> float:
     return best
 
 
+def methods_at_one_budget(jobs: int) -> list[str]:
+    """Every method, three CPU minutes each; the numbers also go into data/methods for the lesson that shows them."""
+    text = comparison.table(list(methods.METHODS), 3.0, RUNS / "methods", POINTS, jobs)
+    shipped = runs.shipped_folder() / "methods"
+    shipped.mkdir(exist_ok=True)
+    shutil.copy(RUNS / "methods" / "methods.json", shipped)
+    return text.split("\n")
+
+
 def step() -> list[str]:
     """One compiled LSD step over its matmul floor: ratios within one run, alternating the two."""
     torch.set_num_threads(1)
@@ -188,10 +198,11 @@ def write_table(parts: dict[str, list[str]]) -> None:
 def main() -> None:
     """Run the parts asked for, print them, and write them into the README."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", choices=("quality", "step", "memory", "time"), nargs="+")
+    options.add_argument("--only", choices=("quality", "methods", "step", "memory", "time"), nargs="+")
     options.add_argument("--jobs", type=int, default=1)
     arguments = options.parse_args()
-    parts = {"quality": lambda: quality(arguments.jobs), "step": step, "memory": memory, "time": wall}
+    parts = {"quality": lambda: quality(arguments.jobs), "methods": lambda: methods_at_one_budget(arguments.jobs)}
+    parts |= {"step": step, "memory": memory, "time": wall}
     found = {name: parts[name]() for name in arguments.only or parts}
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
     print("\n".join(line for lines in found.values() for line in lines))

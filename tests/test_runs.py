@@ -96,6 +96,14 @@ def test_bad_run_folders(finished, tmp_path):
             runs.load(copy)
 
 
+def test_resuming_a_finished_run_changes_nothing(finished, capsys):
+    """It says how long the run was and leaves every file as it is."""
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    assert cli.main(["train", "checkerboard", "--resume", "--out", str(finished)]) == 0
+    assert f"{runs.read_about(finished)[0]['steps_done']} steps" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+
+
 def test_resume_refuses_another_configuration(finished):
     """The message names each field that differs."""
     with pytest.raises(ValueError, match=r"another configuration \(lr: 0\.003 there, 0\.1 asked\)"):
@@ -210,7 +218,7 @@ def test_bad_counts_on_the_command_line(finished, capsys):
 
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
-    """Status 1, the reason on stderr, and the folder still loads."""
+    """Status 3, the reason on stderr, and the folder still loads."""
     from flowmap_edu import methods
 
     real, calls = methods.loss, []
@@ -221,7 +229,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, c
 
     monkeypatch.setattr(methods, "loss", breaks_late)
     out = tmp_path / "run"
-    assert cli.main(["train", "checkerboard", "--steps", "600", "--save-seconds", "0", "--out", str(out)]) == 1
+    assert cli.main(["train", "checkerboard", "--steps", "600", "--save-seconds", "0", "--out", str(out)]) == 3
     assert "stopped being finite at step 351" in capsys.readouterr().err
     assert runs.read_about(out)[0]["steps_done"] == 300
     assert torch.isfinite(runs.load(out)(0.0, 1.0, torch.randn(10, 2))).all()
