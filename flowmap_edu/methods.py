@@ -158,7 +158,7 @@ METHODS = {
     "ct": Method(
         "consistency training, continuous time", "eulerian", velocity="sample", stopgrad="semi", times="to one",
         weight="jump", diagonal=0.0, source=SONG, their_time=VE, substitution=F_VE,
-        departs="the source's clock multiplies a sample's weight by (1/2) |d tau/d s|; times are uniform in s here",
+        departs="the source's objective f . df/dtau is this one times s^2 / (2 sigma); times are uniform in s here",
     ),
     "sct": Method(
         "sCT: consistency training with a normalised, ramped tangent", "eulerian", velocity="sample", stopgrad="semi",
@@ -169,7 +169,8 @@ METHODS = {
     "ct-discrete": Method(
         "consistency training, discrete time", "semigroup", velocity="sample", times="grid", weight="discrete",
         diagonal=0.0, source=SONG, their_time=VE, substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
-        departs="64 equal steps in s throughout; the source refines its grid as training goes on",
+        departs="the source's squared distance is this one times u - s; 64 equal steps in s throughout,"
+        " where the source refines its grid as training goes on",
     ),
     "cd": Method(
         "consistency distillation, continuous time", "eulerian", velocity="teacher", stopgrad="semi", times="to one",
@@ -203,8 +204,8 @@ METHODS = {
         "Align Your Flow, Eulerian", "eulerian", velocity="teacher", stopgrad="semi", weight="tangent", warmup=0.1,
         diagonal=0.0, stages=1, source=SABOUR, their_time=REVERSED,
         substitution="f(x, tau, sigma) = x + (sigma - tau) F = X_{s,t}(x) with F = -v",
-        departs="the theorem's objective has the weight (t-s) w'; autoguidance, the adversarial stage and its last"
-        " ramp of 0.99 are left out",
+        departs="the theorem's objective is linear in f: this one times (t-s) w' / 2; its autoguidance,"
+        " adversarial stage and largest ramp of 0.99 are left out",
     ),
     "ayf-lmd": Method(
         "Align Your Flow, Lagrangian", "lagrangian", velocity="teacher", stopgrad="semi", diagonal=0.0, stages=1,
