@@ -389,3 +389,10 @@ def test_a_composed_row_trains(monkeypatch):
     monkeypatch.setitem(methods.METHODS, "mine", mine)
     *_, state = training.fit(small("mine"))
     assert math.isfinite(state.loss)
+
+
+@pytest.mark.parametrize("name", losses.METHODS)
+def test_the_four_self_distillation_rows_are_losses_self_distillation(name):
+    """The function that lessons 04 to 06 use is these rows, to the bit."""
+    c = case(name)
+    assert torch.equal(c.loss(diagonal=True), losses.self_distillation(FlowMap(c.net), c.batch(True), method=name))

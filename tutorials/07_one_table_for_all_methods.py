@@ -269,7 +269,7 @@ print(f"mean flow's loss {theirs.mean():.6f}, the row's {ours.mean():.6f}; equal
 # $$\text{push} = \frac{d}{d\theta}\, E\, \text{loss}(v_\theta) \Big|_{\theta = 0} = 0 \ ?$$
 
 # %%
-m = 200 if STEPS < 100 else 2000
+m = 200 if STEPS < 100 else 1000
 g = torch.Generator().manual_seed(1)
 s_, t_ = (0.9 * time.double() for time in losses.sample_times(m, generator=g))
 x1_, x0_ = board.sample(m, generator=g).double(), board.sigma * torch.randn(m, 2, generator=g).double()
