@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import sys
 import time
 import warnings
@@ -13,36 +12,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from flowmap_edu import checks, comparison, methods, runs
-from flowmap_edu.flow_map import FlowMap
+from flowmap_edu import comparison, datasets, methods, runs
+from flowmap_edu.config import PROBLEMS, Config
+from flowmap_edu.evaluation import base_noise, digit_rows, kl_rows
 from flowmap_edu.losses import METHODS
-from flowmap_edu.metrics import kl64, map_error
 from flowmap_edu.recipes import PAPER_KL, RECIPES, STEPS, recipe
-from flowmap_edu.training import PROBLEMS, Config, DivergedError
-
-
-def base_noise(n: int, config: Config, seed: int) -> torch.Tensor:
-    """n draws of x0, shape (n, dim)."""
-    problem = PROBLEMS[config.problem]()
-    checks.count("the number of points", n)
-    return problem.sigma * torch.randn(n, problem.dim, generator=torch.Generator().manual_seed(seed))
-
-
-def kl_row(
-    X: FlowMap, config: Config, steps: Sequence[int], points: int, seed: int, label: str
-) -> list[dict[str, float]]:
-    """KL64, leak, floor and distance to the exact map for each number of steps."""
-    if config.problem != "checkerboard":
-        raise ValueError(f"KL64 is defined for the checkerboard, this run is on {config.problem!r}")
-    for n in steps:
-        checks.count("steps", n)
-    rows, x0, reference = [], base_noise(points, config, seed), PROBLEMS[config.problem]()
-    for n in tqdm(steps, desc=label, unit="row", leave=False, disable=not sys.stderr.isatty()):
-        found = kl64(methods.sample(X, config.row, x0, n, sigma=reference.sigma, seed=seed))
-        jumps = not (config.row.renoises and n > 1) and config.row.condition != "diagonal"
-        error = map_error(X, reference, steps=n, n=1024) if jumps else math.nan
-        rows.append({"steps": n, "kl64": found.kl, "leak": found.leak, "floor": found.floor, "map_error": error})
-    return rows
+from flowmap_edu.training import DivergedError, base_of
 
 
 def run_training(config: Config, out: Path, resume: bool, save_seconds: float = 15.0) -> None:
@@ -69,7 +44,9 @@ def train(arguments: argparse.Namespace) -> None:
     else:
         budget = {"steps": arguments.steps} if arguments.steps is not None else {"minutes": arguments.minutes}
         about = {"problem": arguments.problem, "seed": arguments.seed, "teacher": arguments.teacher}
-        config = recipe(arguments.recipe, arguments.method, **about, **budget)
+        about |= {"root": arguments.root} if arguments.problem in datasets.DATASETS else {}
+        name = arguments.recipe or (arguments.problem if arguments.problem in RECIPES else "checkerboard")
+        config = recipe(name, arguments.method, **about, **budget)
         if config.row.taught != (config.teacher is not None):
             wanted = "reads a" if config.row.taught else "reads no"
             raise ValueError(f"{config.method} {wanted} teacher, --teacher is {config.teacher!r}")
@@ -80,25 +57,40 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """flowmap-edu evaluate."""
     _, config = runs.read_about(arguments.run)
     X = runs.load(arguments.run)
-    rows = kl_row(X, config, arguments.steps, arguments.points, arguments.seed, str(arguments.run))
-    print(f"{arguments.run}: {config.method}, {arguments.points:,} points, floor {rows[0]['floor']:.4f}")
-    print(f"{'steps':>6} {'KL64':>8} {'leak':>8} {'distance to the exact map':>27}")
-    for row in rows:
-        print(f"{row['steps']:>6} {row['kl64']:>8.4f} {row['leak']:>8.4f} {row['map_error']:>27.4f}")
+    if config.pictures:
+        rows = digit_rows(X, config, arguments.steps, arguments.seed, str(arguments.run))
+        print(
+            f"{arguments.run}: {config.method}, FD of the training digits to the held-out ones {rows[0]['floor']:.2f}"
+        )
+        print(f"{'steps':>6} {'FD-digits':>10} {'labels read back':>17} {'nearer to training':>19}")
+        for row in rows:
+            print(f"{row['steps']:>6} {row['fd']:>10.2f} {row['labels']:>17.1%} {row['nearer_to_train']:>19.1%}")
+    else:
+        rows = kl_rows(X, config, arguments.steps, arguments.points, arguments.seed, str(arguments.run))
+        print(f"{arguments.run}: {config.method}, {arguments.points:,} points, floor {rows[0]['floor']:.4f}")
+        print(f"{'steps':>6} {'KL64':>8} {'leak':>8} {'distance to the exact map':>27}")
+        for row in rows:
+            print(f"{row['steps']:>6} {row['kl64']:>8.4f} {row['leak']:>8.4f} {row['map_error']:>27.4f}")
     if Path(arguments.run).is_dir():
         report = {"points": arguments.points, "seed": arguments.seed, "rows": rows}
-        runs.write(Path(arguments.run) / "kl64.json", json.dumps(report, indent=1).encode())
+        name = "fd.json" if config.pictures else "kl64.json"
+        runs.write(Path(arguments.run) / name, json.dumps(report, indent=1).encode())
     if arguments.figure:
         from flowmap_edu import plots
 
-        plots.board_figure({config.method.upper(): X}, PROBLEMS[config.problem]().sigma, arguments.figure)
+        if config.pictures:
+            plots.digits_figure(X, base_noise(20, config, arguments.seed), torch.arange(20) % 10, arguments.figure)
+        else:
+            plots.board_figure({config.method.upper(): X}, PROBLEMS[config.problem]().sigma, arguments.figure)
         print(f"the picture is {arguments.figure}")
 
 
 def sample(arguments: argparse.Namespace) -> None:
     """flowmap-edu sample."""
     _, config = runs.read_about(arguments.run)
-    x0, sigma = base_noise(arguments.points, config, arguments.seed), PROBLEMS[config.problem]().sigma
+    if config.pictures:
+        raise ValueError(f"sample writes points; for the pictures of {config.problem} use evaluate --figure FILE")
+    x0, sigma = base_noise(arguments.points, config, arguments.seed), base_of(config)
     points = methods.sample(runs.load(arguments.run), config.row, x0, arguments.steps, sigma=sigma, seed=arguments.seed)
     out = Path(arguments.out)
     if out.exists():
@@ -126,7 +118,7 @@ def table(arguments: argparse.Namespace) -> None:
             there = (name / "config.json").is_file()
             run_training(runs.read_about(name)[1] if there else config, name, resume=there)
         about, config = runs.read_about(name)
-        rows = kl_row(runs.load(name), config, STEPS, arguments.points, 0, method)
+        rows = kl_rows(runs.load(name), config, STEPS, arguments.points, 0, method)
         lines.append(
             f"{method:<7} {'ours, KL64':<12}"
             + "".join(f"{row['kl64']:>9.4f}" for row in rows)
@@ -148,10 +140,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
 
     p = commands.add_parser("train", help="train a map into a folder")
-    p.add_argument("problem", choices=PROBLEMS)
+    p.add_argument("problem", choices=[*PROBLEMS, *datasets.DATASETS])
+    p.add_argument("--root", metavar="DIR", help="the folder of the picture data sets")
     p.add_argument("--method", choices=methods.METHODS, default="lsd")
     p.add_argument("--teacher", metavar="DIR", help="a run's folder or a shipped map, for the methods that read one")
-    p.add_argument("--recipe", choices=RECIPES, default="checkerboard", help="ours, or the paper's own choices")
+    p.add_argument("--recipe", choices=RECIPES, help="ours (the default), or the paper's own choices")
     budget = p.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, default=5.0, help="budget in CPU minutes (default 5)")
     budget.add_argument("--steps", type=int, help="budget in steps: repeats a run exactly")
@@ -161,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--save-seconds", type=float, default=15.0, help="time between checkpoints (default 15)")
     p.set_defaults(call=train)
 
-    p = commands.add_parser("evaluate", help="KL64 and distance to the exact map")
+    p = commands.add_parser("evaluate", help="KL64 and distance to the exact map; FD-digits and labels read back")
     p.add_argument("run", metavar="DIR", help="a run's folder, or a shipped map's name")
     p.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
     p.add_argument("--points", type=int, default=1_000_000)

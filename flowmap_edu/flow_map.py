@@ -42,7 +42,7 @@ class FlowMap:
     raises ValueError.
     """
 
-    def __init__(self, v: Callable[[Tensor, Tensor, Tensor], Tensor]):
+    def __init__(self, v: Callable[..., Tensor]):
         if not callable(v):
             raise ValueError(f"v must be callable as v(s, t, x), got {type(v).__name__}")
         self.slope = v
@@ -57,6 +57,10 @@ class FlowMap:
         checks.points("x", x)
         s, t = checks.batch_of_times("s", s, x), checks.batch_of_times("t", t, x)
         return x + per_sample(t - s, x) * self.slope(s, t, x)
+
+    def given(self, labels: Tensor) -> "FlowMap":
+        """The map of a network v(s, t, x, labels) that is conditioned on classes, with these given; shape (B,)."""
+        return FlowMap(lambda s, t, x: self.slope(s, t, x, labels))
 
     def velocity(self, t: Time, x: Tensor) -> Tensor:
         """The map's own velocity, read on its diagonal: v_{t,t}(x), shape (B, *D)."""

@@ -267,6 +267,7 @@ class Batch(NamedTuple):
 
     t (D,), x_t (D, ...), target (D, ...) for the diagonal; s, u, r (O,), x_s (O, ...) for the
     jumps from s to r over u, and dx_s (O, ...), the slope dI_s of the samples that they start on.
+    labels (D + O,): the samples' classes, where the data has any.
     """
 
     t: Tensor
@@ -277,6 +278,14 @@ class Batch(NamedTuple):
     r: Tensor
     x_s: Tensor
     dx_s: Tensor | None = None
+    labels: Tensor | None = None
+
+    def parts(self) -> tuple["Batch", "Batch"]:
+        """The diagonal part alone, and the off-diagonal part alone."""
+        labels = (None, None) if self.labels is None else self.labels.split([len(self.t), len(self.s)])
+        on = Batch(self.t, self.x_t, self.target, self.s[:0], self.u[:0], self.r[:0], self.x_s[:0], None, labels[0])
+        off = Batch(self.t[:0], self.x_t[:0], self.target[:0], self.s, self.u, self.r, self.x_s, self.dx_s, labels[1])
+        return on, off
 
 
 def self_distillation(

@@ -3,7 +3,7 @@
 import dataclasses
 
 from flowmap_edu import checks, methods
-from flowmap_edu.training import Config
+from flowmap_edu.config import Config
 
 STEPS = (1, 2, 4, 8, 16)  # numbers of jumps that the tables show
 
@@ -15,7 +15,13 @@ RECIPES = {
         minutes=10.0, hidden=512, layers=4, activation="gelu", batch=1024, diagonal=0.75, optimizer="radam", lr=1e-3,
         decay="none", fourier=0, harmonics=0, even=False, at_zero=0.0, bank=0,
     ),
+    # The digits, on two cores: plain Adam, and our shares of pairs on the sides of the triangle.
+    "digits": Config(
+        problem="digits", minutes=10.0, batch=128, diagonal=0.75, optimizer="adam", lr=2e-3, clip=1.0, at_zero=0.25,
+        bank=0, sigma=0.5,
+    ),
 }  # fmt: skip
+OURS = ("checkerboard", "digits")  # those that treat the methods differently, as follows
 
 # Where our recipe treats the methods differently: the pairs of times that carry each condition's knowledge to the
 # one-step map (losses.sample_times), and a stop-gradient under which ESD is stable (losses.eulerian).
@@ -47,6 +53,6 @@ def recipe(name: str, method: str = "lsd", **changes: object) -> Config:
     row = methods.method(method)
     if changes.get("steps") is not None:
         changes.setdefault("minutes", None)
-    ours = BY_CONDITION[row.condition] | STABLE.get(method, {}) if name == "checkerboard" else {}
+    ours = BY_CONDITION[row.condition] | STABLE.get(method, {}) if name in OURS else {}
     theirs = {} if row.diagonal is None else {"diagonal": row.diagonal}
     return dataclasses.replace(RECIPES[name], **({"method": method} | ours | theirs | changes))  # type: ignore[arg-type]

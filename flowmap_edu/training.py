@@ -10,30 +10,24 @@
 
 import copy
 import dataclasses
+import functools
 import math
 import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
-from pytorch_optimizer import SOAP
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from flowmap_edu import checks, exact, losses, methods, targets
+from flowmap_edu import checks, datasets, losses, methods, targets, unet
+from flowmap_edu.config import OPTIMIZERS, PROBLEMS, Config
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import Linear
-from flowmap_edu.nets import ACTIVATIONS, MLP
+from flowmap_edu.nets import MLP
 
-PROBLEMS = {"checkerboard": exact.Checkerboard, "gaussian": exact.Gaussian}
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": lambda p, lr: torch.optim.Adam(p, lr, betas=(0.9, 0.99)),
-    "radam": lambda p, lr: torch.optim.RAdam(p, lr),
-    "soap": lambda p, lr: SOAP(p, lr, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10),
-}
 CLOCK_FROM = 20  # steps before the clock that a budget in minutes is planned by: the first ones compile
 
 
@@ -41,94 +35,41 @@ class DivergedError(RuntimeError):
     """The loss or its gradient stopped being finite."""
 
 
-@dataclass(frozen=True)
-class Config:
-    """One run, whole. The defaults are this library's fast recipe for the checkerboard on a CPU.
-
-    The last group holds ingredients that are not the flow-map paper's; `recipes.RECIPES["checkerboard-paper"]` is the
-    configuration without them.
-    """
-
-    problem: str = "checkerboard"
-    method: str = "lsd"
-    stopgrad: str | None = None  # None: the method's own
-    teacher: str | None = None  # for a method that reads one: the run, or the shipped map, that is its teacher
-    seed: int = 0
-    steps: int | None = None  # the budget: a number of steps,
-    minutes: float | None = None  # or CPU minutes, turned into steps after the warm-up
-
-    hidden: int = 128
-    layers: int = 5
-    activation: str = "silu"
-
-    batch: int = 384
-    diagonal: float = 2 / 3  # share of the batch on the diagonal
-    optimizer: str = "soap"
-    lr: float = 3e-3
-    warmup: int = 100
-    decay: str = "cosine"  # to zero at the last step; or "none"
-    clip: float = 10.0
-    ema: float = 0.999
-    compile: bool | None = None  # None: where it pays, in runs of at least 3,000 steps or a minute
-
-    fourier: int = 64
-    bandwidth: float = 2.0
-    harmonics: int = 4
-    even: bool = True  # times spread evenly over each batch
-    at_zero: float = 0.3  # share of the off-diagonal pairs at s = 0,
-    at_one: float = 0.0  # and at t = 1: see losses.sample_times
-    bank: int = 1024  # fresh data points for the averaged target; 0 for the plain one
-
-    def __post_init__(self) -> None:
-        checks.one_of("problem", self.problem, PROBLEMS)
-        row = methods.method(self.method)
-        if self.stopgrad is not None:
-            dataclasses.replace(row, stopgrad=self.stopgrad)  # refuses what does not fit
-        checks.one_of("activation", self.activation, ACTIVATIONS)
-        checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
-        checks.one_of("decay", self.decay, ("cosine", "none"))
-        if (self.steps is None) == (self.minutes is None):
-            raise ValueError(
-                f"exactly one of steps and minutes is wanted, got steps={self.steps}, minutes={self.minutes}"
-            )
-        for name in ("hidden", "layers", "batch", "warmup", *(["steps"] if self.steps is not None else [])):
-            checks.count(name, getattr(self, name))
-        for name in ("lr", "clip", *(["minutes"] if self.minutes is not None else [])):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 <= self.diagonal <= 1:
-            raise ValueError(f"diagonal must be a share of the batch, got {self.diagonal}")
-        if row.condition != "diagonal" and round(self.batch * self.diagonal) == self.batch:
-            raise ValueError(
-                f"diagonal must leave {self.method} a sample off it, got {self.diagonal} of a batch of {self.batch}"
-            )
-        for name in ("fourier", "harmonics", "bank", "bandwidth"):
-            checks.at_least(name, getattr(self, name), 0)
-        if not (self.at_zero >= 0 and self.at_one >= 0 and self.at_zero + self.at_one <= 1):
-            raise ValueError(f"at_zero and at_one must be shares of one batch, got {self.at_zero} and {self.at_one}")
-        if not 0.0 <= self.ema <= 1.0:
-            raise ValueError(f"ema must lie in [0, 1], got {self.ema}")
-
-    @property
-    def row(self) -> methods.Method:
-        """The method, with this run's stop-gradient."""
-        row = methods.method(self.method)
-        return row if self.stopgrad is None else dataclasses.replace(row, stopgrad=self.stopgrad)
-
-    @property
-    def pays_to_compile(self) -> bool:
-        """Whether the compiler's half minute is won back."""
-        return self.compile if self.compile is not None else (self.steps or 0) >= 3000 or (self.minutes or 0) >= 1
-
-
-def build(config: Config) -> MLP:
+def build(config: Config) -> nn.Module:
     """The network of a run, with the initial weights that its seed draws."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
+        if config.pictures:
+            return unet.build(config.problem)
         problem = PROBLEMS[config.problem]()
         features = {"fourier": config.fourier, "bandwidth": config.bandwidth, "harmonics": config.harmonics}
         size = {"hidden": config.hidden, "layers": config.layers, "activation": config.activation}
         return MLP(problem.dim, scale=problem.sigma, **size, **features)
+
+
+def base_of(config: Config) -> float:
+    """The standard deviation of the run's base."""
+    return config.sigma if config.pictures else PROBLEMS[config.problem]().sigma
+
+
+@functools.lru_cache(maxsize=2)
+def pictures_of(problem: str, root: str | None) -> datasets.Images:
+    """The training pictures of a data set, kept from one batch to the next."""
+    return datasets.load(problem, root)
+
+
+def draw_data(config: Config, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
+    """n draws of the data x1, shape (n, *D), and their class labels, if it has any."""
+    if config.pictures:
+        return pictures_of(config.problem, config.root).draw(n, generator)
+    return PROBLEMS[config.problem]().sample(n, generator=generator), None
+
+
+def as_map(net: nn.Module, labels: Tensor | None = None, dropout: bool | None = None) -> FlowMap:
+    """The flow map of a network, a U-Net with its labels given (dropout=False: without its dropout)."""
+    if isinstance(net, unet.UNet):
+        return FlowMap(lambda s, t, x: net(s, t, x, labels, dropout=dropout))
+    return FlowMap(net)
 
 
 def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
@@ -176,8 +117,7 @@ class State:
             return None
         if teacher is None:
             raise ValueError(f"{self.config.method} ({row.title}) reads a teacher, got none: pass teacher=, a FlowMap")
-        alike = isinstance(teacher.slope, MLP) and shapes(teacher.slope) == shapes(self.net)
-        if alike:
+        if isinstance(teacher.slope, nn.Module) and shapes(teacher.slope) == shapes(self.net):
             self.net.load_state_dict(teacher.slope.state_dict())
             return FlowMap(copy.deepcopy(teacher.slope).requires_grad_(False))
         if row.stages > 1:
@@ -234,25 +174,48 @@ def shapes(net: nn.Module) -> dict[str, torch.Size]:
 
 def draw_batch(config: Config, generator: torch.Generator | None = None, levels: int = methods.LEVELS) -> losses.Batch:
     """One fresh batch: interpolants and targets on the diagonal, jumps (s, u, r) from I_s off it."""
-    problem, interpolant = PROBLEMS[config.problem](), Linear()
+    interpolant, sigma = Linear(), base_of(config)
     on = round(config.batch * config.diagonal)
     off = config.batch - on
-    x1 = problem.sample(config.batch, generator=generator)
-    x0 = problem.sigma * torch.randn(x1.shape, generator=generator)
+    x1, labels = draw_data(config, config.batch, generator)
+    x0 = sigma * torch.randn(x1.shape, generator=generator)
     t = losses.uniform(on, even=config.even, generator=generator)
     sides = {"at_zero": config.at_zero, "at_one": config.at_one}
     s, u, r = methods.draw_times(config.row, off, **sides, even=config.even, levels=levels, generator=generator)
     x_t, target = interpolant(t, x0[:on], x1[:on])
     if config.bank and on:
-        data = torch.cat([x1[:on], problem.sample(config.bank, generator=generator)])
-        target = targets.averaged(interpolant, t, x_t, target, data, problem.sigma)
+        data = torch.cat([x1[:on], draw_data(config, config.bank, generator)[0]])
+        target = targets.averaged(interpolant, t, x_t, target, data, sigma)
     x_s, dx_s = interpolant(s, x0[on:], x1[on:])
-    return losses.Batch(t, x_t, target, s, u, r, x_s, dx_s)
+    return losses.Batch(t, x_t, target, s, u, r, x_s, dx_s, labels)
+
+
+def loss_of_batch(state: "State", batch: losses.Batch, ramp: Tensor) -> Tensor:
+    """The training loss: methods.loss of the diagonal and of the off-diagonal part, which differ in dropout alone.
+
+    With a learned weight w_{s,t} each sample's loss l becomes exp(-w) l + w, which is least at w = log l.
+    """
+    values = []
+    for part, dropout in zip(batch.parts(), (None, False), strict=True):
+        if not len(part.t) + len(part.s):
+            continue
+        X, average = (as_map(net, part.labels, dropout) for net in (state.net, state.average.module))
+        teacher = state.teacher
+        if teacher and isinstance(teacher.slope, unet.UNet):
+            teacher = as_map(teacher.slope, part.labels)
+        value = methods.loss(X, part, state.config.row, teacher=teacher, average=average, ramp=ramp)
+        if state.config.weighting:
+            w = cast(unet.UNet, state.net).log_weight(torch.cat([part.t, part.s]), torch.cat([part.t, part.r]))
+            value = (-w).exp() * value + w
+        values.append(value)
+    return torch.cat(values).mean()
 
 
 def learning_rate(config: Config, step: int, steps: int | None) -> float:
-    """Linear warm-up, then constant or a half cosine that reaches zero after the last step."""
+    """Linear warm-up, then constant, a half cosine that reaches zero after the last step, or an inverse square root."""
     rise = min(1.0, (step + 1) / config.warmup)
+    if config.decay == "sqrt":
+        return config.lr * rise * min(1.0, (config.decay_from / (step + 1)) ** 0.5)
     if config.decay == "none" or steps is None or step < config.warmup:
         return config.lr * rise
     done = (step - config.warmup) / max(1, steps - config.warmup)
@@ -308,8 +271,7 @@ def fit(
     parameters = list(state.net.parameters())
 
     def loss_of(batch: losses.Batch, ramp: Tensor) -> Tensor:
-        maps = {"teacher": state.teacher, "average": state.X}
-        return methods.loss(FlowMap(state.net), batch, row, **maps, ramp=ramp).mean()
+        return loss_of_batch(state, batch, ramp)
 
     step_loss = compiled(loss_of) if config.pays_to_compile else loss_of
     started, before = time.process_time(), state.cpu_seconds
@@ -334,6 +296,8 @@ def fit(
             )
         state.optimizer.step()
         state.optimizer.zero_grad()
+        if isinstance(state.net, unet.UNet):
+            state.net.project()
         state.average.update_parameters(state.net)
         state.step += 1
         state.cpu_seconds = before + time.process_time() - started

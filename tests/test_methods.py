@@ -168,7 +168,8 @@ def test_neighbours_tend_to_the_continuous_row_at_first_order(discrete, continuo
     """The gradient's gap falls like the step to the power 1.00 as the two times approach each other."""
     fine, coarse = case(continuous), case(discrete)
     keep = fine.s < 0.9
-    batch = losses.Batch(*(a[keep] if len(a) == len(keep) else a for a in fine.batch()))
+    parts = {"s": fine.s, "u": fine.u, "r": fine.t, "x_s": fine.x, "dx_s": fine.dx}
+    batch = fine.batch()._replace(**{name: part[keep] for name, part in parts.items()})
     limit = laws.gradient(methods.loss(FlowMap(fine.net), batch, fine.row, teacher=FlowMap(fine.taught)), fine.net)
     steps, gaps = [2.0**-k for k in range(8, 14)], []
     for step in steps:

@@ -1,0 +1,468 @@
+"""The data sets: each is written here in its own format, and read by the code that reads the real one."""
+
+import functools
+import hashlib
+import http.server
+import importlib.util
+import json
+import lzma
+import math
+import shutil
+import sys
+import tarfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from flowmap_edu import datasets
+from flowmap_edu.datasets import Images, load
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+
+
+def colour(n: int, c: int, i: int, j: int) -> int:
+    """A pixel value that tells picture, plane, row and column apart."""
+    return (17 * n + 80 * c + 5 * i + 2 * j) % 256
+
+
+def record(n: int, label: int) -> bytes:
+    """A record of CIFAR-10's format, byte by byte as its page describes it."""
+    content = [label]
+    for plane in range(3):  # red, green, blue
+        for row in range(32):
+            for column in range(32):
+                content.append(colour(n, plane, row, column))
+    return bytes(content)
+
+
+def write_cifar10(root: Path, each: int = 2) -> Path:
+    """Six small batches: pictures 0, 1, ... with labels 9, 8, ... and on round; the last are the test batch's."""
+    folder = root / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    for k, name in enumerate([*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin"]):
+        numbers = range(k * each, (k + 1) * each)
+        (folder / name).write_bytes(b"".join(record(n, 9 - n % 10) for n in numbers))
+    return folder
+
+
+def save(pixels: torch.Tensor, path: Path) -> None:
+    """A uint8 (C, H, W) tensor as a picture; its name says which kind."""
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path, quality=100, compress_level=1)
+
+
+def write_celeba(root: Path, count: int, listing: str | None = None) -> Path:
+    """Smooth pictures of 178 x 218, each another, numbered from 1."""
+    folder = root / "celeba"
+    (folder / "img_align_celeba").mkdir(parents=True)
+    row, column = torch.arange(218.0)[:, None], torch.arange(178.0)[None]
+    for n in range(count):
+        ramps = torch.stack([row + 0 * column, 0 * row + column, 0 * row + 0 * column + 20 * n])
+        save(ramps.to(torch.uint8), folder / "img_align_celeba" / f"{n + 1:06}.jpg")
+    if listing is not None:
+        lines = [f"{n + 1:06}.jpg {part}\n" for n, part in enumerate(listing)]
+        (folder / "list_eval_partition.txt").write_text("".join(lines))
+    return folder
+
+
+def write_afhq(root: Path, each: int = 2) -> dict[str, torch.Tensor]:
+    """Pictures of 512 x 512, `each` a class to train and one a class in test; their pixels by path."""
+    written = {}
+    for part, count in (("train", each), ("test", 1)):
+        for name in ("cat", "dog", "wild"):
+            (root / "afhq_v2" / part / name).mkdir(parents=True)
+            for n in range(count):
+                coarse = torch.randint(256, (3, 64, 64), dtype=torch.uint8).repeat_interleave(8, 1)
+                pixels = coarse.repeat_interleave(8, 2)
+                pixels[:, 3::8, 5::8] //= 2  # so that the mean of a block is not one of its pixels
+                path = root / "afhq_v2" / part / name / f"{n}.png"
+                save(pixels, path)
+                written[f"{part}/{name}/{n}"] = pixels
+    return written
+
+
+def windows(pixels: np.ndarray) -> np.ndarray:
+    """(3, H, W) -> (3, 64, 64) by the sum over each window, in whole numbers: the mean, rounded to the even."""
+    small = np.empty((3, 64, 64), dtype=np.uint8)
+    height, width = pixels.shape[1:]
+    for i in range(64):
+        for j in range(64):
+            rows = slice(i * height // 64, -(-(i + 1) * height // 64))
+            columns = slice(j * width // 64, -(-(j + 1) * width // 64))
+            block = pixels[:, rows, columns].astype(int).reshape(3, -1)
+            small[:, i, j] = [round(total / block.shape[1]) for total in block.sum(1).tolist()]
+    return small
+
+
+def test_digits_are_scikit_learns():
+    """The two parts are its 1,797 pictures in order, 1,400 and 397; 0 and 16 are -1 and +1."""
+    from sklearn.datasets import load_digits
+
+    train, held_out = load("digits"), load("digits", train=False)
+    assert (len(train), len(held_out), train.shape, train.classes) == (1400, 397, (1, 8, 8), 10)
+    images, target = load_digits(return_X_y=True)
+    values = torch.cat([train.values(), held_out.values()]).flatten(1)
+    assert torch.equal(values, torch.from_numpy(images / 8 - 1).float())
+    assert torch.equal(torch.cat([train.labels, held_out.labels]), torch.from_numpy(target))
+    assert (values.min().item(), values.max().item()) == (-1.0, 1.0)
+
+
+def test_cifar10_planes_rows_and_labels(tmp_path):
+    """Every byte comes back where its page puts it: label; red, green, blue; row by row; batch after batch."""
+    write_cifar10(tmp_path)
+    train, held_out = load("cifar10", tmp_path), load("cifar10", tmp_path, train=False)
+    assert (len(train), len(held_out), train.shape, train.classes) == (10, 2, (3, 32, 32), 10)
+    grid = torch.meshgrid(torch.arange(12), torch.arange(3), torch.arange(32), torch.arange(32), indexing="ij")
+    n, c, i, j = grid
+    pixels = (17 * n + 80 * c + 5 * i + 2 * j) % 256
+    assert torch.equal(torch.cat([train.pixels, held_out.pixels]).long(), pixels)
+    assert torch.cat([train.labels, held_out.labels]).tolist() == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 9, 8]
+    assert (train.flips, held_out.flips) == (True, False)
+
+
+@pytest.mark.parametrize("levels", [255, 16])
+def test_values_are_affine_with_exact_ends(levels):
+    """0 is -1, `levels` is +1, the steps between are equal, and a slice or an index picks what it says."""
+    pixels = torch.arange(levels + 1, dtype=torch.uint8)[:, None, None, None]
+    images = Images("ramp", pixels, None, 0, levels)
+    values = images.values().flatten()
+    assert values.dtype == torch.float32
+    assert (values[0].item(), values[-1].item()) == (-1.0, 1.0)
+    assert torch.allclose(values.double(), torch.linspace(-1, 1, levels + 1, dtype=torch.float64), atol=1e-7)
+    assert torch.equal(images.values(slice(3, 5)), images.values(torch.tensor([3, 4])))
+
+
+def test_draw_mirrors_half_of_the_pictures():
+    """Each draw is a picture of the set or its exact mirror image, half of them, with its own label."""
+    pixels = torch.randint(256, (5, 3, 4, 6), dtype=torch.uint8)
+    images = Images("five", pixels, torch.tensor([4, 2, 0, 3, 1]), 5, flips=True)
+    n = 4000
+    x1, labels = images.draw(n, torch.Generator().manual_seed(1))
+    source = images.values(torch.argsort(images.labels)[labels])  # the picture that has this label
+    same, mirrored = ((x1 == y).flatten(1).all(1) for y in (source, source.flip(-1)))
+    assert bool((same ^ mirrored).all())
+    assert mirrored.sum().item() == pytest.approx(n / 2, abs=4 * math.sqrt(n / 4))
+    assert torch.bincount(labels).double().numpy() == pytest.approx(n / 5, abs=4 * math.sqrt(n * 0.2 * 0.8))
+    plain, labels = Images("five", pixels, images.labels, 5).draw(100)
+    assert torch.equal(plain, images.values(torch.argsort(images.labels)[labels]))
+
+
+def test_draw_is_repeatable():
+    """One seed, one draw; another seed, another."""
+    images = Images("five", torch.randint(256, (5, 3, 4, 6), dtype=torch.uint8), None, 0, flips=True)
+    (first, none), (again, _), (other, _) = (images.draw(20, torch.Generator().manual_seed(seed)) for seed in (7, 7, 8))
+    assert none is None
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("size", [(140, 140), (512, 512), (64, 64), (100, 70)])
+def test_area_is_the_mean_over_each_window(size):
+    """Against sums in whole numbers, window by window."""
+    pixels = torch.randint(256, (3, *size), dtype=torch.uint8)
+    assert np.array_equal(datasets.area(pixels).numpy(), windows(pixels.numpy()))
+
+
+def test_celeba_is_the_middle_averaged(tmp_path):
+    """Rows 39 to 178 and columns 19 to 158 of each picture, averaged to 64 x 64."""
+    folder = write_celeba(tmp_path, 3, "021")
+    train, held_out = load("celeba64", tmp_path), load("celeba64", tmp_path, train=False)
+    assert (len(train), len(held_out), train.shape, train.classes) == (2, 1, (3, 64, 64), 0)
+    assert (train.labels, train.flips, held_out.flips) == (None, True, False)
+    for pixels, number in zip([*train.pixels, *held_out.pixels], (1, 3, 2), strict=True):
+        decoded = np.asarray(Image.open(folder / "img_align_celeba" / f"{number:06}.jpg").convert("RGB"))
+        assert np.array_equal(pixels.numpy(), windows(decoded[39:179, 19:159].transpose(2, 0, 1)))
+    # the first window is rows 39 to 41 and columns 19 to 21, the last one rows 176 to 178; JPEG is off by a little
+    assert train.pixels[0, :, 0, 0].tolist() == pytest.approx([40, 20, 0], abs=3)
+    assert train.pixels[0, :, -1, -1].tolist() == pytest.approx([177, 157, 0], abs=3)
+    values = train.draw(50)[0]
+    assert values.abs().max() <= 1.0
+
+
+def test_celeba_without_its_list_holds_the_last_pictures_out(tmp_path, monkeypatch):
+    """The same parts as with the standard list, whose parts follow the numbers."""
+    monkeypatch.setattr(datasets, "CELEBA_HELD_OUT", 2)
+    write_celeba(tmp_path / "plain", 5)
+    write_celeba(tmp_path / "listed", 5, "00122")
+    for train in (True, False):
+        plain, listed = (load("celeba64", tmp_path / name, train=train) for name in ("plain", "listed"))
+        assert torch.equal(plain.pixels, listed.pixels)
+        assert len(plain) == (3 if train else 2)
+
+
+def test_afhq_is_the_mean_of_each_block(tmp_path):
+    """8 x 8 pixels to one, rounded; the labels are cat, dog, wild; train and test are apart."""
+    written = write_afhq(tmp_path)
+    train, held_out = load("afhq64", tmp_path), load("afhq64", tmp_path, train=False)
+    assert train.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert held_out.labels.tolist() == [0, 1, 2]
+    assert (train.classes, train.shape, train.flips, held_out.flips) == (3, (3, 64, 64), True, False)
+    for pixels, original in zip([*train.pixels, *held_out.pixels], written.values(), strict=True):
+        blocks = original.reshape(3, 64, 8, 64, 8).double().mean((2, 4))
+        assert torch.equal(pixels, blocks.round().to(torch.uint8))
+
+
+def test_the_prepared_array_is_read_again_and_made_anew(tmp_path):
+    """Read again while the number of files stays; anew when it changes, and when the array is damaged or a pickle."""
+    write_afhq(tmp_path, each=1)
+    folder = tmp_path / "afhq_v2"
+    first = load("afhq64", tmp_path).pixels.clone()
+    cache = folder / "train-64.npy"
+    assert np.array_equal(np.load(cache), first)
+    before = cache.stat().st_mtime_ns
+
+    mapped = load("afhq64", tmp_path).pixels
+    assert torch.equal(mapped, first)
+    mapped.zero_()  # in memory only
+    assert torch.equal(load("afhq64", tmp_path).pixels, first)
+    assert cache.stat().st_mtime_ns == before
+
+    shutil.copy(folder / "train" / "cat" / "0.png", folder / "train" / "wild" / "1.png")
+    more = load("afhq64", tmp_path)
+    assert torch.equal(more.pixels, first[[0, 1, 2, 0]])
+    assert more.labels.tolist() == [0, 1, 2, 2]
+    del more, mapped  # below, the file that they map is cut
+
+    cut, empty = cache.read_bytes()[:-1], b""
+    for damage in (cut, empty, b"no array"):
+        cache.write_bytes(damage)
+        assert torch.equal(load("afhq64", tmp_path).pixels, first[[0, 1, 2, 0]])
+    np.save(cache, np.full((4, 3, 64, 64), None), allow_pickle=True)
+    assert torch.equal(load("afhq64", tmp_path).pixels, first[[0, 1, 2, 0]])
+    assert sorted(path.name for path in folder.iterdir()) == ["test", "train", "train-64.npy"]
+
+
+def test_a_damaged_picture_is_named_and_leaves_nothing_behind(tmp_path):
+    """The message names the file; no half of an array stays, and the mended picture is read."""
+    write_afhq(tmp_path, each=1)
+    folder = tmp_path / "afhq_v2"
+    path = folder / "train" / "dog" / "0.png"
+    whole = path.read_bytes()
+    for damage in (whole[: len(whole) // 2], b"", b"no picture"):
+        path.write_bytes(damage)
+        with pytest.raises(ValueError, match=r"dog/0\.png is damaged or no picture"):
+            load("afhq64", tmp_path)
+        assert sorted(file.name for file in folder.iterdir()) == ["test", "train"]
+    path.write_bytes(whole)
+    assert len(load("afhq64", tmp_path)) == 3
+
+
+def test_pictures_of_another_size_are_refused(tmp_path):
+    """AFHQ wants squares, CelebA its aligned 178 x 218; the message names file and size."""
+    write_afhq(tmp_path, each=1)
+    for shape, words in (((3, 512, 500), "500 x 512"), ((3, 32, 32), "32 x 32")):
+        save(torch.zeros(shape, dtype=torch.uint8), tmp_path / "afhq_v2" / "test" / "wild" / "0.png")
+        with pytest.raises(ValueError, match=rf"wild/0\.png is {words}; a square of at least 64"):
+            load("afhq64", tmp_path, train=False)
+    folder = write_celeba(tmp_path, 2, "00")
+    save(torch.zeros(3, 178, 218, dtype=torch.uint8), folder / "img_align_celeba" / "000002.jpg")
+    with pytest.raises(ValueError, match=r"000002\.jpg is 218 x 178; the aligned pictures are 178 x 218"):
+        load("celeba64", tmp_path)
+
+
+def test_wrong_folders_of_afhq(tmp_path):
+    """Another set of class folders, an empty one, a missing part: each says what was found."""
+    write_afhq(tmp_path, each=1)
+    train = tmp_path / "afhq_v2" / "train"
+    (train / "dog" / "0.png").unlink()
+    with pytest.raises(ValueError, match=r"train/dog holds no JPEG or PNG file"):
+        load("afhq64", tmp_path)
+    (train / "dog").rename(train / "wolf")
+    with pytest.raises(ValueError, match="must hold the folders cat, dog, wild; found cat, wild, wolf"):
+        load("afhq64", tmp_path)
+    shutil.rmtree(train)
+    with pytest.raises(ValueError, match="found none"):
+        load("afhq64", tmp_path)
+
+
+def test_wrong_lists_of_celeba(tmp_path):
+    """A list that is not of these pictures, is cut short or has another part; a part that is empty."""
+    folder = write_celeba(tmp_path, 2, "02")
+    listing = folder / "list_eval_partition.txt"
+    good = listing.read_text()
+    for text, names in (
+        (good + "000003.jpg 0\n", 3),
+        ("000001.jpg 0\n", 1),
+        (good.replace("2\n", "3\n"), 2),
+        (good[:-2], 1),
+    ):
+        listing.write_text(text)
+        with pytest.raises(ValueError, match=rf"must give each of the 2 pictures .* it names {names}"):
+            load("celeba64", tmp_path)
+    listing.write_text(good.replace(" 2", " 0"))
+    with pytest.raises(ValueError, match=r"none of the 2 pictures .* is in the part held out"):
+        load("celeba64", tmp_path, train=False)
+    listing.unlink()
+    with pytest.raises(ValueError, match=r"none of the 2 pictures .* is in the part to train; all 202,599"):
+        load("celeba64", tmp_path)
+
+
+def test_damaged_files_of_cifar10(tmp_path):
+    """Cut short, empty, missing, a label that is no class: each names the file, what came and what was wanted."""
+    folder = write_cifar10(tmp_path)
+    batch = folder / "data_batch_3.bin"
+    good = batch.read_bytes()
+    for content, message in (
+        (good[:-1], r"data_batch_3\.bin holds 6145 bytes; a whole number of records of 3073 bytes"),
+        (b"", r"data_batch_3\.bin holds 0 bytes"),
+        (good[:3073] + bytes([10]) + good[3074:], r"data_batch_3\.bin has a label 10; labels in 0 \.\. 9"),
+    ):
+        batch.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            load("cifar10", tmp_path)
+    batch.unlink()
+    with pytest.raises(ValueError, match=r"data_batch_3\.bin is missing or damaged"):
+        load("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cifar10", r'load\("cifar10", download=True\)'),
+        ("celeba64", r"non-commercial research only.*mmlab.*img_align_celeba\.zip"),
+        ("afhq64", r"CC BY-NC 4\.0.*stargan-v2"),
+        ("emoji", r"data/emoji/make\.py"),
+    ],
+)
+def test_a_missing_folder_says_how_to_get_it(tmp_path, name, words):
+    """The folder that was looked for, and the steps; where a licence forbids it, download=True changes nothing."""
+    for download in (False, True) if name != "cifar10" else (False,):
+        with pytest.raises(ValueError, match=rf"{name} is not here: there is no folder {tmp_path}.*{words}"):
+            load(name, tmp_path, download=download)
+
+
+def test_bad_arguments():
+    """An unknown name, tensors of another kind, a draw of nothing."""
+    with pytest.raises(ValueError, match=r"name must be one of 'digits', 'cifar10', .* got 'mnist'"):
+        load("mnist")
+    pixels, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)
+    for wrong in (pixels.float(), pixels[0], pixels[:0]):
+        with pytest.raises(ValueError, match=r"pixels must be uint8 of shape \(N, C, H, W\)"):
+            Images("wrong", wrong, None, 0)
+    for wrong in (labels[:1], labels.float()):
+        with pytest.raises(ValueError, match=r"labels must be int64 of shape \(2,\)"):
+            Images("wrong", pixels, wrong, 1)
+    for wrong, classes in ((labels, 0), (None, 1)):
+        with pytest.raises(ValueError, match="labels go with classes"):
+            Images("wrong", pixels, wrong, classes)
+    with pytest.raises(ValueError, match="n must be a whole number of at least 1, got 0"):
+        Images("right", pixels, labels, 1).draw(0)
+
+
+def test_the_root_comes_from_the_environment(tmp_path, monkeypatch):
+    """FLOWMAP_EDU_DATA, where no root is given; without either, the user's cache folder."""
+    write_cifar10(tmp_path / "data")
+    monkeypatch.setenv("FLOWMAP_EDU_DATA", str(tmp_path / "data"))
+    assert len(load("cifar10")) == 10
+    monkeypatch.delenv("FLOWMAP_EDU_DATA")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ValueError, match=rf"no folder {tmp_path}/\.cache/flowmap_edu/cifar-10-batches-bin"):
+        load("cifar10")
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("digits", "sklearn.datasets"), ("cifar10", "torchvision.datasets.utils")]
+)
+def test_a_missing_extra_is_named(tmp_path, monkeypatch, name, module):
+    """Without scikit-learn or torchvision the message says what to install."""
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"{module} is needed here: pip install 'flowmap-edu\[images\]'"):
+        load(name, tmp_path, download=True)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and writes no log."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    """A small cifar-10-binary.tar.gz on a server of this machine, as the one to download; its path."""
+    site = tmp_path / "site"
+    folder = write_cifar10(site)
+    path = site / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(folder, folder.name)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setattr(datasets, "CIFAR10_URL", f"http://127.0.0.1:{server.server_port}/{path.name}")
+    monkeypatch.setattr(datasets, "CIFAR10_MD5", hashlib.md5(path.read_bytes()).hexdigest())
+    yield path
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_download_is_checked_and_unpacked_once(archive, tmp_path):
+    """The pictures that were served come out; the second time nothing is fetched."""
+    root = tmp_path / "root"
+    fetched = load("cifar10", root, download=True)
+    assert torch.equal(fetched.pixels, load("cifar10", tmp_path / "site").pixels)
+    assert sorted(path.name for path in root.iterdir()) == ["cifar-10-batches-bin", archive.name]
+    archive.unlink()
+    assert torch.equal(load("cifar10", root, download=True).pixels, fetched.pixels)
+
+
+def test_a_download_that_is_not_the_archive_is_refused(archive, tmp_path):
+    """One byte off, or not there: nothing is unpacked, and the message names the address and the checksum."""
+    content = bytearray(archive.read_bytes())
+    content[-1] ^= 1
+    archive.write_bytes(content)
+    for _ in ("changed", "missing"):
+        with pytest.raises(ValueError, match=rf"{archive.name} did not arrive with the md5 {datasets.CIFAR10_MD5}"):
+            load("cifar10", tmp_path / "root", download=True)
+        assert not (tmp_path / "root" / "cifar-10-batches-bin").exists()
+        archive.unlink(missing_ok=True)
+
+
+def test_the_shipped_emoji_are_what_their_page_says():
+    """The checksums and counts of README.md; every class in both parts; no picture twice."""
+    packed = (DATA / "emoji" / "pictures.bin.xz").read_bytes()
+    page = (DATA / "emoji" / "README.md").read_text()
+    for content in (packed, lzma.decompress(packed)):
+        assert f"{len(content):,} bytes | {hashlib.sha256(content).hexdigest()} |" in page
+    assert len(packed) < 3_000_000
+    train, held_out = load("emoji"), load("emoji", train=False)
+    assert (len(train), len(held_out), train.shape, train.flips) == (1691, 187, (3, 32, 32), False)
+    counts = [torch.bincount(part.labels, minlength=10).tolist() for part in (train, held_out)]
+    rows = [line.split("|")[1:5] for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    assert [(int(label), int(a), int(b)) for label, _, a, b in rows] == [
+        (k, *counts_k) for k, counts_k in enumerate(zip(*counts, strict=True))
+    ]
+    assert min(map(min, counts)) > 0
+    assert len({pixels.numpy().tobytes() for part in (train, held_out) for pixels in part.pixels}) == 1878
+    assert (train.values().min().item(), train.values().max().item()) == (-1.0, 1.0)
+
+
+def test_the_emoji_are_cut_from_their_sheet_and_put_on_white(tmp_path):
+    """make.py on a sheet of four cells: seen colour = alpha colour + (1 - alpha) white, and twins are there once."""
+    spec = importlib.util.spec_from_file_location("make", DATA / "emoji" / "make.py")
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    cells = torch.randint(256, (3, 4, 32, 32), dtype=torch.uint8)
+    cells[0, 3], cells[1, 3] = 0, 255  # one is not to be seen at all, one is opaque
+    sheet = torch.zeros(4, 68, 68, dtype=torch.uint8)
+    entries = []
+    for order, (x, y, k) in enumerate([(1, 0, 0), (0, 1, 1), (1, 1, 2), (0, 0, 2)]):  # the last is a twin
+        sheet[:, 34 * y + 1 : 34 * y + 33, 34 * x + 1 : 34 * x + 33] = cells[k]
+        entry = {"sheet_x": x, "sheet_y": y, "sort_order": order, "category": make.CATEGORIES[9 - order]}
+        entries.insert(0, entry | {"has_img_twitter": True})
+    (tmp_path / "img" / "twitter" / "sheets-clean").mkdir(parents=True)
+    save(sheet, tmp_path / "img" / "twitter" / "sheets-clean" / "32.png")
+    (tmp_path / "emoji.json").write_text(json.dumps(entries))
+
+    (tmp_path / "pictures.bin.xz").write_bytes(lzma.compress(make.records(tmp_path)))
+    pixels, labels = datasets.read_records(tmp_path / "pictures.bin.xz")
+    assert labels.tolist() == [9, 8, 7]
+    alpha = cells[:, 3:].double() / 255
+    seen = alpha * cells[:, :3].double() + (1 - alpha) * 255
+    assert torch.equal(pixels, seen.round().to(torch.uint8))
+    assert bool((pixels[0] == 255).all())
+    assert torch.equal(pixels[1], cells[1, :3])
