@@ -72,7 +72,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for row in rows:
             print(f"{row['steps']:>6} {row['kl64']:>8.4f} {row['leak']:>8.4f} {row['map_error']:>27.4f}")
     if Path(arguments.run).is_dir():
-        report = {"points": arguments.points, "seed": arguments.seed, "rows": rows}
+        points = {} if config.pictures else {"points": arguments.points}
+        report = points | {"seed": arguments.seed, "rows": rows}
         name = "fd.json" if config.pictures else "kl64.json"
         runs.write(Path(arguments.run) / name, json.dumps(report, indent=1).encode())
     if arguments.figure:

@@ -18,7 +18,7 @@ from flowmap_edu.training import base_of, pictures_of
 
 def base_noise(n: int, config: Config, seed: int) -> Tensor:
     """n draws of x0, shape (n, *D)."""
-    checks.count("the number of samples", n)
+    checks.count("the number of points", n)
     shape = pictures_of(config.problem, config.root).shape if config.pictures else (PROBLEMS[config.problem]().dim,)
     return base_of(config) * torch.randn(n, *shape, generator=torch.Generator().manual_seed(seed))
 

@@ -103,7 +103,7 @@ class State:
         self.config = config
         self.net = build(config)
         self.teacher = self.own_copy(teacher)
-        self.average = AveragedModel(self.net, multi_avg_fn=moving_average(config.ema))
+        self.average = AveragedModel(self.net, multi_avg_fn=moving_average(config.ema)).eval()  # without dropout
         self.optimizer = OPTIMIZERS[config.optimizer](self.net.parameters(), config.lr)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.step, self.steps, self.cpu_seconds = 0, config.steps, 0.0
@@ -125,9 +125,14 @@ class State:
         return teacher
 
     def renew_teacher(self) -> None:
-        """At the start of a stage after the first, the averaged map becomes the teacher of the next."""
+        """At a stage's start the averaged map becomes its teacher; pupil and average begin anew from there.
+
+        An average that went on would still hold the stage before, in which the new jumps were not trained.
+        """
         if self.stage(self.step) > self.stage(self.step - 1):
             self.teacher.slope.load_state_dict(self.average.module.state_dict())  # type: ignore[union-attr]
+            self.net.load_state_dict(self.average.module.state_dict())
+            self.average.n_averaged.zero_()
 
     def stage(self, step: int) -> int:
         """Which of the row's stages, equally long, a step belongs to; the first is 0."""
@@ -195,14 +200,14 @@ def loss_of_batch(state: "State", batch: losses.Batch, ramp: Tensor) -> Tensor:
 
     With a learned weight w_{s,t} each sample's loss l becomes exp(-w) l + w, which is least at w = log l.
     """
-    values = []
+    values, off = [], state.config.row.condition != "diagonal"
     for part, dropout in zip(batch.parts(), (None, False), strict=True):
-        if not len(part.t) + len(part.s):
+        if not len(part.t) + off * len(part.s):
             continue
         X, average = (as_map(net, part.labels, dropout) for net in (state.net, state.average.module))
         teacher = state.teacher
         if teacher and isinstance(teacher.slope, unet.UNet):
-            teacher = as_map(teacher.slope, part.labels)
+            teacher = as_map(teacher.slope, part.labels, dropout=False)
         value = methods.loss(X, part, state.config.row, teacher=teacher, average=average, ramp=ramp)
         if state.config.weighting:
             w = cast(unet.UNet, state.net).log_weight(torch.cat([part.t, part.s]), torch.cat([part.t, part.r]))
@@ -269,6 +274,7 @@ def fit(
     if resume is not None:
         state.restore(resume)
     parameters = list(state.net.parameters())
+    drops = isinstance(state.net, unet.UNet) and state.net.dropout > 0
 
     def loss_of(batch: losses.Batch, ramp: Tensor) -> Tensor:
         return loss_of_batch(state, batch, ramp)
@@ -284,7 +290,11 @@ def fit(
         levels = stage + 1 if row.stages > 1 else methods.LEVELS
         done = state.step / (state.steps or math.inf)
         ramp = torch.tensor(min(1.0, done / row.warmup) if row.warmup else 1.0)
-        loss = step_loss(draw_batch(config, state.generator, levels), ramp)
+        batch = draw_batch(config, state.generator, levels)
+        with torch.random.fork_rng(devices=[], enabled=drops):
+            if drops:  # dropout draws from torch's global generator, which gets a seed of the run's own
+                torch.manual_seed(int(torch.randint(2**62, (), generator=state.generator)))
+            loss = step_loss(batch, ramp)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parameters, config.clip)
         recent.append((loss.item(), norm.item()))

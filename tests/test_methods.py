@@ -369,6 +369,7 @@ def test_progressive_distillation_renews_its_teacher():
     average = first.average.module.state_dict()[key].clone()
     second = next(states)
     assert torch.equal(second.teacher.slope.state_dict()[key], average)
+    assert second.average.n_averaged == 2  # the average began anew with the stage, two steps ago
     assert [second.stage(step) for step in (0, 1, 2, 3, 12, 13)] == [0, 0, 1, 1, 6, 6]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import jvp
+from torch.func import jacfwd, jvp
 from torch.utils.flop_counter import FlopCounterMode
 
 from flowmap_edu import FlowMap, losses, unet
@@ -158,7 +158,7 @@ def test_every_parameter_learns_from_every_loss(condition):
 
 
 def test_the_derivative_costs_one_more_pass():
-    """A jvp makes at most 2.5 times the products of a value: convolutions and matrix products, counted."""
+    """A jvp takes twice the products of a value, and a little more in attention: counted, not timed."""
     net, (s, t, x) = tiny().requires_grad_(False), arguments()
 
     def flops(f) -> int:
@@ -169,7 +169,35 @@ def test_the_derivative_costs_one_more_pass():
     one = flops(lambda: net(s, t, x, LABELS))
     both = flops(lambda: jvp(lambda t: net(s, t, x, LABELS), (t,), (torch.ones_like(t),)))
     print("FLOP", both / one)
-    assert 1.5 * one < both < 2.5 * one
+    assert 1.9 * one < both < 2.1 * one
+
+
+def test_the_loss_is_one_graph():
+    """A loss with value, jvp, labels and dropout is captured whole by torch's compiler, and gives the same number."""
+    net, (s, t, x) = tiny(dropout=0.2).train(), arguments()
+
+    def loss(s, t, x):
+        on = FlowMap(lambda s, t, x: net(s, t, x, LABELS))
+        off = FlowMap(lambda s, t, x: net(s, t, x, LABELS, dropout=False))
+        w = net.log_weight(s, t)
+        return ((-w).exp() * (losses.diagonal(on, t, x, x) + losses.lagrangian(off, s, t, x)) + w).mean()
+
+    values = []
+    for f in (loss, torch.compile(loss, fullgraph=True, backend="eager")):
+        torch.manual_seed(3)
+        values.append(f(s, t, x))
+    torch.compiler.reset()
+    torch.testing.assert_close(*values, rtol=1e-10, atol=0)
+
+
+def test_all_time_derivatives_at_once():
+    """vmap over jvp (jacfwd) gives the same derivative: a sample's in its own time, zero in another's."""
+    net, (s, t, x) = tiny(), arguments()
+    jacobian = jacfwd(lambda t: net(s, t, x, LABELS))(t)  # (B, C, H, W, B)
+    derivative = jvp(lambda t: net(s, t, x, LABELS), (t,), (torch.ones_like(t),))[1]
+    own = torch.stack([jacobian[i, ..., i] for i in range(4)])
+    torch.testing.assert_close(own, derivative, rtol=1e-10, atol=1e-10)
+    assert torch.equal(jacobian[0, ..., 1], torch.zeros_like(x[0]))
 
 
 def test_samples_do_not_mix():
@@ -290,8 +318,7 @@ def test_magnitudes_stay_through_the_whole_network():
                 module.register_forward_hook(lambda _module, _arguments, out: seen.append(float(magnitude(out))))
         net(s, t, net.scale * torch.randn(4, 3, 32, 32), torch.tensor([0, 3, 9, -1]))
     assert len(seen) == 11 + 2 + 14
-    print(seen)
-    assert all(0.6 < m < 1.4 for m in seen), seen
+    assert all(0.75 < m < 1.25 for m in seen), seen
 
 
 # Weights
