@@ -1,11 +1,13 @@
 """Figures: one style, and the pictures that the command line and the notebooks share."""
 
+import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from cycler import cycler
@@ -226,3 +228,10 @@ def digits_figure(
         middle = (i + 0.5) / len(steps)
         ax.text(-0.01, 1 - middle, f"N = {n}", transform=ax.transAxes, ha="right", va="center", fontsize=9)
     figure.savefig(path)
+
+
+def as_png(figure: Any, dpi: int = 80) -> bytes:
+    """The figure as the bytes of a PNG file, for an image widget; a figure of pyplot's is closed."""
+    figure.savefig(buffer := io.BytesIO(), format="png", dpi=dpi)
+    plt.close(figure)
+    return buffer.getvalue()
