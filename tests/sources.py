@@ -120,7 +120,7 @@ def shortcut(net, slow_net, x_t, t, d, smallest):
 # --- progressive distillation: Salimans & Ho 2022 (noise at 1; alpha = 1 - tau, sigma = tau) ---------
 
 
-def progressive_distillation(x_hat, teacher_x_hat, z, tau, middle, last):
+def progressive_distillation(x_hat, teacher_x_hat, z, tau, middle, last, weight=lambda snr: snr.clamp(min=1)):
     """max(SNR, 1) ||x_tilde - x_hat||^2: one DDIM step of the student to two of the teacher."""
 
     def ddim(z, tau, to):
@@ -131,7 +131,7 @@ def progressive_distillation(x_hat, teacher_x_hat, z, tau, middle, last):
     ratio = last / tau
     target = (twice - col(ratio) * z) / col((1 - last) - ratio * (1 - tau))
     snr = ((1 - tau) / tau) ** 2
-    return snr.clamp(min=1) * norm2(target.detach() - x_hat(z, tau, last))
+    return weight(snr) * norm2(target.detach() - x_hat(z, tau, last))
 
 
 # --- Align Your Flow: Sabour et al. 2025 (noise at 1; jumps from tau to a smaller one) ---------------

@@ -219,15 +219,28 @@ def test_the_samples_slope_serves_where_the_gradient_is_linear_in_it():
 # --- where practice departs from the correspondence ------------------------------------------------
 
 
-@pytest.mark.parametrize("ramp", [0.0, 0.3, 1.0])
-def test_align_your_flow_ramps_as_this_row_does(ramp):
-    """x + (to - tau) F is x + (t - s) v: the ramped and normalised tangent is the same at every ramp."""
-    c = case("ayf-emd")
+@pytest.mark.parametrize("ramp", [0.0, 0.3, 0.99, 1.0])
+@pytest.mark.parametrize("weight", ["one", "tangent"])
+def test_align_your_flow_ramps_as_this_row_does(ramp, weight):
+    """x + (to - tau) F is x + (t - s) v: the ramped tangent is the same, normalised or as in the theorem."""
+    c = case("ayf-emd", weight=weight)
     frozen = lambda x, tau, to: -c.frozen(1 - tau, 1 - to, x)  # noqa: E731
     f = lambda x, tau, to: sources.jump(c.net)(1 - tau, 1 - to, x)  # noqa: E731
     velocity = lambda x, tau: -c.teacher(1 - tau, x)  # noqa: E731
-    theirs = sources.ayf_emd(f, frozen, velocity, c.x, 1 - c.s, 1 - c.t, ramp=ramp, normalise=0.1)
+    theirs = sources.ayf_emd(
+        f, frozen, velocity, c.x, 1 - c.s, 1 - c.t, ramp=ramp, normalise={"one": None, "tangent": 0.1}[weight]
+    )
     assert c.gap(c.loss(ramp=ramp), 2 / (c.t - c.s) * theirs) < CLOSE
+
+
+def test_progressive_distillation_with_its_other_weight():
+    """The source also offers SNR + 1 in place of max(SNR, 1): on v that is s^2 + (1-s)^2."""
+    c = case("pd", weight="one")
+    x_hat = lambda v: lambda z, tau, to: z + tau[:, None] * v(1 - tau, 1 - to, z)  # noqa: E731
+    coarse = lambda s, t, x: c.taught(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
+    times = (1 - c.s, 1 - c.u, 1 - c.t)
+    theirs = sources.progressive_distillation(x_hat(c.net), x_hat(coarse), c.x, *times, weight=lambda snr: snr + 1)
+    assert c.gap((c.s**2 + (1 - c.s) ** 2) * c.loss(), theirs) < CLOSE
 
 
 def test_scm_ramps_in_its_own_parametrisation():
