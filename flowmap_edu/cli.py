@@ -141,7 +141,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
 
     p = commands.add_parser("train", help="train a map into a folder")
-    p.add_argument("problem", choices=[*PROBLEMS, *datasets.DATASETS])
+    p.add_argument("problem", choices=[*PROBLEMS, "digits"])
     p.add_argument("--root", metavar="DIR", help="the folder of the picture data sets")
     p.add_argument("--method", choices=methods.METHODS, default="lsd")
     p.add_argument("--teacher", metavar="DIR", help="a run's folder or a shipped map, for the methods that read one")

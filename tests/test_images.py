@@ -1,0 +1,381 @@
+"""Pictures end to end: the numbers that judge them, labels, batches, the learned weight, runs and the sheet drawn."""
+
+import dataclasses
+import json
+import math
+
+import laws
+import pytest
+import torch
+from matplotlib.figure import Figure
+from scipy.linalg import sqrtm
+from torch import Tensor, nn
+
+from flowmap_edu import classifier, cli, datasets, image_metrics, losses, methods, plots, runs, training, unet
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.recipes import STEPS, recipe
+from flowmap_edu.training import Config
+
+TRAIN, HELD_OUT = datasets.load("digits"), datasets.load("digits", train=False)
+ONE = torch.tensor(1.0)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def digits(method: str = "lsd", **changes) -> Config:
+    return recipe("digits", method, **{"steps": 4, "batch": 8, "compile": False, **changes})
+
+
+def moved(**changes) -> training.State:
+    """A run before its first step, with gains that let times and labels through; its average is the same network."""
+    state = training.State(digits(**changes))
+    gains = [p for net in (state.net, state.average) for name, p in net.named_parameters() if name.endswith("gain")]
+    for gain in gains:
+        nn.init.constant_(gain, 0.5)
+    return state
+
+
+def weights(state: training.State) -> Tensor:
+    return torch.cat([p.detach().flatten() for net in (state.net, state.average) for p in net.parameters()])
+
+
+# --- Fréchet distance ------------------------------------------------------------------------------
+
+
+class Pixels(nn.Module):
+    """The pixels of a 2 x 2 picture are its features."""
+
+    num_features = 4
+
+    def forward(self, x):
+        return x.flatten(1)
+
+
+MEANS = torch.tensor([[0.3, -1.0, 0.0, 2.0], [0.0, 0.5, 0.2, 1.5]], dtype=torch.float64)
+ROOTS = torch.randn(2, 4, 4, dtype=torch.float64, generator=seeded(5))
+
+
+def gaussian(k: int, n: int) -> Tensor:
+    """n pictures (n, 1, 2, 2) whose pixels have mean MEANS[k] and covariance ROOTS[k] ROOTS[k]^T, in float64."""
+    return (MEANS[k] + torch.randn(n, 4, dtype=torch.float64) @ ROOTS[k].T).view(n, 1, 2, 2)
+
+
+def closed_form(m1, C1, m2, C2) -> float:
+    return float((m1 - m2).square().sum() + torch.trace(C1 + C2)) - 2 * sqrtm((C1 @ C2).numpy()).trace().real
+
+
+def test_frechet_is_its_closed_form():
+    """From the samples' moments, in whatever chunks they come; symmetric, 0 on the diagonal, |d|^2 for a shift."""
+    a, b, F = gaussian(0, 37), gaussian(1, 101), image_metrics.frechet
+    moments = [f(x.flatten(1)) for x in (a, b) for f in (lambda z: z.mean(0), lambda z: torch.cov(z.T))]
+    for found in (F(Pixels(), a, b), F(Pixels(), a, b, chunk=10), F(Pixels(), b, a)):
+        assert found == pytest.approx(closed_form(*moments), rel=1e-9)
+    assert abs(F(Pixels(), a, a.flip(0))) < 1e-6
+    d = torch.tensor([[[3.0, -1.0], [0.5, 2.0]]], dtype=torch.float64)
+    assert F(Pixels(), a, a + d) == pytest.approx(float(d.square().sum()), abs=1e-6)
+
+
+def test_frechet_of_two_gaussians_is_the_populations():
+    """Within 4 standard errors, by the delta method: dF = 2 d . (dm1 - dm2) + tr (1 - T) dC1 + tr (1 - T^{-1}) dC2.
+
+    T is the matrix of the optimal map from the first to the second: C2 = T C1 T, T = C2 (C1 C2)^{-1/2}.
+    """
+    n, (C1, C2), d = 20_000, ROOTS @ ROOTS.mT, MEANS[0] - MEANS[1]
+    T = C2 @ torch.from_numpy(sqrtm((C1 @ C2).numpy()).real).inverse()
+    torch.testing.assert_close(T @ C1 @ T, C2)
+    squares = [torch.trace(B @ B) for B in (C1 - T @ C1, C2 - T.inverse() @ C2)]
+    error = ((4 * d @ (C1 + C2) @ d + 2 * sum(squares)) / n).sqrt()
+    found = image_metrics.frechet(Pixels(), gaussian(0, n), gaussian(1, n))
+    assert abs(found - closed_form(MEANS[0], C1, MEANS[1], C2)) < 4 * error
+
+
+def test_frechet_leaves_the_network_alone_and_refuses_what_does_not_fit():
+    net, x = classifier.load(), torch.zeros(3, 1, 8, 8)
+    before = {name: (w.dtype, w.clone()) for name, w in net.state_dict().items()}
+    image_metrics.frechet(net, TRAIN.values(slice(0, 20)), HELD_OUT.values(slice(0, 20)))
+    for name, w in net.state_dict().items():
+        assert w.dtype == before[name][0] == torch.float32
+        assert torch.equal(w, before[name][1])
+    for bad, message in ((x[:1], r"second must be at least two.*\(1, 1, 8, 8\)"), (x[..., 1:], "same shape")):
+        with pytest.raises(ValueError, match=message):
+            image_metrics.frechet(net, x, bad)
+
+
+# --- memorised or not ------------------------------------------------------------------------------
+
+
+def test_nearest_is_the_least_of_all_distances():
+    x, among = torch.randn(40, 1, 2, 2), torch.randn(50, 1, 2, 2)
+    slow = [min(math.dist(a.flatten(), b.flatten()) for b in among) for a in x]
+    torch.testing.assert_close(image_metrics.nearest(x, among), torch.tensor(slow))
+    assert not image_metrics.nearest(among, among).any()  # a copy is at distance 0, not at a rounding error
+
+
+def test_memorised_tells_copies_from_fresh_draws():
+    """Copies: share 1, distance 0. Draws of the same Gaussian: 1/2 within 4 errors, the rest to 1 when exchanged."""
+    train, held_out, x = (torch.randn(n, 1, 2, 2) for n in (4000, 4000, 1000))
+    tell = image_metrics.memorised
+    copies = tell(train[:500], train, held_out)
+    assert (copies.nearer_to_train, copies.to_train) == (1.0, 0.0)
+    assert copies.to_held_out == pytest.approx(image_metrics.nearest(train[:500], held_out).mean().item())
+    there, back, fewer = tell(x, train, held_out), tell(x, held_out, train), tell(x, train, held_out[:2000], seeded())
+    assert there.nearer_to_train + back.nearer_to_train == pytest.approx(1.0)
+    assert (there.to_train, there.to_held_out) == pytest.approx((back.to_held_out, back.to_train))
+    for found, n in ((there, 4000), (fewer, 2000)):  # two pictures that share a neighbour agree: about 1 in n pairs
+        assert abs(found.nearer_to_train - 0.5) < 4 * math.sqrt(0.25 * (1 / 1000 + 1 / n))
+    assert fewer == tell(x, train, held_out[:2000], seeded()) != tell(x, train, held_out[:2000], seeded(1))
+    with pytest.raises(ValueError, match="at least 4000 training pictures are wanted, got 1000"):
+        tell(x, x, held_out)
+
+
+# --- the classifier --------------------------------------------------------------------------------
+
+
+def test_the_shipped_classifier_reads_held_out_digits():
+    net, x = classifier.load(), HELD_OUT.values()
+    assert (net.read(x) == HELD_OUT.labels).double().mean() >= 0.97
+    torch.testing.assert_close(net.logits(x), net(x) @ net.head.weight.T + net.head.bias)
+    with pytest.raises(ValueError, match=r"pictures must have shape \(B, 1, 8, 8\), got \(2, 8, 8\)"):
+        net(torch.zeros(2, 8, 8))
+
+
+def test_jittered_pictures_are_moved_by_a_pixel_at_most():
+    """What is left after the best of nine moves is the noise, N(0, 0.01); every move comes up."""
+    x, moves = HELD_OUT.values(slice(0, 16)), {}
+    for dy, dx in torch.cartesian_prod(*[torch.arange(-1, 2)] * 2).tolist():
+        i, j = (torch.arange(max(0, -d), min(8, 8 - d)) for d in (dy, dx))
+        moves[dy, dx] = torch.full_like(x, -1.0)  # pixel (i, j) shows (i + dy, j + dx), or the background
+        moves[dy, dx][:, :, i[:, None], j] = x[:, :, i[:, None] + dy, j + dx]
+    best = []
+    for k in range(80):
+        left = {move: (classifier.jittered(x, seeded(k)) - y).square().mean().sqrt() for move, y in moves.items()}
+        best.append(min(left, key=left.__getitem__))
+        assert abs(left[best[-1]] - 0.1) < 5 * 0.1 / math.sqrt(2 * x.numel())
+    assert set(best) == set(moves)
+
+
+def test_the_classifier_s_training_is_a_function_of_its_seed_and_learns():
+    first, other = classifier.train(60), classifier.train(1, seed=1)
+    state = torch.manual_seed(9).get_state()
+    assert torch.equal(classifier.train(60).head.weight, first.head.weight)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(classifier.train(1).head.weight, other.head.weight)
+    assert (first.read(HELD_OUT.values()) == HELD_OUT.labels).double().mean() > 0.7
+
+
+# --- labels, batches and their loss ----------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("float64")
+def test_given_binds_the_labels_and_keeps_the_derivatives():
+    """For v = k (s + t) x with the label k all derivatives are known; a U-Net's slope is the network's own."""
+    s, t, x, w = 0.5 * torch.rand(6), 0.5 + 0.5 * torch.rand(6), torch.randn(6, 2), torch.randn(6, 2)
+    k = torch.arange(6)
+    X = FlowMap(lambda s, t, x, labels: (labels * (s + t))[:, None] * x).given(k)
+    c, c_s, c_t = (z[:, None] for z in (1 + k * (t**2 - s**2), -2 * k * s, 2 * k * t))  # X = c x
+    torch.testing.assert_close(X(s, t, x), c * x)
+    torch.testing.assert_close(X.partial_t(s, t, x), (c * x, c_t * x))
+    torch.testing.assert_close(X.partial_s(s, t, x), (c * x, c_s * x))
+    torch.testing.assert_close(X.push(s, t, x, w), (c * x, c * w))
+    torch.testing.assert_close(X.eulerian(s, t, x, w), (c * x, c_s * x + c * w))
+    net, x = moved().net.double(), torch.randn(6, 1, 8, 8)
+    assert torch.equal(FlowMap(net).given(k).v(s, t, x), net(s, t, x, k))
+    assert not torch.allclose(net(s, t, x, k), net(s, t, x, k.flip(0)), rtol=0.01)
+
+
+@pytest.mark.parametrize("name", ["lsd", "meanflow"])
+def test_the_losses_of_the_two_parts_are_the_loss_of_the_whole(name):
+    """To the bit, the diagonal part first; the labels are cut at the same place."""
+    X, row, labels = FlowMap(laws.Net()), methods.METHODS[name], torch.arange(24)
+    drawn = training.draw_batch(recipe("checkerboard", name, steps=1, batch=24, bank=0), seeded())
+    batch = losses.Batch(*(None if a is None else a.double() for a in drawn))
+    parts = batch._replace(labels=labels).parts()
+    on, off = (methods.loss(X, part, row) for part in parts)
+    assert torch.equal(torch.cat([on, off]), methods.loss(X, batch, row))
+    square = losses.diagonal(X, batch.t, batch.x_t, batch.target)
+    torch.testing.assert_close(on, square / (square + 1e-3) if name == "meanflow" else square)
+    assert torch.equal(torch.cat([part.labels for part in parts]), labels)
+
+
+def test_a_batch_of_digits_is_what_its_formulas_say():
+    """x_s + (1-s) dI_s = x1 is a training digit under its own label, x_s - s dI_s = x0 has the base's deviation."""
+    batch = training.draw_batch(digits(batch=200, sigma=0.7), seeded())
+    on, off = batch.parts()
+    time = torch.cat([on.t, off.s])[:, None, None, None]
+    x, slope = torch.cat([on.x_t, off.x_s]), torch.cat([on.target, off.dx_s])
+    x0, x1 = x - time * slope, x + (1 - time) * slope
+    index = torch.cdist(x1.flatten(1), TRAIN.values().flatten(1)).argmin(1)
+    assert (TRAIN.values(index) - x1).abs().max() < 1e-5
+    assert torch.equal(TRAIN.labels[index], torch.cat([on.labels, off.labels]))
+    assert (len(on.t), len(off.s)) == (150, 50)
+    assert abs(x0.std() / 0.7 - 1) < 4 / math.sqrt(2 * x0.numel())
+    assert abs(x0.mean()) < 4 * 0.7 / math.sqrt(x0.numel())
+
+
+def test_the_loss_of_a_batch_reads_each_sample_under_its_own_label():
+    """Flow matching and the Lagrangian residual, written out with the network and the labels of each part."""
+    state = moved()
+    batch = training.draw_batch(state.config, seeded())
+    on, off = batch.labels[: len(batch.t)], batch.labels[len(batch.t) :]
+    square = (state.net(batch.t, batch.t, batch.x_t, on) - batch.target).square().flatten(1).sum(1)
+    jumps = losses.lagrangian(FlowMap(state.net).given(off), batch.s, batch.r, batch.x_s)
+    torch.testing.assert_close(training.loss_of_batch(state, batch, ONE), torch.cat([square, jumps]).mean())
+
+
+def test_flow_matching_alone_leaves_the_rest_of_the_batch_out():
+    config = Config(problem="gaussian", method="fm", steps=1, diagonal=0.5, batch=16, bank=0, hidden=8, compile=False)
+    state, batch = training.State(config), training.draw_batch(config, seeded())
+    wanted = losses.diagonal(FlowMap(state.net), batch.t, batch.x_t, batch.target).mean()
+    torch.testing.assert_close(training.loss_of_batch(state, batch, ONE), wanted)
+
+
+def test_the_learned_weight_is_least_at_the_log_of_the_loss():
+    """exp(-w) l + w for a constant w, falling before w = log l and rising after; else each sample has its own w."""
+    state = moved(weighting=True)
+    batch, pair = training.draw_batch(state.config, seeded()), state.net.pair_linear
+    plain = training.loss_of_batch(moved(), batch, ONE).item()
+
+    @torch.no_grad()
+    def at(w: float) -> float:
+        pair.bias.fill_(w)
+        return training.loss_of_batch(state, batch, ONE).item()
+
+    for w in (-1.0, 0.0, 3.0):
+        assert at(w) == pytest.approx(math.exp(-w) * plain + w, rel=1e-5)
+    for off, h in ((-0.1, 0.05), (0.1, 0.05)):
+        assert (at(math.log(plain) + off + h) > at(math.log(plain) + off - h)) == (off > 0)
+    nn.init.normal_(pair.weight)
+    each = [methods.loss(training.as_map(state.net, part.labels), part, state.config.row) for part in batch.parts()]
+    w = [state.net.log_weight(batch.t, batch.t), state.net.log_weight(batch.s, batch.r)]
+    wanted = torch.cat([(-b).exp() * a + b for a, b in zip(each, w, strict=True)]).mean()
+    torch.testing.assert_close(training.loss_of_batch(state, batch, ONE), wanted)
+
+
+# --- training --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [*losses.METHODS, "pd"])
+def test_digits_train_and_resume_to_the_bit(method):
+    """Finite losses; stopped at step 2 and resumed, the same weights; each row of them is of magnitude 1."""
+    config, teacher = digits(method, weighting=method == "lsd"), moved().X
+    (half, before), (whole, after) = (
+        (state.checkpoint(), weights(state)) for state in training.fit(config, teacher=teacher, every=2)
+    )
+    *_, resumed = training.fit(config, teacher=teacher, resume=half)
+    assert all(math.isfinite(loss) and norm > 0 for _, loss, norm, *_ in whole["history"])
+    assert torch.equal(weights(resumed), after)
+    assert not torch.equal(before, after)
+    for module in resumed.net.modules():
+        if isinstance(module, unet.Weight):
+            torch.testing.assert_close(module.weight.square().flatten(1).mean(1), torch.ones(len(module.weight)))
+
+
+def test_dropout_is_for_the_diagonal_part_of_the_network_in_training(monkeypatch):
+    """Off the diagonal and in the averaged map there is none; with it a run is still a function of its seed."""
+    monkeypatch.setitem(unet.CONFIGS, "digits", {**unet.CONFIGS["digits"], "dropout": 0.5})
+    state = moved()
+    on, off = training.draw_batch(state.config, seeded()).parts()
+    first, again = ([training.loss_of_batch(state, part, ONE).item() for part in (on, off)] for _ in range(2))
+    assert first[0] != again[0]
+    wanted = losses.lagrangian(FlowMap(state.net.eval()).given(off.labels), off.s, off.r, off.x_s).mean().item()
+    assert first[1] == again[1] == pytest.approx(wanted, rel=1e-6)
+    x0, X = torch.randn(4, 1, 8, 8), state.X.given(torch.arange(4))
+    assert torch.equal(X.sample(x0, 1), X.sample(x0, 1))
+    (half, _), (_, after) = ((state.checkpoint(), weights(state)) for state in training.fit(digits(), every=2))
+    torch.manual_seed(8)
+    *_, resumed = training.fit(digits(), resume=half)
+    assert torch.equal(weights(resumed), after)
+
+
+def test_learning_rate_falls_as_an_inverse_square_root():
+    """A tenth of lr at the first of ten steps, lr until step 100, then lr sqrt(100 / step): half of it at step 400."""
+    config = Config(steps=1000, warmup=10, lr=2.0, decay="sqrt", decay_from=100)
+    for step, wanted in ((1, 0.2), (5, 1.0), (10, 2.0), (60, 2.0), (100, 2.0), (400, 1.0), (900, 2 / 3)):
+        assert training.learning_rate(config, step - 1, 1000) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bank": 64}, "bank must be 0, got 64"),
+        ({"problem": "checkerboard", "weighting": True}, "learned weight is for pictures"),
+        ({"sigma": 0.0}, "sigma must be positive, got 0.0"),
+        ({"sigma": math.nan}, "sigma must be positive, got nan"),
+        ({"decay_from": 0}, "decay_from must be a whole number of at least 1, got 0"),
+        ({"decay": "linear"}, "decay must be one of 'cosine', 'sqrt', 'none'; got 'linear'"),
+    ],
+)
+def test_bad_configuration(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(digits(), **change)
+
+
+# --- runs and figures ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """The folder of a run with a random map, and its state."""
+    state = moved(seed=3, sigma=0.6)
+    runs.save(state, out := tmp_path_factory.mktemp("runs") / "digits")
+    return out, state
+
+
+def test_a_saved_map_comes_back_to_the_bit_and_draws_no_points(saved, tmp_path, capsys):
+    (out, state), x0, labels = saved, torch.randn(10, 1, 8, 8), torch.arange(10)
+    assert torch.equal(runs.load(out).given(labels).sample(x0, 2), state.X.given(labels).sample(x0, 2))
+    assert cli.main(["sample", str(out), "--out", str(tmp_path / "points.npy")]) == 2
+    assert "sample writes points; for the pictures of digits use evaluate --figure" in capsys.readouterr().err
+    assert not (tmp_path / "points.npy").exists()
+
+
+def test_train_digits_on_the_command_line(tmp_path):
+    """It trains the recipe of that name."""
+    assert cli.main(["train", "digits", "--method", "psd-m", "--steps", "1", "--out", str(tmp_path / "run")]) == 0
+    config = runs.read_about(tmp_path / "run")[1]
+    assert config == recipe("digits", "psd-m", steps=1)
+    *_, state = training.fit(config)
+    x, labels = torch.randn(4, 1, 8, 8), torch.arange(4)
+    assert torch.equal(runs.load(tmp_path / "run").given(labels).v(0.2, 0.7, x), state.X.given(labels).v(0.2, 0.7, x))
+
+
+def test_evaluate_prints_and_writes_what_the_metrics_say(saved, tmp_path, monkeypatch, capsys):
+    """FD, labels and nearness of as many digits as the training set has; the figure shows the same map."""
+    (out, state), drawn, real = saved, [], plots.pictures
+    monkeypatch.setattr(plots, "pictures", lambda ax, x: drawn.append(x) or real(ax, x))
+    words = ["--steps", "2", "--seed", "5", "--figure", str(tmp_path / "digits.png")]
+    assert cli.main(["evaluate", str(out), *words]) == 0
+    first, _, line, _ = capsys.readouterr().out.splitlines()
+    report, X, features = json.loads((out / "fd.json").read_text()), state.X, classifier.load()
+    train, held_out = TRAIN.values(), HELD_OUT.values()
+    x0, noise = (0.6 * torch.randn(n, 1, 8, 8, generator=seeded(5)) for n in (1400, 20))
+    x = X.given(TRAIN.labels).sample(x0, 2).clamp(-1, 1)
+    fd, floor = (image_metrics.frechet(features, y, held_out) for y in (x, train))
+    right = (features.read(x) == TRAIN.labels).double().mean().item()
+    near = image_metrics.memorised(x, train, held_out, seeded(5))
+    wanted = {"steps": 2, "fd": fd, "floor": floor, "labels": right, **near._asdict()}
+    assert report == {"seed": 5, "rows": [pytest.approx(wanted, rel=1e-5)]}
+    assert line.split() == ["2", f"{fd:.2f}", f"{right:.1%}", f"{near.nearer_to_train:.1%}"]
+    assert first.endswith(f"held-out ones {floor:.2f}")
+    for n, row in zip(STEPS, drawn[0], strict=True):
+        torch.testing.assert_close(row, X.given(torch.arange(20) % 10).sample(noise, n))
+    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("channels", "gap"), [(1, 1), (3, 2), (1, 0)])
+def test_pictures_lie_where_they_belong(channels, gap):
+    """Pixel (a, b) of picture (i, j) at (i (H + gap) + a, j (W + gap) + b), from black at -1 to white at 1."""
+    x = 3 * torch.rand(2, 3, channels, 4, 5) - 1.5
+    image = plots.pictures(Figure().subplots(), x, gap=gap)
+    drawn = torch.tensor(image.get_array().data).reshape(8 + gap, 15 + 2 * gap, channels)
+    assert (image.origin, image.get_clim()) == ("upper", (0, 1))
+    assert image.to_rgba([0.0, 1.0])[:, :3].tolist() == [[0] * 3, [1] * 3]
+    for i, j, c, a, b in torch.cartesian_prod(*map(torch.arange, x.shape)).tolist():
+        at = (i * (4 + gap) + a, j * (5 + gap) + b, c)
+        assert drawn[at] == pytest.approx(min(1, max(0, (1 + x[i, j, c, a, b].item()) / 2)), abs=1e-6)
+        drawn[at] = 1.0
+    assert bool((drawn == 1).all())  # all else is white
+    with pytest.raises(ValueError, match=r"pictures must have shape \(rows, columns, 1 or 3, H, W\), got \(2, 3, 2, "):
+        plots.pictures(Figure().subplots(), torch.zeros(2, 3, 2, 4, 5))
