@@ -17,7 +17,7 @@ RECIPES = {
     ),
     # The digits, on two cores: plain Adam, and our shares of pairs on the sides of the triangle.
     "digits": Config(
-        problem="digits", minutes=10.0, batch=128, diagonal=0.75, optimizer="adam", lr=2e-3, clip=1.0, at_zero=0.25,
+        problem="digits", minutes=10.0, batch=128, diagonal=0.75, optimizer="adam", lr=1e-2, clip=1.0, at_zero=0.25,
         bank=0, sigma=0.5,
     ),
 }  # fmt: skip

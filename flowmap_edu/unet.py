@@ -95,7 +95,9 @@ def linear_in(x: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
 
     Torch's own derivative of a product also takes that of x with the weights' tangent. No one moves
     the weights here, so it would be a product with zeros: a jvp would cost three passes, not two.
+    (A jvp along the weights themselves is refused by torch: RuntimeError.)
     """
+    # level 0 is the only one that torch has; named, since torch.compile misreads the current level
     value, tangent = unpack_dual(x, level=0)
     return product(x) if tangent is None else make_dual(product(value), product(tangent), level=0)
 
