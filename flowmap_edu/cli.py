@@ -79,6 +79,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.figure:
         from flowmap_edu import plots
 
+        X = methods.Trained(X, config.row, base_of(config), arguments.seed)
         if config.pictures:
             plots.digits_figure(X, base_noise(20, config, arguments.seed), torch.arange(20) % 10, arguments.figure)
         else:

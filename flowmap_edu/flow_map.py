@@ -59,7 +59,10 @@ class FlowMap:
         return x + per_sample(t - s, x) * self.slope(s, t, x)
 
     def given(self, labels: Tensor) -> "FlowMap":
-        """The map of a network v(s, t, x, labels) that is conditioned on classes, with these given; shape (B,)."""
+        """The map of a network v(s, t, x, labels) that is conditioned on classes, with these given; shape (B,).
+
+        It serves batches of that one size: to sample more than 8,192 at once, give `sample` a larger chunk.
+        """
         return FlowMap(lambda s, t, x: self.slope(s, t, x, labels))
 
     def velocity(self, t: Time, x: Tensor) -> Tensor:

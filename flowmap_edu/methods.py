@@ -348,6 +348,22 @@ def draw_times(
     return s, h * s + (1 - h) * t, t
 
 
+class Trained(FlowMap):
+    """A map that knows the row it was trained by, so that `sample` draws as that row does (see `sample` below)."""
+
+    def __init__(self, X: FlowMap, row: Method, sigma: float, seed: int = 0):
+        super().__init__(X.slope)
+        self.row, self.sigma, self.seed = row, sigma, seed
+
+    def given(self, labels: Tensor) -> "Trained":
+        """The same with classes given, shape (B,)."""
+        return Trained(super().given(labels), self.row, self.sigma, self.seed)
+
+    def sample(self, x0: Tensor, steps: int, chunk: int = 8192) -> Tensor:  # noqa: ARG002
+        """Draws in `steps` evaluations, shape (B, *D)."""
+        return sample(FlowMap(self.slope), self.row, x0, steps, sigma=self.sigma, seed=self.seed)
+
+
 @torch.no_grad()
 def sample(X: FlowMap, row: Method, x0: Tensor, steps: int, *, sigma: float = 1.0, seed: int = 0) -> Tensor:
     """Draws from a map trained by this row, in `steps` evaluations of its network, shape (B, *D).

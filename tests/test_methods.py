@@ -323,6 +323,9 @@ def test_flow_matching_is_sampled_by_eulers_method():
     for k in range(4):
         x = x + problem.velocity(k / 4, x) / 4
     torch.testing.assert_close(methods.sample(FlowMap(problem.v), methods.METHODS["fm"], x0, 4), x)
+    trained = methods.Trained(FlowMap(problem.v), methods.METHODS["fm"], problem.sigma)
+    torch.testing.assert_close(trained.sample(x0, 4), x)
+    torch.testing.assert_close(trained(0.1, 0.7, x0), problem.flow_map(0.1, 0.7, x0))
 
 
 def test_rows_and_losses_refuse_what_does_not_fit():
