@@ -340,7 +340,7 @@ DATASETS = {
 
 
 def shipped_folder() -> Path:
-    """data/ of the checkout, or of the installed package."""
+    """Where what comes with the library lies: data/ of the checkout, or of the installed package."""
     package = Path(__file__).resolve().parent
     return next((p for p in (package / "data", package.parent / "data") if p.is_dir()), package / "data")
 

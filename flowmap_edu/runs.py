@@ -23,17 +23,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensors_to_bytes
 
+from flowmap_edu.datasets import shipped_folder
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.training import Config, State, build, fit
 
 FORMAT = 1
 COLUMNS = ("step", "loss", "grad_norm", "largest_grad_norm", "cpu_seconds")
-
-
-def shipped_folder() -> Path:
-    """Where the maps that come with the library lie: data/ of the checkout, or of the installed package."""
-    package = Path(__file__).resolve().parent
-    return next((p for p in (package / "data", package.parent / "data") if p.is_dir()), package / "data")
 
 
 def shipped() -> list[str]:
