@@ -52,15 +52,19 @@ STEPS = training.budget(1200)
 # 4. **Where is the stop-gradient?**
 # 5. **With what weight** does a sample count?
 #
-# The library holds the answers as data, a frozen dataclass a row:
+# The library holds the answers as data, one frozen dataclass a row. Times "to one" means $t = 1$, "grid" its neighbours
+# on a grid, "dyadic" jumps of length $2^{-k}$; the weights are one, the jump's length (or, on the grid, its discrete
+# kin), the signal-to-noise ratio, and two that depend on the residual: "tangent", 1 over its length plus 0.1, and
+# "adaptive", 1 over its square plus 0.001.
 
 # %%
 table = methods.METHODS
-print(f"{'':<15}{'condition':<12}{'velocity':<10}{'stopgrad':<10}{'times':<10}{'weight':<10}source")
+print(f"{'':<15}{'condition':<12}{'velocity':<10}{'stopgrad':<10}{'times':<10}{'weight':<10}more")
 for name, row in table.items():
     velocity, stopgrad = (row.velocity, row.stopgrad) if name != "fm" else ("-", "-")
     print(f"{name:<15}{row.condition:<12}{velocity:<10}{stopgrad:<10}", end="")
-    print(f"{row.times:<10}{row.weight:<10}{row.source.split(', arXiv')[0]}")
+    more = f"u: {row.middle}, short jumps: {row.short}" if row.condition == "semigroup" else ""
+    print(f"{row.times:<10}{row.weight:<10}{'alone stands dI' if row.lead else more}")
 
 # %% [markdown]
 # One stop-gradient is new. Write the Eulerian residual of $X_{s,t}(x) = x + (t-s)\, v_{s,t}(x)$ with the derivatives
@@ -71,9 +75,12 @@ for name, row in table.items():
 #
 # **Semi** holds the whole bracket fixed and leaves the gradient to the leading $v_{s,t}$ alone. The network is then
 # fitted to a target, $v_{s,t} \leftarrow$ bracket, as in ordinary regression, only that the target is made of the
-# network itself. No derivative is differentiated again.
+# network itself. No derivative is differentiated again. (In the Lagrangian residual, "semi" holds all but the leading
+# $v$ of $\partial_t X$: section 8.) Consistency models call the change of the map along the flow its *tangent*, and
+# *ramp* it: the second term of the bracket gets a factor that grows from 0 to 1.
 #
-# A picture of the table: condition by velocity, a mark for the stop-gradient.
+# A picture of the table: condition by velocity, a mark for the stop-gradient. (For the discrete consistency rows, the
+# sample or the teacher makes the first of the two short jumps.)
 
 # %%
 ROWS, COLUMNS = ("semigroup", "eulerian", "lagrangian"), ("self", "sample", "teacher")
@@ -86,7 +93,7 @@ def reads(row):
 
 
 def place(ax, name, row, k):
-    """One method in its cell, the k-th there; a full colour for all times, a pale one for t = 1 only."""
+    """One method in its cell, the k-th there; hollow for t = 1 only."""
     x, y = COLUMNS.index(reads(row)) + 0.06, ROWS.index(row.condition) + 0.86 - 0.145 * k
     colour = plots.COLOURS[list(marks).index(row.stopgrad)]
     ax.plot(x, y, marks[row.stopgrad], color=colour, mfc="white" if row.renoises else colour, ms=6)
@@ -113,7 +120,8 @@ plt.show()
 # %% [markdown]
 # **What to notice.** The Lagrangian condition asks for the velocity at $X_{s,t}(I_s)$, where the *map* has landed, and
 # no sample's slope is known there. The Eulerian asks at $I_s$, where a sample has the slope $\dot I_s = x_1 - x_0$ for
-# free. That is the place of consistency training and of mean flow: they need neither a teacher nor a diagonal.
+# free. That is the place of consistency training and of mean flow: in their residual they read neither a teacher nor
+# the map's own diagonal. (May they? Section 4.)
 #
 # **Try.** Print `methods.METHODS["pd"].substitution` and `.departs`. Every row says how its source's symbols translate,
 # and where its source does something else in practice.
@@ -168,13 +176,14 @@ _, change = torch.func.jvp(consistency_function(held), at, (z, torch.ones_like(t
 theirs = (consistency_function(net)(*at) * change).sum(1)
 
 # %% [markdown]
-# The row: the Eulerian loss at $t = 1$, the sample's slope for the velocity, the stop-gradient "semi", the weight
-# $t - s$. Between the two stands a positive number for each sample, $2\sigma/s^2$ (how fast their clock runs against
-# ours, and the 2 of a square). A weight on the samples changes which of them count for how much; it does not change
-# what is asked of each.
+# The row: the Eulerian loss at $t = 1$, the sample's slope for the velocity, the stop-gradient "semi", the weight $t -
+# s$. Between the two stands a positive number for each sample, $2\sigma/s^2$ (how fast their clock runs against ours,
+# and the 2 of a square). A weight that depends on a sample's times only changes how much the sample counts; it does not
+# change what is asked of it.
 
 # %%
-batch = losses.Batch(s[:0], x[:0], x[:0], s, s, t, x, slope)  # no diagonal part
+none = {"t": s[:0], "x_t": x[:0], "target": x[:0]}  # no diagonal part
+batch = losses.Batch(**none, s=s, u=s, r=t, x_s=x, dx_s=slope)  # jumps from s to r
 ours = methods.loss(FlowMap(net), batch, table["ct"])
 g, g_theirs = gradient(ours), gradient(2 * board.sigma / s**2 * theirs)
 print(f"relative difference of the gradients: {((g - g_theirs).norm() / g_theirs.norm()).item():.1e}")
@@ -187,8 +196,8 @@ assert torch.allclose(g, g_theirs, rtol=1e-8, atol=1e-12)
 #
 # $$\big| X_{s,1}(I_s) - \mathrm{sg}\, X_{u,1}(I_u) \big|^2 / h .$$
 #
-# That is a semigroup residual whose first short jump is made along the sample's line. In the limit $h \to 0$ it should
-# be the Eulerian row. How fast?
+# That is a semigroup residual whose first short jump is made along the sample's line. In the limit $h \to 0$ its
+# gradient should become that of the Eulerian row. (Its value goes to zero.) How fast?
 
 # %%
 steps = [2.0**-k for k in range(6, 15)]
@@ -211,8 +220,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The gap halves with the step: the discrete method is the continuous one up to first order in
-# $h$. Its sources let $h$ shrink as training goes on.
+# **What to notice.** Below $h \approx 10^{-3}$ the gap halves with the step: the discrete method is the continuous one
+# up to first order in $h$. At $h = 1/64$, the grid on which section 7 trains it, the gap is still large. Its sources
+# let $h$ shrink as training goes on.
 #
 # **Try.** The row `"cd"` with a teacher, `methods.loss(..., teacher=FlowMap(held))`, against `"cd-discrete"`. Is the
 # order the same?
@@ -220,8 +230,8 @@ plt.show()
 # %% [markdown]
 # ## 3. Is mean flow the Eulerian row with the sample's slope?
 #
-# Mean flow (Geng et al., 2025) lets time run from data at 0 to noise at 1. It learns the *average velocity*
-# $u(z, r, t)$ of the way back from $t$ to $r$ and fits it to
+# Mean flow (Geng et al., 2025) lets time run from data at 0 to noise at 1. It learns the *average velocity* $u(z, r,
+# t)$ over the times from $r$ to $t$, at the point $z$ where the flow is at time $t$, and fits it to
 #
 # $$u_{\text{target}} = \mathrm{sg}\Big[ v - (t - r)\Big(v\, \partial_z u + \partial_t u\Big)\Big],
 # \qquad v = \epsilon - x,$$
@@ -249,8 +259,9 @@ assert torch.allclose(gradient(ours), gradient(theirs), rtol=1e-8, atol=1e-12)
 print(f"mean flow's loss {theirs.mean():.6f}, the row's {ours.mean():.6f}; equal gradients")
 
 # %% [markdown]
-# **What to notice.** The values agree as well as the gradients. Mean flow is the Eulerian row at all times $s < t$;
-# consistency training is the same row at $t = 1$, with another weight.
+# **What to notice.** The gradients agree (the values do too, but under this weight any network has a value near 1).
+# Mean flow is the Eulerian row at all times $s < t$; consistency training is the same row at $t = 1$, with another
+# weight.
 #
 # **Try.** `table["imf"]` is improved mean flow: its network is pushed along its own velocity and only the standalone
 # $b$ is the sample's. Write it by hand: which of the lines above changes?
@@ -303,7 +314,8 @@ for name, (mean, error) in push.items():
 #
 # Linearity has an enemy: a weight that depends on the residual. sCM normalises its tangent (a weight of 1 over the
 # residual's length), mean flow divides by the squared length. What does a regression find under such a weight? Take a
-# point $x$ at time $s$, draw the slopes of all samples that pass through it, and look for the $m$ at which
+# point $x$ at time $s$, draw the slopes of all samples that pass through it, and look, starting at their mean, for an
+# $m$ at which
 #
 # $$E\Big[ w\big(|\dot I_s - m|^2\big)\, \big(\dot I_s - m\big) \,\Big|\, I_s = x \Big] = 0 .$$
 
@@ -330,7 +342,7 @@ for k, (weight, m) in enumerate(found.items()):
     ax.plot(*m, ("o", "s", "^")[k], ms=7, color=plots.COLOURS[k], label=f'found with weight "{weight}"')
     print(f"weight {weight:<9} finds a point {(m - b).norm():.3f} from the velocity (of length {b.norm():.3f})")
 ax.set(aspect="equal", xlabel="slope, first coordinate", ylabel="second", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
-ax.set_title("A weight of the residual finds another point than the mean")
+ax.set_title("A weight that depends on the residual moves the fit off the mean")
 ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 plt.show()
 
@@ -338,11 +350,8 @@ plt.show()
 # **What to notice.** With the weight one the regression finds the mean, the velocity. Normalising the tangent finds
 # something like a median, the adaptive weight something like the middle of the nearest crowd: both follow the many and
 # neglect the few. In two dimensions the residual's length varies greatly from sample to sample. In thousands of
-# dimensions it is nearly the same for all samples, and so is the weight; there these weights were proposed, for
-# stability. (We have not measured it there.)
-#
-# **Try.** Move `x_here` into the middle of a square, `torch.tensor([0.125, 0.125])`, and `time` to 0.8. Which of the
-# three still differ?
+# dimensions it may vary less, and the weight with it. (We have not measured it there.) **Try.** Move `time` to 0.8 and
+# `x_here` to `torch.tensor([0.2, 0.2])`, the middle of a square at that time. Which of the three still differ?
 
 # %% [markdown]
 # ## 5. Are shortcut models the semigroup row?
@@ -354,8 +363,8 @@ plt.show()
 # x' = x + d\, s(x, t, d),$$
 #
 # with $2d = 1, \tfrac12, \tfrac14, \dots$ That is the semigroup at the midpoint, $s(x, t, d) = v_{t,\,t+d}(x)$. The
-# smallest step is not learned but asked as $d = 0$, which is the velocity, and the right-hand side uses the moving
-# average of the weights.
+# smallest step, $d = 1/128$, is not learned but asked as $d = 0$, which is the velocity, and the right-hand side uses
+# the moving average of the weights.
 
 # %%
 s_k, u_k, t_k = (time.double() for time in methods.draw_times(table["shortcut"], n))
@@ -430,18 +439,18 @@ def curves(ax, found, names, floor=None):
 
 figure, ax = plt.subplots(figsize=(5.6, 3.4))
 curves(ax, trained, trained, metrics.floor64(len(noise)))
-ax.set_title(f"{STEPS:,} steps each, one seed")
+ax.set_title(f"KL64 after {STEPS:,} steps, one seed")
 ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 plt.show()
 for name, kl in trained.items():
     print(f"{name:<10}" + "".join(f"{value:>9.3f}" for value in kl) + f"{seconds[name]:>8.0f} CPU-s")
 
 # %% [markdown]
-# **What to notice.** LSD and PSD-M need the fewest evaluations. Mean flow is poor with one, 1.245, and equal weights
-# alone bring that to 0.712: what section 4 found at a point is visible in the whole. (From four evaluations on the two
-# are close: short jumps have small tangents, and the weight does less.) The shortcut model trains jumps of seven
-# lengths only. `sct` stops gaining after 8: its further evaluations add noise and ask the same jumps again. Some 1,200
-# steps are few; the order may change with more.
+# **What to notice.** LSD and PSD-M have the lowest KL64 up to four evaluations; from eight on the shortcut model, which
+# trains jumps of seven lengths only, is level with them. Mean flow is poor with one, 1.245, and equal weights bring
+# that to 0.712. This agrees with section 4, but it is one seed, and from four on the two are close (at four, equal
+# weights are slightly worse); we have not traced why. `sct` stops gaining after 8: its further evaluations add noise
+# and jump to the end again, each with its own error. Some 1,200 steps are few; the order may change with more.
 #
 # **Try.** `measure("lsd", seed=1)`, and the others: which differences outlast a change of the seed?
 
@@ -462,7 +471,7 @@ saved = json.loads((runs.shipped_folder() / "methods" / "methods.json").read_tex
 rows = saved["rows"]
 full = {name: row["kl64"] for name, row in rows.items() if not row["diverged"]}
 print(f"{saved['minutes']:g} CPU minutes a row, {saved['points']:,} points, {saved['machine']}\n")
-print(f"{'':<15}" + "".join(f"{k:>8}" for k in EVALUATIONS) + f"{'time':>8}{'memory':>8}{'gradient':>10}")
+print(f"{'':<15}" + "".join(f"{k:>8}" for k in EVALUATIONS) + f"{'time':>8}{'memory':>8}{'max grad':>10}")
 for name, row in rows.items():
     kl = "".join(f"{value:>8.3f}" for value in row["kl64"]) if name in full else f"{'diverged':>40}"
     print(f"{name:<15}{kl}{row['step_time']:>8.1f}{row['step_memory']:>8.1f}{row['grad_norm']:>10.3g}")
@@ -476,7 +485,8 @@ for name in full:
 for ax, (title, names) in zip(axes, groups.items(), strict=True):
     curves(ax, full, names)
     ax.legend(fontsize=8, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.2)), ax.set_title(title)
-figure.suptitle("KL64 of every row, three CPU minutes each")
+axes[1].set_ylabel(""), axes[2].set_ylabel("")
+figure.suptitle("KL64 of every row but flow matching, three CPU minutes each")
 plt.show()
 
 # %%
@@ -503,17 +513,20 @@ plt.show()
 # and 2.1 times the time and 5.8 and 6.4 times the memory of a flow-matching step. `ayf-lmd` and `ayf-emd`, which hold
 # it, take 1.4 and 1.5 times the time and 1.4 times the memory. The semigroup needs no derivative at all.
 #
-# What the normalised tangent buys is in the last column: consistency training without it meets a gradient of norm over
-# 7,000, with it the largest is 1.82, and the map is better. With new noise between the evaluations, the rows for $t =
-# 1$ gain little beyond 4 of them, and `cd` loses with every further one: each time the map is asked anew, and errs
-# anew.
+# What a normalised and ramped tangent buys is in the last column: the largest gradient of consistency training falls
+# from over 7,000 to 1.82, and the map is better at every number of evaluations but 2. There, `sct` and `scd` are
+# *worse* than with one: the second evaluation starts from new noise at $s = 1/2$, and how good $X_{1/2,1}$ is shows
+# only there. Beyond 4 the rows for $t = 1$ gain little, and `cd` gets worse with each doubling, as if every jump added
+# its own error.
 #
 # This is no ranking of publications. It is one seed on one problem in the plane, with a recipe (features, optimiser,
 # averaged targets, pairs on the sides of the triangle) that was made for self-distillation; mean flow and sCM were made
-# for images. What it shows is what each choice does here, the rest being equal.
+# for images. It shows each row as this library trains it; besides the five choices, the share of the diagonal, the
+# pairs of times on the sides and the half of the budget that a teacher takes differ. (`esd` was trained with the
+# stop-gradient "convex", since "full" can diverge: lesson 04.)
 #
-# **Try.** `flowmap-edu table checkerboard --methods ct,sct --minutes 1 --out runs/mine` in a terminal: twelve numbers
-# of your own.
+# **Try.** `flowmap-edu table checkerboard --methods ct,sct --minutes 1 --out runs/mine` in a terminal: ten KL64 of your
+# own.
 
 # %% [markdown]
 # ## 8. A row of your own
@@ -534,13 +547,13 @@ curves(ax, trained, ("lsd", "psd-m", "mine"), metrics.floor64(len(noise)))
 ax.set_title("A row that nobody asked for, beside two that work")
 ax.legend()
 plt.show()
-print("lsd ", "  ".join(f"{value:.3f}" for value in trained["lsd"]))
-print("mine", "  ".join(f"{value:.3f}" for value in trained["mine"]))
+for name in ("lsd", "mine"):
+    print(f"{name:<6}" + "".join(f"{value:>8.3f}" for value in trained[name]) + f"{seconds[name]:>6.0f} CPU-s")
 
 # %% [markdown]
 # **What to notice.** The row trains, so the table has room where no publication stands; here it is worse than LSD. The
-# two have the same residual and the same minimum, and a different gradient: "semi" leaves out how $\partial_t v$
-# depends on the weights. What the shorter gradient saves in time is in section 7, `ayf-lmd` against `lmd`.
+# two have the same residual, which vanishes at the same map, and a different gradient: "semi" leaves out how
+# $\partial_t v$ depends on the weights. The last column says what that saves in time.
 #
 # **Try.** Compose a row: change the condition, the times, the weight or the stop-gradient of any row and measure it.
 # Choices that contradict each other are refused, with a reason: try
@@ -551,17 +564,17 @@ print("mine", "  ".join(f"{value:.3f}" for value in trained["mine"]))
 #
 # - A method is five choices: condition, times, velocity, stop-gradient, weight.
 # - Consistency training, mean flow and shortcut models are rows of the table to rounding, up to a weight on each
-#   sample; discrete consistency training is a row in the limit, at first order.
-# - The sample's own slope may stand for the velocity where the gradient is linear in it: Eulerian, with a held bracket
-#   ("semi" or "full"). The price is noise; and a weight that depends on the residual makes it biased.
+#   sample; discrete consistency training tends to the Eulerian row, at first order.
+# - The sample's own slope may stand for the velocity where the gradient is linear in it: Eulerian, with the bracket
+#   held. The price is noise; and a weight that depends on the residual makes it biased.
 # - Every row is trained by the same loop, and measured by the same number.
 #
 # ## Exercises
 #
 # 1. Show from the formula of section 1 that at $s = t$ the "semi" residual is $\dot I_t - v_{t,t}(I_t)$, so that mean
 #    flow's share of pairs with $s = t$ is flow matching.
-# 2. Split mean flow fits $v_{s,t}$ to $(1-h)\, v_{s,u} + h\, v_{u,t}(X_{s,u})$ with a random $u$. Which row of section
-#    1 is that? Check that the two rows give equal gradients on one batch.
+# 2. Split mean flow fits $v_{s,t}$ to $(1-h)\, v_{s,u} + h\, v_{u,t}(X_{s,u})$ with a random $u$. Which other row of
+#    section 1 is that? Check that the two rows give equal gradients on one batch.
 # 3. sCM's tangent normalisation divides the bracket's difference to $v$ by its length plus 0.1. Show that under "semi"
 #    this is the same as a weight on the squared residual, and find that weight in `methods.WEIGHTS`.
 # 4. Progressive distillation halves the number of steps stage by stage. Explain with `table["pd"]` what its teacher is
