@@ -53,7 +53,7 @@ class Method:
         stopgrad: as in losses.py.
         times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point) or
             "dyadic" (t - s = 2^-k, s a multiple of it).
-        middle: the semigroup's u: "half" way, or "uniform" between s and t.
+        middle: the semigroup's u: "half" way, "uniform" between s and t, or the "next" point of the grid.
         short: the map that makes the semigroup's short jumps: "self", "average" (its moving average)
             or "teacher".
         weight: a name in WEIGHTS: the factor on a sample's squared residual, itself held fixed.
@@ -91,7 +91,7 @@ class Method:
         checks.one_of("condition", self.condition, ("diagonal", *losses.STOPGRADS))
         checks.one_of("velocity", self.velocity, VELOCITIES)
         checks.one_of("times", self.times, TIMES)
-        checks.one_of("middle", self.middle, ("half", "uniform"))
+        checks.one_of("middle", self.middle, ("half", "uniform", "next"))
         checks.one_of("short", self.short, ("self", "average", "teacher"))
         checks.one_of("weight", self.weight, WEIGHTS)
         checks.one_of("lead", self.lead, (None, "sample"))
@@ -101,6 +101,8 @@ class Method:
             raise ValueError("the Lagrangian condition reads the velocity where the map lands: no sample lies there")
         if (self.lead or self.warmup) and (self.condition, self.stopgrad) != ("eulerian", "semi"):
             raise ValueError("lead and warmup belong to the Eulerian condition with the stopgrad 'semi'")
+        if (self.middle == "next") != (self.times == "grid"):
+            raise ValueError(f'middle "next" goes with times "grid", got {self.middle!r} and {self.times!r}')
         if self.taught != (self.stages > 0):
             raise ValueError(f"a teacher is read exactly if stages > 0, got stages={self.stages}, taught={self.taught}")
 
@@ -167,8 +169,8 @@ METHODS = {
         " of times; its ramp splits the tangent in cos(tau) x - sin(tau) F, ours in x + (1-s) v",
     ),
     "ct-discrete": Method(
-        "consistency training, discrete time", "semigroup", velocity="sample", times="grid", weight="discrete",
-        diagonal=0.0, source=SONG, their_time=VE, substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
+        "consistency training, discrete time", "semigroup", velocity="sample", times="grid", middle="next",
+        weight="discrete", diagonal=0.0, source=SONG, their_time=VE, substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
         departs="the source's squared distance is this one times u - s; 64 equal steps in s throughout,"
         " where the source refines its grid as training goes on",
     ),
@@ -182,8 +184,8 @@ METHODS = {
         their_time=TRIG, substitution=F_TRIG, departs="as sct",
     ),
     "cd-discrete": Method(
-        "consistency distillation, discrete time", "semigroup", velocity="teacher", times="grid", weight="discrete",
-        diagonal=0.0, stages=1, source=SONG, their_time=VE,
+        "consistency distillation, discrete time", "semigroup", velocity="teacher", times="grid", middle="next",
+        weight="discrete", diagonal=0.0, stages=1, source=SONG, their_time=VE,
         substitution=F_VE + "; the source's Euler step in tau is ours in s", departs="as ct-discrete; one Euler step",
     ),
     "shortcut": Method(
