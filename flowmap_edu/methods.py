@@ -170,7 +170,8 @@ METHODS = {
     ),
     "ct-discrete": Method(
         "consistency training, discrete time", "semigroup", velocity="sample", times="grid", middle="next",
-        weight="discrete", diagonal=0.0, source=SONG, their_time=VE, substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
+        weight="discrete", diagonal=0.0, source=SONG, their_time=VE,
+        substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
         departs="the source's squared distance is this one times u - s; 64 equal steps in s throughout,"
         " where the source refines its grid as training goes on",
     ),
