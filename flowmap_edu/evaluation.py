@@ -61,8 +61,8 @@ def digit_samples(X: FlowMap, config: Config, steps: int, seed: int) -> tuple[Te
 def digit_rows(X: FlowMap, config: Config, steps: Sequence[int], seed: int, label: str = "") -> list[dict[str, float]]:
     """FD-digits to the held-out digits, labels read back, and what is memorised, for each number of steps.
 
-    `floor` is the distance of the training digits themselves to the held-out ones: what 1,400 draws from
-    the true distribution would have, about.
+    `floor` is the distance of the training digits themselves to the held-out ones, which are the end of the
+    file and not a random part of it.
 
     Raises:
         ValueError: if the run is not on the digits, or a number of steps is below 1.

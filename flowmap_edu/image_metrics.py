@@ -58,7 +58,8 @@ def memorised(pictures: Tensor, train: Tensor, held_out: Tensor, generator: torc
     """Whether pictures lie nearer to those that were trained on than to others of the same kind.
 
     As many training pictures as there are held-out ones are compared, drawn at random, since the nearest of
-    more is nearer. A model that has learned the distribution and not the pictures has a share near 1/2.
+    more is nearer. If the two sets are random parts of one collection, pictures that were not memorised have a
+    share near 1/2; if not, compare with what real pictures score.
 
     Raises:
         ValueError: if there are fewer training than held-out pictures.
