@@ -232,15 +232,15 @@ def test_bad_counts_on_the_command_line(finished, capsys):
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
     """Status 3, the reason on stderr, and the folder still loads."""
-    from flowmap_edu import methods
+    from flowmap_edu import training
 
-    real, calls = methods.loss, []
+    real, calls = training.loss_of_batch, []
 
     def breaks_late(*words, **options):
         calls.append(1)
         return real(*words, **options) * (float("nan") if len(calls) > 350 else 1.0)
 
-    monkeypatch.setattr(methods, "loss", breaks_late)
+    monkeypatch.setattr(training, "loss_of_batch", breaks_late)
     out = tmp_path / "run"
     assert cli.main(["train", "checkerboard", "--steps", "600", "--save-seconds", "0", "--out", str(out)]) == 3
     assert "stopped being finite at step 351" in capsys.readouterr().err
