@@ -255,9 +255,9 @@ plt.show()
 # %% [markdown]
 # **What to notice.** Two thirds of the generated digits are nearer to training digits, and so are two thirds of the
 # real ones: the held-out digits, the last in the file, differ from the first. A share has to be compared with what real
-# digits score, not with one half. By this measure one jump shows no memorising, and sixteen jumps at most a little. (In
-# the picture the middle row has the easier task: it searches 1,400 digits, the lower one 397.) The question was worth
-# asking: the map saw each digit more than five hundred times.
+# digits score, not with one half. By this measure one jump shows no memorising beyond the error of counting, and
+# sixteen jumps show a little. (In the picture the middle row has the easier task: it searches 1,400 digits, the lower
+# one 397.) The question was worth asking: the map saw each digit more than five hundred times.
 #
 # **Try.** Mix all 1,797 digits, split them at random into 1,400 and 397, and compute `real` again. Is it one half?
 
