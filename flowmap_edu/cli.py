@@ -70,7 +70,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         print(f"{arguments.run}: {config.method}, {arguments.points:,} points, floor {rows[0]['floor']:.4f}")
         print(f"{'steps':>6} {'KL64':>8} {'leak':>8} {'distance to the exact map':>27}")
         for row in rows:
-            print(f"{row['steps']:>6} {row['kl64']:>8.4f} {row['leak']:>8.4f} {row['map_error']:>27.4f}")
+            error = f"{row['map_error']:.4f}" if row["map_error"] is not None else "no jumps"
+            print(f"{row['steps']:>6} {row['kl64']:>8.4f} {row['leak']:>8.4f} {error:>27}")
     if Path(arguments.run).is_dir():
         points = {} if config.pictures else {"points": arguments.points}
         report = points | {"seed": arguments.seed, "rows": rows}

@@ -1,6 +1,5 @@
 """What a trained map reaches, as rows of a table: KL64 on the checkerboard, Fréchet distance on the digits."""
 
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -32,8 +31,8 @@ def in_turn(steps: Sequence[int], label: str) -> Any:
 
 def kl_rows(
     X: FlowMap, config: Config, steps: Sequence[int], points: int, seed: int, label: str = ""
-) -> list[dict[str, float]]:
-    """KL64, leak, floor and distance to the exact map for each number of steps.
+) -> list[dict[str, Any]]:
+    """KL64, leak, floor and distance to the exact map (None without jumps) for each number of steps.
 
     Raises:
         ValueError: if the run is not on the checkerboard, or a number is below 1.
@@ -44,7 +43,7 @@ def kl_rows(
     for n in in_turn(steps, label):
         found = kl64(methods.sample(X, config.row, x0, n, sigma=reference.sigma, seed=seed))
         jumps = not (config.row.renoises and n > 1) and config.row.condition != "diagonal"
-        error = map_error(X, reference, steps=n, n=1024) if jumps else math.nan
+        error = map_error(X, reference, steps=n, n=1024) if jumps else None
         rows.append({"steps": n, "kl64": found.kl, "leak": found.leak, "floor": found.floor, "map_error": error})
     return rows
 
