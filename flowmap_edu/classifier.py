@@ -1,6 +1,6 @@
 """A small classifier of the 8 x 8 digits: its features give the Fréchet distance, its answers the labels read back.
 
-    python -m flowmap_edu.classifier FILE.safetensors      trains it (half a minute) and says how much it knows
+    python -m flowmap_edu.classifier FILE.safetensors      trains it (about a minute) and says how much it knows
 
 The shipped weights, data/digits-classifier/classifier.safetensors, were made by that command.
 """

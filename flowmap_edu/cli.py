@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from flowmap_edu import comparison, datasets, methods, runs
+from flowmap_edu import comparison, methods, runs
 from flowmap_edu.config import PROBLEMS, Config
 from flowmap_edu.evaluation import base_noise, digit_rows, kl_rows
 from flowmap_edu.losses import METHODS
@@ -44,7 +44,6 @@ def train(arguments: argparse.Namespace) -> None:
     else:
         budget = {"steps": arguments.steps} if arguments.steps is not None else {"minutes": arguments.minutes}
         about = {"problem": arguments.problem, "seed": arguments.seed, "teacher": arguments.teacher}
-        about |= {"root": arguments.root} if arguments.problem in datasets.DATASETS else {}
         name = arguments.recipe or (arguments.problem if arguments.problem in RECIPES else "checkerboard")
         config = recipe(name, arguments.method, **about, **budget)
         if config.row.taught != (config.teacher is not None):
@@ -144,7 +143,6 @@ def parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("train", help="train a map into a folder")
     p.add_argument("problem", choices=[*PROBLEMS, "digits"])
-    p.add_argument("--root", metavar="DIR", help="the folder of the picture data sets")
     p.add_argument("--method", choices=methods.METHODS, default="lsd")
     p.add_argument("--teacher", metavar="DIR", help="a run's folder or a shipped map, for the methods that read one")
     p.add_argument("--recipe", choices=RECIPES, help="ours (the default), or the paper's own choices")

@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from flowmap_edu import checks, methods, runs
+from flowmap_edu import checks, losses, methods, runs
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import STEPS, recipe
-from flowmap_edu.training import State, draw_batch
+from flowmap_edu.training import State, draw_batch, loss_of_batch
 
 DIVERGED = 3  # the command line's exit status for a training that diverged
 
@@ -59,7 +59,7 @@ def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) 
     teacher = folder / "teacher" if row.taught else None
     status = train(name, minutes / 2 if row.taught else minutes, out, teacher, quiet)
     if not out.is_dir():
-        return {"diverged": True, "kl64": None, "cpu_seconds": 0.0, "grad_norm": float("nan"), "steps": 0}
+        return {"diverged": True, "kl64": [], "cpu_seconds": 0.0, "grad_norm": float("nan"), "steps": 0}
     about, _ = runs.read_about(out)
     seconds = about["cpu_seconds"] + (runs.read_about(teacher)[0]["cpu_seconds"] if teacher else 0.0)
     rows = []
@@ -72,25 +72,23 @@ def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) 
     return found | {"grad_norm": max(largest), "steps": about["steps_done"]}
 
 
-def prepared(name: str, batch: int | None = None) -> tuple[State, FlowMap | None]:
+def prepared(name: str, batch: int | None = None) -> State:
     """A fresh run of a row, its teacher (if it reads one) a network of the same size."""
     changes = {"batch": batch, "bank": 0} if batch else {}
     config = recipe("checkerboard", name, steps=100, compile=False, **changes)
-    teacher = FlowMap(State(recipe("checkerboard", "fm", steps=1)).net)
-    return State(config, teacher), teacher
+    return State(config, FlowMap(State(recipe("checkerboard", "fm", steps=1)).net))
 
 
-def one_step(state: State) -> None:
-    """Draw a batch, compute the loss and its gradient; the weights stay."""
-    maps = {"teacher": state.teacher, "average": state.X}
-    batch = draw_batch(state.config, state.generator)
-    methods.loss(FlowMap(state.net), batch, state.config.row, **maps).mean().backward()
+def one_step(state: State, batch: losses.Batch | None = None) -> None:
+    """Draw a batch, unless it is given, and compute the training loss and its gradient; the weights stay."""
+    batch = draw_batch(state.config, state.generator) if batch is None else batch
+    loss_of_batch(state, batch, torch.tensor(1.0)).backward()
     state.optimizer.zero_grad()
 
 
 def step_times(names: list[str], rounds: int = 7, steps: int = 8) -> dict[str, float]:
     """CPU time of a step, eager, over that of flow matching: median of rounds that take the rows in turn."""
-    states = {name: prepared(name)[0] for name in dict.fromkeys(["fm", *names])}
+    states = {name: prepared(name) for name in dict.fromkeys(["fm", *names])}
     ratios: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(rounds):
         spent = {}
@@ -108,11 +106,10 @@ def step_times(names: list[str], rounds: int = 7, steps: int = 8) -> dict[str, f
 def peak_of_a_step(name: str, batch: int = 60_000) -> float:
     """Bytes that one step adds to the most this process has held; to be called in a fresh process."""
     torch.set_num_threads(1)
-    state, _ = prepared(name, batch)
+    state = prepared(name, batch)
     data = draw_batch(state.config, state.generator)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    maps = {"teacher": state.teacher, "average": state.X}
-    methods.loss(FlowMap(state.net), data, state.config.row, **maps).mean().backward()
+    one_step(state, data)
     return 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
