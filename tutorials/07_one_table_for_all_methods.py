@@ -509,9 +509,10 @@ plt.show()
 # 0.100 and 0.115, then the other self-distillation rows. Flow matching has no jumps: Euler's method comes to 0.084 with
 # 16 evaluations.
 #
-# What "semi" buys is in the columns of cost. `lmd` and `emd` differentiate a derivative once more, and a step takes 2.3
-# and 2.1 times the time and 5.8 and 6.4 times the memory of a flow-matching step. `ayf-lmd` and `ayf-emd`, which hold
-# it, take 1.4 and 1.5 times the time and 1.4 times the memory. The semigroup needs no derivative at all.
+# What "semi" buys is in the columns of cost. `lmd` and `emd` differentiate a derivative once more: their steps take the
+# most time of all rows, and about five to six times the memory of a flow-matching step. `ayf-lmd` and `ayf-emd`, which
+# hold it, are content with about one and a half times the memory, and with a third less time. The semigroup needs no
+# derivative at all. (The times are ratios within one run; between runs on a shared machine they swing by a third.)
 #
 # What a normalised and ramped tangent buys is in the last column: the largest gradient of consistency training falls
 # from over 7,000 to 1.82, and the map is better at every number of evaluations but 2. There, `sct` and `scd` are
