@@ -1,39 +1,69 @@
 """The command line: `flowmap-edu train | evaluate | sample | table`, over the same functions as the notebooks."""
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from flowmap_edu import comparison, methods, runs
+from flowmap_edu import checks, comparison, datasets, distributed, methods, runs
 from flowmap_edu.config import PROBLEMS, Config
-from flowmap_edu.evaluation import base_noise, digit_rows, kl_rows
+from flowmap_edu.evaluation import CHUNK, base_noise, digit_rows, fid_rows, fid_table, kl_rows, paper_table
+from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.losses import METHODS
-from flowmap_edu.recipes import PAPER_KL, RECIPES, STEPS, recipe
-from flowmap_edu.training import DivergedError, base_of
+from flowmap_edu.recipes import CPU_RECIPES, PAPER_KL, RECIPES, STEPS, recipe
+from flowmap_edu.training import DivergedError, MemoryShortError, base_of
 
 
-def run_training(config: Config, out: Path, resume: bool, save_seconds: float = 15.0) -> None:
-    """Train with a progress bar."""
-    started = time.monotonic()
-    if config.pays_to_compile:
+def run_training(config: Config, out: Path, arguments: argparse.Namespace, resume: bool = False) -> None:
+    """Train with a progress bar, and with what `watch` writes where it was asked for."""
+    started, first, every = time.monotonic(), distributed.rank() == 0, arguments.every
+    if config.pays_to_compile and first:
         print("compiling the training step (about half a minute the first time) ...", file=sys.stderr, flush=True)
-    with tqdm(desc=config.method, unit="step", mininterval=2.0, dynamic_ncols=True) as bar:
-        for state in runs.train(config, out, resume=resume, every=100, save_seconds=save_seconds):
+    states = runs.train(
+        config, out, resume=resume, every=every, save_seconds=arguments.save_seconds, device=arguments.device
+    )
+    if arguments.tensorboard or not arguments.grid_every is arguments.fid_every is None:
+        from flowmap_edu import watch
+
+        fid = one_step_fid(config, arguments) if arguments.fid_every else None
+        watching = {"grid_every": arguments.grid_every, "fid_every": arguments.fid_every, "fid": fid}
+        states = watch.watched(states, out, tensorboard=arguments.tensorboard, **watching)
+    with tqdm(desc=config.method, unit="step", mininterval=2.0, dynamic_ncols=True, disable=not first) as bar:
+        for state in states:
             bar.total = state.steps
             bar.set_postfix(loss=f"{state.loss:.4f}", grad=f"{state.grad_norm:.2f}", refresh=False)
             bar.update(state.step - bar.n)
-    about, _ = runs.read_about(out)
-    wall = time.monotonic() - started
-    done = f"{about['steps_done']:,} steps, {about['cpu_seconds']:.0f} CPU-s, {wall:.0f} s"
-    print(f"{out}: {config.method}, {done}", flush=True)
+    if first:
+        about, _ = runs.read_about(out)
+        wall = time.monotonic() - started
+        done = f"{about['steps_done']:,} steps, {about['cpu_seconds']:.0f} CPU-s, {wall:.0f} s"
+        print(f"{out}: {config.method}, {done}", flush=True)
+
+
+def changed(words: Sequence[str]) -> dict[str, Any]:
+    """The fields of Config that `--set NAME=VALUE` changes, read as their types."""
+    types = {field.name: getattr(field.type, "__name__", str(field.type)) for field in dataclasses.fields(Config)}
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"--set wants NAME=VALUE, got {word!r}")
+        checks.one_of("the name in --set", name, types)
+        try:
+            found[name] = value if types[name].startswith("str") else json.loads(value.lower())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"--set {name} wants a value of type {types[name]}, got {value!r}") from error
+    return found
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -42,69 +72,132 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.resume:
         _, config = runs.read_about(out)
     else:
-        budget = {"steps": arguments.steps} if arguments.steps is not None else {"minutes": arguments.minutes}
-        about = {"problem": arguments.problem, "seed": arguments.seed, "teacher": arguments.teacher}
+        own = {"seed": arguments.seed, "teacher": arguments.teacher, "root": arguments.root}
+        own |= changed(arguments.set) | {"problem": arguments.problem}
         name = arguments.recipe or (arguments.problem if arguments.problem in RECIPES else "checkerboard")
-        config = recipe(name, arguments.method, **about, **budget)
+        for budget in ("steps", "minutes"):
+            if getattr(arguments, budget) is not None:
+                own[budget] = getattr(arguments, budget)
+        if name in CPU_RECIPES and not {"steps", "minutes"} & set(own):
+            own["minutes"] = 5.0
+        config = recipe(name, arguments.method, **own)
         if config.row.taught != (config.teacher is not None):
             wanted = "reads a" if config.row.taught else "reads no"
             raise ValueError(f"{config.method} {wanted} teacher, --teacher is {config.teacher!r}")
-    run_training(config, out, arguments.resume, arguments.save_seconds)
+    with distributed.joined(distributed.device_of(arguments.device)):
+        run_training(config, out, arguments, arguments.resume)
+
+
+def features_of(problem: str, weights: str | None) -> tuple[nn.Module, str]:
+    """The network whose features judge a data set's pictures, and what their Fréchet distance is called."""
+    from flowmap_edu import classifier, image_metrics  # torchmetrics is in the extra `images`
+
+    if problem in classifier.KNOWN and not weights:
+        return classifier.load(problem=problem), f"FD-{problem}"
+    return image_metrics.inception(weights), "FID"
+
+
+def one_step_fid(config: Config, arguments: argparse.Namespace) -> Callable[[FlowMap], float]:
+    """What `--fid-every` computes: the Fréchet distance of one jump, for a map in training."""
+    features, _ = features_of(config.problem, arguments.weights)
+    n = arguments.fid_pictures
+    return lambda X: fid_rows(X, config, [1], config.seed, features=features, n=n)[0]["fid"]
+
+
+def kl_report(X: FlowMap, config: Config, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Print KL64, leak and distance to the exact map."""
+    rows = kl_rows(X, config, arguments.steps, arguments.points, arguments.seed, str(arguments.run))
+    print(f"{arguments.run}: {config.method}, {arguments.points:,} points, floor {rows[0]['floor']:.4f}")
+    print(f"{'steps':>6} {'KL64':>8} {'leak':>8} {'distance to the exact map':>27}")
+    for row in rows:
+        error = f"{row['map_error']:.4f}" if row["map_error"] is not None else "no jumps"
+        print(f"{row['steps']:>6} {row['kl64']:>8.4f} {row['leak']:>8.4f} {error:>27}")
+    return {"points": arguments.points, "seed": arguments.seed, "rows": rows}
+
+
+def digits_report(X: FlowMap, config: Config, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Print FD-digits, labels read back and what is memorised."""
+    rows = digit_rows(X, config, arguments.steps, arguments.seed, str(arguments.run))
+    print(f"{arguments.run}: {config.method}, FD of the training digits to the held-out ones {rows[0]['floor']:.2f}")
+    print(f"{'steps':>6} {'FD-digits':>10} {'labels read back':>17} {'nearer to training':>19}")
+    for row in rows:
+        print(f"{row['steps']:>6} {row['fd']:>10.2f} {row['labels']:>17.1%} {row['nearer_to_train']:>19.1%}")
+    return {"seed": arguments.seed, "rows": rows}
+
+
+def fid_report(X: FlowMap, config: Config, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Print the Fréchet distance beside the paper's FID, and the kernel distance."""
+    features, name = features_of(config.problem, arguments.weights)
+    rows = fid_rows(
+        X, config, arguments.steps, arguments.seed, features=features, n=arguments.pictures, label=str(arguments.run)
+    )
+    print(f"{arguments.run}:", fid_table(config.problem, config.method, rows, arguments.steps, name), sep="\n")
+    print("kernel distance: ", "  ".join(f"{row['steps']}: {row['kid']:.5f}" for row in rows))
+    return {"seed": arguments.seed, "pictures": arguments.pictures, "features": name, "rows": rows}
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """flowmap-edu evaluate."""
     _, config = runs.read_about(arguments.run)
-    X = runs.load(arguments.run)
-    if config.pictures:
-        rows = digit_rows(X, config, arguments.steps, arguments.seed, str(arguments.run))
-        print(
-            f"{arguments.run}: {config.method}, FD of the training digits to the held-out ones {rows[0]['floor']:.2f}"
-        )
-        print(f"{'steps':>6} {'FD-digits':>10} {'labels read back':>17} {'nearer to training':>19}")
-        for row in rows:
-            print(f"{row['steps']:>6} {row['fd']:>10.2f} {row['labels']:>17.1%} {row['nearer_to_train']:>19.1%}")
-    else:
-        rows = kl_rows(X, config, arguments.steps, arguments.points, arguments.seed, str(arguments.run))
-        print(f"{arguments.run}: {config.method}, {arguments.points:,} points, floor {rows[0]['floor']:.4f}")
-        print(f"{'steps':>6} {'KL64':>8} {'leak':>8} {'distance to the exact map':>27}")
-        for row in rows:
-            error = f"{row['map_error']:.4f}" if row["map_error"] is not None else "no jumps"
-            print(f"{row['steps']:>6} {row['kl64']:>8.4f} {row['leak']:>8.4f} {error:>27}")
+    X = runs.load(arguments.run, device=arguments.device, ema=arguments.ema)
+    kind = config.problem if config.problem == "digits" and not arguments.weights else config.pictures
+    report, name = {
+        "digits": (digits_report, "fd.json"), True: (fid_report, "fid.json"), False: (kl_report, "kl64.json")
+    }[kind]  # fmt: skip
+    found = report(X, config, arguments)
     if Path(arguments.run).is_dir():
-        points = {} if config.pictures else {"points": arguments.points}
-        report = points | {"seed": arguments.seed, "rows": rows}
-        name = "fd.json" if config.pictures else "kl64.json"
-        runs.write(Path(arguments.run) / name, json.dumps(report, indent=1).encode())
+        runs.write(Path(arguments.run) / name, json.dumps(found, indent=1).encode())
     if arguments.figure:
         from flowmap_edu import plots
 
         X = methods.Trained(X, config.row, base_of(config), arguments.seed)
         if config.pictures:
-            plots.digits_figure(X, base_noise(20, config, arguments.seed), torch.arange(20) % 10, arguments.figure)
+            noise = base_noise(20, config, arguments.seed)
+            plots.pictures_figure(X, noise, some_labels(config, 20), arguments.figure)
         else:
             plots.board_figure({config.method.upper(): X}, PROBLEMS[config.problem]().sigma, arguments.figure)
         print(f"the picture is {arguments.figure}")
 
 
+def some_labels(config: Config, n: int) -> Tensor | None:
+    """The classes 0, 1, 2, ... in turn, shape (n,); None without classes."""
+    return torch.arange(n) % config.classes if config.classes else None
+
+
 def sample(arguments: argparse.Namespace) -> None:
-    """flowmap-edu sample."""
+    """flowmap-edu sample: points as .npy or .csv, pictures as .npy of bytes (N, H, W, C) or as one .png sheet."""
     _, config = runs.read_about(arguments.run)
-    if config.pictures:
-        raise ValueError(f"sample writes points; for the pictures of {config.problem} use evaluate --figure FILE")
-    x0, sigma = base_noise(arguments.points, config, arguments.seed), base_of(config)
-    points = methods.sample(runs.load(arguments.run), config.row, x0, arguments.steps, sigma=sigma, seed=arguments.seed)
-    out = Path(arguments.out)
+    out, n = Path(arguments.out), arguments.points
+    endings = (".npy", ".png") if config.pictures else (".npy", ".csv")
+    checks.one_of("the ending of --out", out.suffix, endings)
     if out.exists():
         raise ValueError(f"{out} is already there; name another file")
-    np.save(out, points.numpy()) if out.suffix == ".npy" else np.savetxt(
-        out, points.numpy(), delimiter=",", header="x,y"
-    )
-    print(f"{len(points):,} points after {arguments.steps} step{'s' * (arguments.steps > 1)} in {out}")
+    X, sigma = runs.load(arguments.run, device=arguments.device, ema=arguments.ema), base_of(config)
+    x0, labels = base_noise(n, config, arguments.seed), some_labels(config, n)
+    parts, size = [], CHUNK if config.pictures else n
+    for k in tqdm(range(0, n, size), desc="sampling", unit="part", disable=n <= size):
+        part = X if labels is None else X.given(labels[k : k + size])
+        seed = arguments.seed + k
+        parts.append(methods.sample(part, config.row, x0[k : k + size], arguments.steps, sigma=sigma, seed=seed))
+    x = torch.cat(parts)
+    if out.suffix == ".png":
+        from flowmap_edu import plots
+
+        plots.sheet(x, out)
+    elif config.pictures:
+        bytes_of = (x.clamp(-1, 1) / 2 + 0.5).mul(255).round().to(torch.uint8)
+        np.save(out, bytes_of.permute(0, 2, 3, 1).numpy())
+    else:
+        np.save(out, x.numpy()) if out.suffix == ".npy" else np.savetxt(out, x.numpy(), delimiter=",", header="x,y")
+    what = "pictures" if config.pictures else "points"
+    print(f"{len(x):,} {what} after {arguments.steps} step{'s' * (arguments.steps > 1)} in {out}")
 
 
 def table(arguments: argparse.Namespace) -> None:
-    """flowmap-edu table: the four methods' KL64 beside the paper's KL, or any methods at one budget."""
+    """flowmap-edu table: the four methods' KL64 beside the paper's KL, any methods at one budget, the paper's FID."""
+    if arguments.problem == "pictures":
+        print(paper_table())
+        return
     if arguments.methods:
         if not arguments.minutes:
             raise ValueError("--methods compares trainings of one budget: name it with --minutes")
@@ -118,7 +211,7 @@ def table(arguments: argparse.Namespace) -> None:
             name = Path(arguments.out) / name
             config = recipe("checkerboard", method, minutes=arguments.minutes)
             there = (name / "config.json").is_file()
-            run_training(runs.read_about(name)[1] if there else config, name, resume=there)
+            run_training(runs.read_about(name)[1] if there else config, name, arguments, there)
         about, config = runs.read_about(name)
         rows = kl_rows(runs.load(name), config, STEPS, arguments.points, 0, method)
         lines.append(
@@ -133,6 +226,12 @@ def table(arguments: argparse.Namespace) -> None:
     print("The paper does not publish its estimator: its figures are context, not a comparison.")
 
 
+def common(p: argparse.ArgumentParser) -> None:
+    """The options of what reads a map."""
+    p.add_argument("--device", default="cpu", help="cpu (the default), cuda, or cuda:<number>")
+    p.add_argument("--ema", type=float, help="which of the run's moving averages, by its decay (default the first)")
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = argparse.ArgumentParser(prog="flowmap-edu", description="Train, sample and measure flow maps.")
@@ -142,37 +241,52 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
 
     p = commands.add_parser("train", help="train a map into a folder")
-    p.add_argument("problem", choices=[*PROBLEMS, "digits"])
+    p.add_argument("problem", choices=[*PROBLEMS, *datasets.DATASETS])
     p.add_argument("--method", choices=methods.METHODS, default="lsd")
+    p.add_argument("--root", metavar="DIR", help="pictures: the folder that holds the data sets' folders")
     p.add_argument("--teacher", metavar="DIR", help="a run's folder or a shipped map, for the methods that read one")
     p.add_argument("--recipe", choices=RECIPES, help="ours (the default), or the paper's own choices")
     budget = p.add_mutually_exclusive_group()
-    budget.add_argument("--minutes", type=float, default=5.0, help="budget in CPU minutes (default 5)")
+    budget.add_argument("--minutes", type=float, help="budget in CPU minutes (plane and digits: 5)")
     budget.add_argument("--steps", type=int, help="budget in steps: repeats a run exactly")
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of Config")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", required=True, metavar="DIR")
     p.add_argument("--resume", action="store_true", help="go on with the run in DIR, with its own configuration")
+    p.add_argument("--device", default="cpu", help="cpu (the default), cuda, or cuda:<number>")
+    p.add_argument("--grid-every", type=int, metavar="STEPS", help="pictures: draw DIR/samples/ so often")
+    p.add_argument("--fid-every", type=int, metavar="STEPS", help="pictures: one-step Fréchet distance so often")
+    p.add_argument("--weights", metavar="FILE", help="FID's Inception network, from a file of this machine")
+    p.add_argument("--fid-pictures", type=int, default=10_000, metavar="N", help="pictures for it (default 10,000)")
+    p.add_argument("--tensorboard", action="store_true", help="log into DIR/tensorboard")
+    p.add_argument("--every", type=int, default=100, metavar="STEPS", help="steps between reports (default 100)")
     p.add_argument("--save-seconds", type=float, default=15.0, help="time between checkpoints (default 15)")
     p.set_defaults(call=train)
 
     p = commands.add_parser("evaluate", help="KL64 and distance to the exact map; FD-digits and labels read back")
     p.add_argument("run", metavar="DIR", help="a run's folder, or a shipped map's name")
     p.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
-    p.add_argument("--points", type=int, default=1_000_000)
+    p.add_argument("--points", type=int, default=1_000_000, help="in the plane (default 1,000,000)")
+    p.add_argument("--pictures", type=int, default=10_000, help="but for the digits (default 10,000)")
+    p.add_argument("--weights", metavar="FILE", help="FID's Inception network, from a file of this machine")
     p.add_argument("--seed", type=int, default=0)
+    common(p)
     p.add_argument("--figure", metavar="FILE", help="also draw the samples into FILE (png, pdf, svg)")
     p.set_defaults(call=evaluate)
 
-    p = commands.add_parser("sample", help="draw points into a file")
+    p = commands.add_parser("sample", help="draw points or pictures into a file")
     p.add_argument("run", metavar="DIR", help="a run's folder, or a shipped map's name")
     p.add_argument("--steps", type=int, default=1)
-    p.add_argument("--points", type=int, default=10_000)
+    p.add_argument("--points", "--pictures", type=int, default=10_000, metavar="N", help="how many (default 10,000)")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--out", default="samples.npy", metavar="FILE", help=".npy, or .csv for text (default samples.npy)")
+    common(p)
+    p.add_argument(
+        "--out", default="samples.npy", metavar="FILE", help=".npy; points also .csv, pictures also one .png sheet"
+    )
     p.set_defaults(call=sample)
 
     p = commands.add_parser("table", help="the four methods beside the paper's figures")
-    p.add_argument("problem", choices=["checkerboard"])
+    p.add_argument("problem", choices=["checkerboard", "pictures"], help="pictures: what the paper has, none run by us")
     p.add_argument("--minutes", type=float, help="train each method so long; without it, the shipped maps are read")
     p.add_argument(
         "--out", default="runs", metavar="DIR", help="where the trained runs go; those there are gone on with"
@@ -180,12 +294,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--points", type=int, default=1_000_000)
     p.add_argument("--methods", metavar="all|NAME,NAME", help=f"any of {', '.join(methods.METHODS)}, at one budget")
     p.add_argument("--jobs", type=int, default=1, help="trainings side by side, one thread each (default 1)")
-    p.set_defaults(call=table)
+    unwatched = {"grid_every": None, "fid_every": None, "tensorboard": False, "every": 100}
+    p.set_defaults(call=table, device="cpu", save_seconds=15.0, **unwatched)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 2 for bad input, 3 for a training that diverged, 130 after Ctrl-C."""
+    """Run one command; 2 for bad input, 3 if a training diverged, 4 if it did not fit, 130 after Ctrl-C."""
     arguments = parser().parse_args(argv)
     torch.set_num_threads(arguments.threads or (1 if arguments.command == "train" else torch.get_num_threads()))
     warnings.filterwarnings("ignore", message="`torch.jit.script", category=FutureWarning)  # torch's compiler on itself
@@ -197,6 +312,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DivergedError as error:
         print(f"flowmap-edu: {error} The folder keeps the last good checkpoint.", file=sys.stderr)
         return comparison.DIVERGED
+    except MemoryShortError as error:
+        print(f"flowmap-edu: {error}", file=sys.stderr)
+        return 4
     except KeyboardInterrupt:
         print("flowmap-edu: stopped; `--resume` goes on from the last checkpoint.", file=sys.stderr)
         return 130

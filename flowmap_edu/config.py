@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from pytorch_optimizer import SOAP
 
-from flowmap_edu import checks, datasets, exact, methods
+from flowmap_edu import checks, datasets, exact, methods, unet
 from flowmap_edu.nets import ACTIVATIONS
 
 PROBLEMS = {"checkerboard": exact.Checkerboard, "gaussian": exact.Gaussian}
@@ -36,7 +36,11 @@ class Config:
 
     root: str | None = None  # pictures: the folder of the data sets,
     sigma: float = 0.5  # the standard deviation of the base,
-    weighting: bool = False  # and whether a weight w_{s,t} is learned; the plane has its own base and none of these
+    weighting: bool = False  # whether a weight w_{s,t} is learned,
+    unlabelled: float = 0.0  # and the share of samples whose class is hidden; the plane has none of these
+    precision: str = "fp32"  # "bf16": values through the network in bfloat16; derivatives stay in float32
+    accumulate: int = 1  # parts of a batch that go through the network one after the other, to save memory
+    channels_last: bool = False  # the pictures' layout in memory
 
     hidden: int = 128
     layers: int = 5
@@ -51,6 +55,7 @@ class Config:
     decay_from: int = 35_000
     clip: float = 10.0
     ema: float = 0.999
+    second_ema: float | None = None  # another moving average, kept beside the first
     compile: bool | None = None  # None: where it pays, in runs of at least 3,000 steps or a minute
 
     fourier: int = 64
@@ -69,12 +74,13 @@ class Config:
         checks.one_of("activation", self.activation, ACTIVATIONS)
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
         checks.one_of("decay", self.decay, ("cosine", "sqrt", "none"))
+        checks.one_of("precision", self.precision, ("fp32", "bf16"))
         if (self.steps is None) == (self.minutes is None):
             raise ValueError(
                 f"exactly one of steps and minutes is wanted, got steps={self.steps}, minutes={self.minutes}"
             )
         budget = ["steps"] if self.steps is not None else []
-        for name in ("hidden", "layers", "batch", "warmup", "decay_from", *budget):
+        for name in ("hidden", "layers", "batch", "warmup", "decay_from", "accumulate", *budget):
             checks.count(name, getattr(self, name))
         for name in ("lr", "clip", "sigma", *(["minutes"] if self.minutes is not None else [])):
             if not getattr(self, name) > 0:
@@ -91,10 +97,34 @@ class Config:
             raise ValueError(f"at_zero and at_one must be shares of one batch, got {self.at_zero} and {self.at_one}")
         if self.pictures and self.bank:
             raise ValueError(f"the averaged target is for points in the plane: bank must be 0, got {self.bank}")
-        if self.weighting and not self.pictures:
-            raise ValueError("a learned weight is for pictures: the plane's network has none")
-        if not 0.0 <= self.ema <= 1.0:
-            raise ValueError(f"ema must lie in [0, 1], got {self.ema}")
+        if not self.pictures:
+            for name, plain in (("weighting", False), ("unlabelled", 0.0), ("precision", "fp32")):
+                if getattr(self, name) != plain:
+                    raise ValueError(f"{name} is for pictures: in the plane it must be {plain!r}")
+        shares = {"ema": self.ema, "second_ema": self.second_ema or 0.0, "unlabelled": self.unlabelled}
+        for name, value in shares.items():
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} must lie in [0, 1], got {value}")
+        self.shared_by(1)
+
+    def shared_by(self, processes: int) -> int:
+        """Into how many equal parts a batch is cut for so many processes: `accumulate` for each.
+
+        Raises:
+            ValueError: if the diagonal part or the rest of the batch cannot be cut so.
+        """
+        parts, on = processes * self.accumulate, round(self.batch * self.diagonal)
+        if on % parts or (self.batch - on) % parts:
+            raise ValueError(
+                f"a batch of {self.batch}, {on} on the diagonal and {self.batch - on} off it, cannot be cut into "
+                f"{parts} equal parts: {processes} process{'es' * (processes > 1)} times accumulate={self.accumulate}"
+            )
+        return parts
+
+    @property
+    def classes(self) -> int:
+        """How many classes the network is told of; 0 if none."""
+        return unet.CONFIGS[self.problem].get("classes", 0) if self.pictures else 0
 
     @property
     def pictures(self) -> bool:

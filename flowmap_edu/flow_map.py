@@ -24,8 +24,9 @@ Time = float | Tensor
 
 
 def directional(f: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """f(*at) and its derivative along the direction `along`, in one forward-mode pass."""
-    value, derivative, *_ = jvp(lambda *z: f(*(a.clone() for a in z)), at, along)  # torch.compile needs no views there
+    """f(*at) and its derivative along the direction `along`, in one forward-mode pass, in full precision."""
+    with torch.autocast(at[0].device.type, enabled=False):
+        value, derivative, *_ = jvp(lambda *z: f(*(a.clone() for a in z)), at, along)  # torch.compile: no views there
     return value, derivative  # type: ignore[return-value]
 
 

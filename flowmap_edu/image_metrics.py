@@ -1,21 +1,252 @@
-"""Numbers that say how good pictures are: Fréchet distance, labels read back, and how much is memorised.
+"""Numbers that say how good pictures are: Fréchet and kernel distance, and how much is memorised.
 
 The Fréchet distance of two sets of features with means m and covariances C is
 
-    |m_1 - m_2|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^{1/2}).
+    |m_1 - m_2|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^{1/2}),
 
-FID takes the features from the Inception network, FD-digits from our digit classifier. The computation is
-torchmetrics'; any network that maps pictures to features can be given.
-Source: Heusel et al. 2017.
+the kernel distance of two sets x and y of m features of length d each is
+
+    1/(m (m-1)) sum_{i != j} [k(x_i, x_j) + k(y_i, y_j)] - 2/m^2 sum_{i, j} k(x_i, y_j),   k(x, y) = (x . y / d + 1)^3,
+
+an unbiased estimate, which a Fréchet distance is not: that one is too large, the more so the fewer the pictures.
+FID and KID take the features from the Inception network (`inception`), FD-digits from our digit classifier; any
+network that maps pictures to features, and knows their number as `num_features`, can be given. The computation is
+torchmetrics'. It has no precision and recall, so neither have we.
+Source: Heusel et al. 2017 (FID); Bińkowski et al. 2018 (KID).
 """
 
+import hashlib
+import io
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
 
-from flowmap_edu import checks
+from flowmap_edu import checks, datasets
+
+INCEPTION_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+)
+INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+SUBSET, SUBSETS = 1000, 100  # of KID, as its authors and everybody after them
+
+
+def as_bytes(x: Tensor) -> Tensor:
+    """Pictures in [-1, 1] as the nearest of 256 levels, uint8 of the same shape; what is outside is cut off.
+
+    Raises:
+        ValueError: if x holds a nan or an infinity.
+    """
+    checks.finite("the pictures", x)
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def from_bytes(pixels: Tensor) -> Tensor:
+    """2 pixel / 255 - 1, float32: `as_bytes` undone."""
+    return 2 * (pixels.float() / 255) - 1
+
+
+class Inception(nn.Module):
+    """The Inception network as FID uses it: pictures (B, 3, H, W) in [-1, 1] -> features (B, 2048).
+
+    The network wants bytes, and itself makes them 299 x 299 with TensorFlow's old bilinear rule, as published.
+    """
+
+    num_features = 2048
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The features, float32 of shape (B, 2048).
+
+        Raises:
+            ValueError: if x is not floating-point of shape (B, 3, H, W), or has values outside [-1, 1].
+        """
+        if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
+            raise ValueError(f"pictures must be floating-point of shape (B, 3, H, W), got {tuple(x.shape)} {x.dtype}")
+        low, high = x.min().item(), x.max().item()
+        if not (low >= -1 and high <= 1):
+            raise ValueError(f"pictures must lie in [-1, 1], got values in [{low}, {high}]")
+        return torch.cat([self.network(part)[0] for part in as_bytes(x).split(50)])  # 250 at once take some GB
+
+
+def inception(weights: str | Path | None = None) -> Inception:
+    """The Inception network of FID, from a file, or from torch-fidelity's release, which is fetched once.
+
+    The file is read as tensors alone: no code in it is run. One of the right shapes that is not the published one
+    is taken with a warning, since its distances are not FID.
+
+    Args:
+        weights: the published file, weights-inception-2015-12-05-6726825d.pth, or one in its format.
+
+    Raises:
+        ValueError: if the file is missing, damaged or of another network; without one, if it cannot be fetched.
+        ImportError: if torch-fidelity is not installed.
+
+    Source: Szegedy et al. 2015 (the network); Obukhov et al. 2020, torch-fidelity (its weights for PyTorch).
+    """
+    path = fetched_inception() if weights is None else Path(weights).expanduser()
+    wanted = f"wanted are the weights of FID's Inception network: {INCEPTION_URL}"
+    try:
+        content = path.read_bytes()
+        held = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ValueError(f"{path} is missing, damaged or not made of tensors alone ({error}); {wanted}") from error
+    if (found := hashlib.sha256(content).hexdigest()) != INCEPTION_SHA256:
+        warnings.warn(
+            f"{path} is not the published file: its sha256 begins {found[:8]}, not {INCEPTION_SHA256[:8]}, so what is "
+            "computed with it is not FID",
+            stacklevel=2,
+        )
+    extractor = datasets.extra("torch_fidelity.feature_extractor_inceptionv3").FeatureExtractorInceptionV3
+    torch.save(held, copy := io.BytesIO())  # torch-fidelity unpickles whatever it gets: it gets what we have written
+    copy.seek(0)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return Inception(extractor("inception-v3-compat", ["2048"], copy)).eval()
+    except (AttributeError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{path} holds another network ({str(error)[:300]}); {wanted}") from error
+
+
+def fetched_inception() -> Path:
+    """Where torch.hub keeps the published weights, fetched if they are not there yet.
+
+    Raises:
+        ValueError: if they do not arrive, or not as published.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_URL.rpartition("/")[2]
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(INCEPTION_URL, str(path), hash_prefix=INCEPTION_SHA256)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(
+                f"the weights of FID's Inception network did not arrive ({error}); fetch {INCEPTION_URL} where there "
+                f"is a network, and give the file as weights=, or put it at {path}"
+            ) from error
+    return path
+
+
+class Extracted(nn.Module):
+    """Features that are already there, handed on to torchmetrics as they are."""
+
+    def __init__(self, num_features: int):
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x itself."""
+        return x
+
+
+def length_of(features: nn.Module) -> int:
+    """How many features the network gives a picture."""
+    n = getattr(features, "num_features", None)
+    if not isinstance(n, int):
+        raise ValueError(f"features must know their number as num_features; {type(features).__name__} has {n!r}")
+    return n
+
+
+@torch.no_grad()
+def extract(features: nn.Module, pictures: Tensor) -> Tensor:
+    """The features of some pictures, shape (B, F), computed where the network is, kept on the CPU.
+
+    Raises:
+        ValueError: if the network gives something of another shape.
+    """
+    device = next((p.device for p in features.parameters()), pictures.device)
+    found = features(pictures.to(device)).cpu()
+    wanted = (len(pictures), length_of(features))
+    if found.shape != wanted:
+        raise ValueError(f"features of shape {wanted} are wanted, {type(features).__name__} gave {tuple(found.shape)}")
+    return found
+
+
+class Kernel(NamedTuple):
+    """The kernel distance: its mean over the subsets, and its standard deviation among them."""
+
+    mean: float
+    std: float
+
+
+class Reference:
+    """Pictures that others are measured against; the features of each picture are computed once, for both distances.
+
+    The pictures come in parts (B, C, H, W), so that nobody has to hold all of them; their features are kept.
+
+        reference = Reference(features, parts)
+        reference.hold(others).frechet(), reference.kid()
+
+    Args:
+        features: maps pictures (B, C, H, W) to (B, F) and knows F as `num_features`.
+        parts: the reference's pictures, as `features` wants them.
+
+    Raises:
+        ValueError: if they are fewer than two.
+    """
+
+    def __init__(self, features: nn.Module, parts: Iterable[Tensor]):
+        self.features, given = features, Extracted(length_of(features))
+        self.metric = FrechetInceptionDistance(feature=given, reset_real_features=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save all")
+            self.kernel = KernelInceptionDistance(feature=given, reset_real_features=False)
+        self.n, self.held = self.add(parts, real=True), 0
+
+    def add(self, parts: Iterable[Tensor], real: bool) -> int:
+        """Extract and keep the features of some pictures; how many there were."""
+        n = 0
+        for part in parts:
+            found, n = extract(self.features, part), n + len(part)
+            self.metric.update(found, real=real)
+            self.kernel.update(found, real=real)
+        if n < 2:
+            raise ValueError(f"at least two pictures are wanted, got {n}")
+        return n
+
+    def hold(self, parts: Iterable[Tensor]) -> "Reference":
+        """Take these pictures as the ones to measure, in place of those before; the reference itself is returned.
+
+        Raises:
+            ValueError: if they are fewer than two.
+        """
+        self.metric.reset()
+        self.kernel.reset()
+        self.held = self.add(parts, real=False)
+        return self
+
+    def frechet(self) -> float:
+        """The Fréchet distance of the pictures held to the reference."""
+        return float(self.metric.compute())
+
+    def kid(self, *, subset: int | None = None, subsets: int = SUBSETS, seed: int = 0) -> Kernel:
+        """The kernel distance of the pictures held to the reference, as the function `kid` below."""
+        most = min(self.n, self.held)
+        subset = min(SUBSET, most) if subset is None else subset
+        checks.count("subsets", subsets)
+        if isinstance(subset, bool) or not isinstance(subset, int) or not 2 <= subset <= most:
+            raise ValueError(f"subset must be a whole number from 2 to {most}, the smaller set's size; got {subset!r}")
+        self.kernel.subset_size, self.kernel.subsets = subset, subsets
+        with torch.random.fork_rng(devices=[]):  # torchmetrics draws the subsets from the global generator
+            torch.default_generator.manual_seed(seed)
+            mean, std = self.kernel.compute()
+        return Kernel(float(mean), float(std))
+
+
+def between(features: nn.Module, first: Tensor, second: Tensor, chunk: int) -> Reference:
+    """`second` as the reference, holding `first`; ValueError unless both are at least two pictures of one shape."""
+    for name, x in (("first", first), ("second", second)):
+        if x.ndim != 4 or len(x) < 2:
+            raise ValueError(f"{name} must be at least two pictures (B, C, H, W), got {tuple(x.shape)}")
+    checks.same_shape("a picture of first", first[0], "a picture of second", second[0])
+    return Reference(features, second.split(chunk)).hold(first.split(chunk))
 
 
 def frechet(features: nn.Module, first: Tensor, second: Tensor, *, chunk: int = 500) -> float:
@@ -28,16 +259,34 @@ def frechet(features: nn.Module, first: Tensor, second: Tensor, *, chunk: int = 
     Raises:
         ValueError: if one set is too small, or the shapes of the pictures differ.
     """
-    for name, x in (("first", first), ("second", second)):
-        if x.ndim != 4 or len(x) < 2:
-            raise ValueError(f"{name} must be at least two pictures (B, C, H, W), got {tuple(x.shape)}")
-    checks.same_shape("a picture of first", first[0], "a picture of second", second[0])
-    metric = FrechetInceptionDistance(feature=features)
-    with torch.no_grad():
-        for real, pictures in ((True, first), (False, second)):
-            for part in pictures.split(chunk):
-                metric.update(part, real=real)
-    return float(metric.compute())
+    return between(features, first, second, chunk).frechet()
+
+
+def kid(
+    features: nn.Module,
+    first: Tensor,
+    second: Tensor,
+    *,
+    subset: int | None = None,
+    subsets: int = SUBSETS,
+    seed: int = 0,
+    chunk: int = 500,
+) -> Kernel:
+    """The kernel distance between two sets of pictures, over `subsets` random subsets of `subset` pictures of each.
+
+    For two sets of one distribution it scatters around 0, and is below it as often as not. It is a function of its
+    arguments: torch's global generator is neither read nor moved.
+
+    Args:
+        features: maps pictures (B, C, H, W) to (B, F) and knows F as `num_features`.
+        first, second: pictures as `features` wants them, at least two each.
+        subset: None: 1,000, or the smaller set if that is less.
+        seed: of the subsets.
+
+    Raises:
+        ValueError: if one set is too small, the shapes of the pictures differ, or there is no such subset.
+    """
+    return between(features, first, second, chunk).kid(subset=subset, subsets=subsets, seed=seed)
 
 
 def nearest(pictures: Tensor, among: Tensor) -> Tensor:

@@ -287,6 +287,24 @@ class Batch(NamedTuple):
         off = Batch(self.t[:0], self.x_t[:0], self.target[:0], self.s, self.u, self.r, self.x_s, self.dx_s, labels[1])
         return on, off
 
+    def share(self, part: int, of: int) -> "Batch":
+        """Every of-th sample of both parts, from `part` on: as evenly spread in time as the whole."""
+        labels = self.labels
+        if labels is not None:
+            labels = torch.cat([part_of[part::of] for part_of in labels.split([len(self.t), len(self.s)])])
+        return Batch(*(None if x is None else x[part::of] for x in self[:-1]), labels)  # type: ignore[arg-type]
+
+    def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> "Batch":
+        """The batch on a device, its pictures in a memory format."""
+
+        def moved(x: Tensor | None) -> Tensor | None:
+            if x is None:
+                return None
+            x = x.to(device, non_blocking=True)
+            return x.contiguous(memory_format=memory_format if x.ndim == 4 else torch.contiguous_format)
+
+        return Batch(*map(moved, self))  # type: ignore[arg-type]
+
 
 def self_distillation(
     X: FlowMap, batch: Batch, *, method: str = "lsd", stopgrad: str | None = None, velocity: Velocity | None = None

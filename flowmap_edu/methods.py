@@ -382,12 +382,12 @@ def sample(X: FlowMap, row: Method, x0: Tensor, steps: int, *, sigma: float = 1.
     if not row.renoises:
         return X.sample(x0, steps)
     checks.count("steps", steps)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed + 1_000_003)  # not the seed that x0 may have been drawn from
     out = []
     for x in x0.split(8192):
         landed = X(0.0, 1.0, x)
         for k in range(1, steps):
-            z = sigma * torch.randn(x.shape, generator=generator)
+            z = sigma * torch.randn(x.shape, generator=generator).to(x)
             landed = X(k / steps, 1.0, (1 - k / steps) * z + k / steps * landed)
         out.append(landed)
     return torch.cat(out)

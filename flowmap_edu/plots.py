@@ -1,6 +1,7 @@
 """Figures: one style, and the pictures that the command line and the notebooks share."""
 
 import io
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -195,8 +196,8 @@ def board_figure(
     refinement(maps, x0, title=f"The same noise, carried by 1 to 16 jumps ({n:,} points)").savefig(path)
 
 
-def pictures(ax: Axes, x: Tensor, *, gap: int = 1) -> AxesImage:
-    """Draw pictures as one: x of shape (rows, columns, C, H, W) in [-1, 1], white gaps between them.
+def tiled(x: Tensor, gap: int = 1) -> np.ndarray:
+    """Pictures (rows, columns, C, H, W) in [-1, 1] as one, values in [0, 1], with white gaps; no last axis if C = 1.
 
     Raises:
         ValueError: if x has another number of axes, or C is neither 1 nor 3.
@@ -204,26 +205,39 @@ def pictures(ax: Axes, x: Tensor, *, gap: int = 1) -> AxesImage:
     if x.ndim != 5 or x.shape[2] not in (1, 3):
         raise ValueError(f"pictures must have shape (rows, columns, 1 or 3, H, W), got {tuple(x.shape)}")
     rows, columns, channels, height, width = x.shape
-    sheet = torch.ones(rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
+    whole = torch.ones(rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
     for i, row in enumerate(x.detach().clamp(-1, 1) / 2 + 0.5):
         for j, picture in enumerate(row):
             top, left = i * (height + gap), j * (width + gap)
-            sheet[top : top + height, left : left + width] = picture.permute(1, 2, 0)
+            whole[top : top + height, left : left + width] = picture.permute(1, 2, 0)
+    return whole.squeeze(-1).numpy()
+
+
+def pictures(ax: Axes, x: Tensor, *, gap: int = 1) -> AxesImage:
+    """Draw pictures as one: x of shape (rows, columns, C, H, W) in [-1, 1], white gaps between them."""
     ax.set_axis_off()
-    return ax.imshow(sheet.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    return ax.imshow(tiled(x, gap), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 
-def digits_figure(
-    X: FlowMap, x0: Tensor, labels: Tensor, path: str | Path, steps: Sequence[int] = (1, 2, 4, 8, 16)
+def sheet(x: Tensor, path: str | Path) -> None:
+    """Write pictures (N, C, H, W) into one file, pixel by pixel, in rows of about a square."""
+    columns = math.ceil(math.sqrt(len(x)))
+    blank = torch.ones(-len(x) % columns, *x.shape[1:])
+    plt.imsave(path, tiled(torch.cat([x, blank]).unflatten(0, (-1, columns))), cmap="gray", vmin=0, vmax=1)
+
+
+def pictures_figure(
+    X: FlowMap, x0: Tensor, labels: Tensor | None, path: str | Path, steps: Sequence[int] = (1, 2, 4, 8, 16)
 ) -> None:
-    """Write a picture file: a row for each number of jumps, the same noise and label in each column.
+    """Write a picture file: a row for each number of jumps, the same noise (and label, if any) in each column.
 
     Raises:
         ValueError: if the file's ending is not one that matplotlib writes.
     """
     figure = Figure(figsize=(0.5 * len(x0), 0.55 * len(steps)), layout="constrained")
     ax = figure.subplots()
-    pictures(ax, torch.stack([X.given(labels).sample(x0, n) for n in steps]))
+    X = X if labels is None else X.given(labels)
+    pictures(ax, torch.stack([X.sample(x0, n) for n in steps]))
     for i, n in enumerate(steps):
         middle = (i + 0.5) / len(steps)
         ax.text(-0.01, 1 - middle, f"N = {n}", transform=ax.transAxes, ha="right", va="center", fontsize=9)

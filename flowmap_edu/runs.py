@@ -1,7 +1,7 @@
 """A run on disk: train into a folder, go on from it, load the map that it holds.
 
     DIR/config.json        the configuration, and the format's version
-    DIR/map.safetensors    the averaged weights: the map itself
+    DIR/map.safetensors    the averaged weights: the map itself; map-<decay>.safetensors: the second average's
     DIR/checkpoint.pt      all that resuming needs (read with weights_only=True: no code runs)
     DIR/history.csv        step, loss, gradient norm, CPU seconds
 
@@ -22,7 +22,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
 
+from flowmap_edu import checks, distributed
 from flowmap_edu.datasets import shipped_folder
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.training import Config, State, build, fit
@@ -57,6 +59,8 @@ def save_map(state: State, out: Path) -> None:
     }
     write(out / "config.json", json.dumps(about | {"config": dataclasses.asdict(state.config)}, indent=1).encode())
     write(out / "map.safetensors", tensors_to_bytes(state.average.module.state_dict()))
+    if state.second is not None:
+        write(out / f"map-{state.config.second_ema}.safetensors", tensors_to_bytes(state.second.module.state_dict()))
 
 
 def save(state: State, out: str | Path) -> None:
@@ -104,20 +108,34 @@ def read_about(name: str | Path) -> tuple[dict[str, Any], Config]:
         raise ValueError(f"{path} was written by another version of this library: {error}") from error
 
 
-def load(name: str | Path) -> FlowMap:
+def load(name: str | Path, *, device: str = "cpu", ema: float | None = None) -> FlowMap:
     """The map of a run folder, or a shipped one by its name, such as "checkerboard-lsd".
 
+    Args:
+        name: the folder or the name.
+        device: where the network works; what goes in and comes out stays where the caller keeps it.
+        ema: which of the run's two moving averages, by its decay; None for the first.
+
     Raises:
-        ValueError: if the folder is missing, truncated or of another version.
+        ValueError: if the folder is missing, truncated or of another version, or there is no such device or average.
     """
     _, config = read_about(name)
-    path = folder_of(name) / "map.safetensors"
-    net = build(config)
+    if ema is not None:
+        checks.one_of("ema", ema, [d for d in (config.ema, config.second_ema) if d is not None])
+    path = folder_of(name) / ("map.safetensors" if ema in (None, config.ema) else f"map-{ema}.safetensors")
+    net, there = build(config), distributed.device_of(device)
     try:
         net.load_state_dict(load_tensors(path.read_bytes()))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path} is missing, truncated or of another network: {error}") from error
-    return FlowMap(net.eval().requires_grad_(False))
+    net.eval().requires_grad_(False).to(there)
+    if there.type == "cpu":
+        return FlowMap(net)
+
+    def v(*arguments: Tensor) -> Tensor:
+        return net(*(a.to(there) for a in arguments)).to(arguments[0].device)
+
+    return FlowMap(v)
 
 
 def read_checkpoint(out: Path, config: Config) -> dict[str, Any]:
@@ -135,25 +153,33 @@ def read_checkpoint(out: Path, config: Config) -> dict[str, Any]:
         ]
         raise ValueError(f"{out} holds a run of another configuration ({'; '.join(differ)})")
     try:
-        return torch.load(out / "checkpoint.pt", weights_only=True)
+        return torch.load(out / "checkpoint.pt", weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises many kinds for a file that is cut short
         raise ValueError(f"{out / 'checkpoint.pt'} is missing or truncated: {error}") from error
 
 
 def train(
-    config: Config, out: str | Path, *, resume: bool = False, every: int = 200, save_seconds: float = 15.0
+    config: Config,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    every: int = 200,
+    save_seconds: float = 15.0,
+    device: str = "cpu",
 ) -> Iterator[State]:
     """`fit` into a folder: yields the state like it, and saves every few seconds and at the end.
 
     Args:
+        config: the run.
         out: the run's folder; it must not hold a run yet, unless `resume`.
         resume: go on from the folder's checkpoint, to the same numbers as an unbroken run.
         every: steps between yields; a checkpoint is written at a yield.
         save_seconds: least time between two checkpoints.
+        device: as `fit`; of several processes, the first writes the files.
 
     Raises:
         ValueError: if `out` holds a run and resume is off, or holds none or another and it is on.
-        DivergedError: as `fit`; the folder keeps the last good checkpoint.
+        DivergedError, MemoryShortError: as `fit`; the folder keeps the last good checkpoint.
     """
     out = Path(out)
     if not resume and (out / "checkpoint.pt").exists():
@@ -161,8 +187,8 @@ def train(
     checkpoint = read_checkpoint(out, config) if resume else None
     teacher = load(config.teacher) if config.row.taught and config.teacher else None
     saved = time.monotonic()
-    for state in fit(config, teacher=teacher, resume=checkpoint, every=every):
-        if time.monotonic() - saved >= save_seconds or state.step == state.steps:
+    for state in fit(config, teacher=teacher, resume=checkpoint, every=every, device=device):
+        if distributed.rank() == 0 and (time.monotonic() - saved >= save_seconds or state.step == state.steps):
             save(state, out)
             saved = time.monotonic()
         yield state

@@ -8,9 +8,7 @@
 `Config` says everything about a run; the same configuration and seed give the same numbers.
 """
 
-import copy
 import dataclasses
-import functools
 import math
 import os
 import time
@@ -20,14 +18,18 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from flowmap_edu import checks, datasets, losses, methods, targets, unet
-from flowmap_edu.config import OPTIMIZERS, PROBLEMS, Config
+from flowmap_edu import checks, distributed, losses, methods, unet
+from flowmap_edu.batches import base_of, draw_batch, draw_data, pictures_of
+from flowmap_edu.config import Config
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.interpolant import Linear
-from flowmap_edu.nets import MLP
+from flowmap_edu.state import State, build, moving_average
 
+__all__ = [
+    "Config", "DivergedError", "Loss", "MemoryShortError", "State", "as_map", "base_of", "budget", "build",
+    "compiled", "draw_batch", "draw_data", "fit", "learning_rate", "loss_of_batch", "moving_average", "pictures_of",
+    "planned",
+]  # fmt: skip
 CLOCK_FROM = 20  # steps before the clock that a budget in minutes is planned by: the first ones compile
 
 
@@ -35,34 +37,8 @@ class DivergedError(RuntimeError):
     """The loss or its gradient stopped being finite."""
 
 
-def build(config: Config) -> nn.Module:
-    """The network of a run, with the initial weights that its seed draws."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        if config.pictures:
-            return unet.build(config.problem)
-        problem = PROBLEMS[config.problem]()
-        features = {"fourier": config.fourier, "bandwidth": config.bandwidth, "harmonics": config.harmonics}
-        size = {"hidden": config.hidden, "layers": config.layers, "activation": config.activation}
-        return MLP(problem.dim, scale=problem.sigma, **size, **features)
-
-
-def base_of(config: Config) -> float:
-    """The standard deviation of the run's base."""
-    return config.sigma if config.pictures else PROBLEMS[config.problem]().sigma
-
-
-@functools.lru_cache(maxsize=2)
-def pictures_of(problem: str, root: str | None) -> datasets.Images:
-    """The training pictures of a data set, kept from one batch to the next."""
-    return datasets.load(problem, root)
-
-
-def draw_data(config: Config, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
-    """n draws of the data x1, shape (n, *D), and their class labels, if it has any."""
-    if config.pictures:
-        return pictures_of(config.problem, config.root).draw(n, generator)
-    return PROBLEMS[config.problem]().sample(n, generator=generator), None
+class MemoryShortError(RuntimeError):
+    """A step did not fit into the memory of the device."""
 
 
 def as_map(net: nn.Module, labels: Tensor | None = None, dropout: bool | None = None) -> FlowMap:
@@ -72,130 +48,7 @@ def as_map(net: nn.Module, labels: Tensor | None = None, dropout: bool | None = 
     return FlowMap(net)
 
 
-def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """The exponential moving average a <- d a + (1 - d) w, with d rising as (1 + k) / (10 + k) up to `decay`.
-
-    The rise lets a short run forget its first weights.
-    """
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], k: Tensor) -> None:
-        d = min(decay, (1 + float(k)) / (10 + float(k)))
-        for a, w in zip(averaged, current, strict=True):
-            a.lerp_(w, 1 - d)
-
-    return update
-
-
-class State:
-    """Where a run stands: what `fit` yields, and all that is needed to go on from there.
-
-    Attributes:
-        step, steps: steps done, and how many there will be (None until a budget in minutes is planned).
-        loss, grad_norm: means over the steps since the last yield.
-        cpu_seconds: processor time of the run so far, this process's alone.
-        history: one row (step, loss, grad_norm, largest grad_norm, cpu_seconds) a yield.
-        net, average: the network, and the moving average of its weights that is sampled from.
-        teacher: the frozen map of a method that reads one, or None.
-    """
-
-    def __init__(self, config: Config, teacher: FlowMap | None = None):
-        self.config = config
-        self.net = build(config)
-        self.teacher = self.own_copy(teacher)
-        self.average = AveragedModel(self.net, multi_avg_fn=moving_average(config.ema)).eval()  # without dropout
-        self.optimizer = OPTIMIZERS[config.optimizer](self.net.parameters(), config.lr)
-        self.generator = torch.Generator().manual_seed(config.seed)
-        self.step, self.steps, self.cpu_seconds = 0, config.steps, 0.0
-        self.loss, self.grad_norm = math.nan, math.nan
-        self.history: list[tuple[float, ...]] = []
-
-    def own_copy(self, teacher: FlowMap | None) -> FlowMap | None:
-        """The teacher, frozen; if it is a network like ours, as a copy from whose weights the training starts."""
-        row = self.config.row
-        if not row.taught:
-            return None
-        if teacher is None:
-            raise ValueError(f"{self.config.method} ({row.title}) reads a teacher, got none: pass teacher=, a FlowMap")
-        if isinstance(teacher.slope, nn.Module) and shapes(teacher.slope) == shapes(self.net):
-            self.net.load_state_dict(teacher.slope.state_dict())
-            return FlowMap(copy.deepcopy(teacher.slope).requires_grad_(False))
-        if row.stages > 1:
-            raise ValueError(f"{self.config.method} renews its teacher, which must be a network of this run's size")
-        return teacher
-
-    def renew_teacher(self) -> None:
-        """At a stage's start the averaged map becomes its teacher; pupil and average begin anew from there.
-
-        An average that went on would still hold the stage before, in which the new jumps were not trained.
-        """
-        if self.stage(self.step) > self.stage(self.step - 1):
-            self.teacher.slope.load_state_dict(self.average.module.state_dict())  # type: ignore[union-attr]
-            self.net.load_state_dict(self.average.module.state_dict())
-            self.average.n_averaged.zero_()
-
-    def stage(self, step: int) -> int:
-        """Which of the row's stages, equally long, a step belongs to; the first is 0."""
-        stages = max(1, self.config.row.stages)
-        return 0 if stages == 1 or self.steps is None else min(stages - 1, step * stages // self.steps)
-
-    @property
-    def X(self) -> FlowMap:
-        """The flow map of the averaged weights."""
-        return FlowMap(self.average.module)
-
-    def checkpoint(self) -> dict[str, Any]:
-        """Everything that changes during a run, as a copy: tensors, numbers, lists and dicts only."""
-        held = {name: getattr(self, name) for name in ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history")}
-        return copy.deepcopy(
-            held | {name: part.state_dict() for name, part in self.parts()} | {"generator": self.generator.get_state()}
-        )
-
-    def parts(self) -> list[tuple[str, Any]]:
-        """What has a state_dict: the network, its average, the optimiser, a teacher that is renewed."""
-        renewed = [("teacher", self.teacher.slope)] if self.teacher and self.config.row.stages > 1 else []
-        return [("net", self.net), ("average", self.average), ("optimizer", self.optimizer), *renewed]
-
-    def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Go back to where `checkpoint` was taken.
-
-        Raises:
-            ValueError: if it belongs to another configuration.
-        """
-        try:
-            for name, part in self.parts():
-                part.load_state_dict(checkpoint[name])
-            self.generator.set_state(checkpoint["generator"])
-            for name in ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history"):
-                setattr(self, name, checkpoint[name])
-        except (KeyError, RuntimeError) as error:
-            raise ValueError(f"this checkpoint is not one of this configuration: {error}") from error
-
-
-def shapes(net: nn.Module) -> dict[str, torch.Size]:
-    """The shape of each of its tensors."""
-    return {name: tensor.shape for name, tensor in net.state_dict().items()}
-
-
-def draw_batch(config: Config, generator: torch.Generator | None = None, levels: int = methods.LEVELS) -> losses.Batch:
-    """One fresh batch: interpolants and targets on the diagonal, jumps (s, u, r) from I_s off it."""
-    interpolant, sigma = Linear(), base_of(config)
-    on = round(config.batch * config.diagonal)
-    off = config.batch - on
-    x1, labels = draw_data(config, config.batch, generator)
-    x0 = sigma * torch.randn(x1.shape, generator=generator)
-    t = losses.uniform(on, even=config.even, generator=generator)
-    sides = {"at_zero": config.at_zero, "at_one": config.at_one}
-    s, u, r = methods.draw_times(config.row, off, **sides, even=config.even, levels=levels, generator=generator)
-    x_t, target = interpolant(t, x0[:on], x1[:on])
-    if config.bank and on:
-        data = torch.cat([x1[:on], draw_data(config, config.bank, generator)[0]])
-        target = targets.averaged(interpolant, t, x_t, target, data, sigma)
-    x_s, dx_s = interpolant(s, x0[on:], x1[on:])
-    return losses.Batch(t, x_t, target, s, u, r, x_s, dx_s, labels)
-
-
-def loss_of_batch(state: "State", batch: losses.Batch, ramp: Tensor) -> Tensor:
+def loss_of_batch(state: State, batch: losses.Batch, ramp: Tensor) -> Tensor:
     """The training loss: methods.loss of the diagonal and of the off-diagonal part, which differ in dropout alone.
 
     With a learned weight w_{s,t} each sample's loss l becomes exp(-w) l + w, which is least at w = log l.
@@ -214,6 +67,56 @@ def loss_of_batch(state: "State", batch: losses.Batch, ramp: Tensor) -> Tensor:
             value = (-w).exp() * value + w
         values.append(value)
     return torch.cat(values).mean()
+
+
+class Loss(nn.Module):
+    """The training loss of a state as a module: its parameters are the network's, its derivatives are taken inside."""
+
+    def __init__(self, state: State):
+        super().__init__()
+        self.net = state.net
+        bf16 = {"device_type": state.device.type, "dtype": torch.bfloat16, "enabled": state.config.precision == "bf16"}
+
+        def step(batch: losses.Batch, ramp: Tensor) -> Tensor:
+            with torch.autocast(**bf16):
+                return loss_of_batch(state, batch, ramp)
+
+        self.step = compiled(step) if state.config.pays_to_compile else step
+
+    def forward(self, batch: losses.Batch, ramp: Tensor) -> Tensor:
+        """The mean loss over the batch."""
+        return self.step(batch, ramp)
+
+
+def gradient(state: State, loss: nn.Module, batch: losses.Batch, ramp: Tensor) -> float:
+    """Add the gradient of the mean loss over the batch to the network's; return that loss.
+
+    The batch is cut into as many parts as there are processes times `accumulate`; this process takes its own
+    parts one after the other.
+
+    Raises:
+        MemoryShortError: if a part does not fit; it names what needs less.
+    """
+    config, rank, world = state.config, distributed.rank(), distributed.world()
+    parts, layout = config.shared_by(world), torch.channels_last if config.channels_last else torch.contiguous_format
+    total = torch.zeros((), device=state.device)
+    for k in range(config.accumulate):
+        part = batch if parts == 1 else batch.share(rank + world * k, parts)
+        try:
+            with distributed.own_sum(loss, last=k == config.accumulate - 1):
+                value = loss(part.to(state.device, layout), ramp) / config.accumulate
+                value.backward()
+        except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU
+            if "memory" not in str(error):
+                raise
+            raise MemoryShortError(
+                f"{config.batch // parts} pictures at a time do not fit into the memory of {state.device}. A larger "
+                f"accumulate (now {config.accumulate}) takes fewer at a time for the same steps; so do more "
+                f"processes (now {world}), and precision='bf16' (now {config.precision!r}) halves what most layers "
+                f"keep. torch says: {str(error).splitlines()[0]}"
+            ) from error
+        total += value.detach()
+    return distributed.mean(total).item()
 
 
 def learning_rate(config: Config, step: int, steps: int | None) -> float:
@@ -250,7 +153,12 @@ def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def fit(
-    config: Config, *, teacher: FlowMap | None = None, resume: dict[str, Any] | None = None, every: int = 200
+    config: Config,
+    *,
+    teacher: FlowMap | None = None,
+    resume: dict[str, Any] | None = None,
+    every: int = 200,
+    device: str = "cpu",
 ) -> Iterator[State]:
     """Train the map that `config` describes; yield the state every `every` steps and at the end.
 
@@ -262,24 +170,25 @@ def fit(
         resume: a `state.checkpoint()` of the same configuration, to go on from it to the same
             numbers as an unbroken run (bitwise on one CPU).
         every: steps between yields.
+        device: "cpu", "cuda" or "cuda:<number>".
 
     Raises:
         DivergedError: at the first loss or gradient that is not finite; the weights are still those
             before that step.
-        ValueError: if `resume` is of another configuration, or the method's teacher is missing.
+        MemoryShortError: if a step does not fit into the device's memory.
+        ValueError: if `resume` is of another configuration, the method's teacher is missing, there is no such
+            device, or the batch cannot be shared among the processes.
     """
     checks.count("every", every)
+    config.shared_by(distributed.world())
     row = config.row
-    state = State(config, teacher)
+    state = State(config, teacher, distributed.device_of(device))
     if resume is not None:
         state.restore(resume)
+    loss = distributed.shared(Loss(state))
     parameters = list(state.net.parameters())
     drops = isinstance(state.net, unet.UNet) and state.net.dropout > 0
-
-    def loss_of(batch: losses.Batch, ramp: Tensor) -> Tensor:
-        return loss_of_batch(state, batch, ramp)
-
-    step_loss = compiled(loss_of) if config.pays_to_compile else loss_of
+    cuda = [state.device] if state.device.type == "cuda" else []
     started, before = time.process_time(), state.cpu_seconds
     clock, recent = (0.0, 0), []
     while state.steps is None or state.step < state.steps:
@@ -289,27 +198,22 @@ def fit(
             group["lr"] = learning_rate(config, state.step - round(stage * length), round(length) or None)
         levels = stage + 1 if row.stages > 1 else methods.LEVELS
         done = state.step / (state.steps or math.inf)
-        ramp = torch.tensor(min(1.0, done / row.warmup) if row.warmup else 1.0)
+        ramp = torch.tensor(min(1.0, done / row.warmup) if row.warmup else 1.0, device=state.device)
         batch = draw_batch(config, state.generator, levels)
-        with torch.random.fork_rng(devices=[], enabled=drops):
+        with torch.random.fork_rng(devices=cuda, enabled=drops):
             if drops:  # dropout draws from torch's global generator, which gets a seed of the run's own
-                torch.manual_seed(int(torch.randint(2**62, (), generator=state.generator)))
-            loss = step_loss(batch, ramp)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, config.clip)
-        recent.append((loss.item(), norm.item()))
-        if not math.isfinite(sum(recent[-1])):
+                seed = int(torch.randint(2**62, (), generator=state.generator))
+                torch.manual_seed(seed + distributed.rank())
+            value = gradient(state, loss, batch, ramp)
+        norm = nn.utils.clip_grad_norm_(parameters, config.clip).item()
+        recent.append((value, norm))
+        if not math.isfinite(value + norm):
             raise DivergedError(
-                f"{config.method} stopped being finite at step {state.step + 1}: loss {recent[-1][0]:.4g}, "
-                f"gradient norm {recent[-1][1]:.4g}. A lower lr, a lower clip or another stopgrad may help; "
+                f"{config.method} stopped being finite at step {state.step + 1}: loss {value:.4g}, "
+                f"gradient norm {norm:.4g}. A lower lr, a lower clip or another stopgrad may help; "
                 f"lr={config.lr}, clip={config.clip}, stopgrad={row.stopgrad!r}."
             )
-        state.optimizer.step()
-        state.optimizer.zero_grad()
-        if isinstance(state.net, unet.UNet):
-            state.net.project()
-        state.average.update_parameters(state.net)
-        state.step += 1
+        state.take_step()
         state.cpu_seconds = before + time.process_time() - started
         if state.step == CLOCK_FROM:
             clock = (state.cpu_seconds, state.step)

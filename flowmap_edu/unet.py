@@ -36,7 +36,7 @@ def mp_silu(x: Tensor) -> Tensor:
 
 def mp_sum(a: Tensor, b: Tensor, share: float = 0.5) -> Tensor:
     """((1 - share) a + share b) / sqrt((1 - share)^2 + share^2): magnitude 1 if a and b are uncorrelated."""
-    return torch.lerp(a, b, share) / math.hypot(1 - share, share)
+    return torch.lerp(a, b.to(a.dtype), share) / math.hypot(1 - share, share)
 
 
 def mp_cat(a: Tensor, b: Tensor) -> Tensor:
@@ -317,7 +317,7 @@ class UNet(nn.Module):
         """
         self.check(s, t, x, labels)
         p = self.dropout if (self.training if dropout is None else dropout) else 0.0
-        emb = self.embedding(s, t, labels)
+        emb, wanted = self.embedding(s, t, labels), x.dtype
         x = self.first(torch.cat([x / self.scale, torch.ones_like(x[:, :1])], dim=1))
         kept = [x]
         for block in self.encoder:
@@ -326,7 +326,7 @@ class UNet(nn.Module):
             x = block(x, emb, p)
         for block in self.decoder:
             x = block(mp_cat(x, kept.pop()) if block.resample is None else x, emb, p)
-        return self.last(x, self.gain)
+        return self.last(x, self.gain).to(wanted)  # under autocast x is in half precision by now
 
     def check(self, s: Tensor, t: Tensor, x: Tensor, labels: Tensor | None) -> None:
         """Raise ValueError unless the arguments of `forward` fit the network and each other."""

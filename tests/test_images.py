@@ -5,6 +5,8 @@ import json
 import math
 
 import laws
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -157,7 +159,7 @@ def test_jittered_pictures_are_moved_by_a_pixel_at_most():
 
 
 def test_the_classifier_s_training_is_a_function_of_its_seed_and_learns():
-    first, other = classifier.train(60), classifier.train(1, seed=1)
+    first, other = classifier.train(steps=60), classifier.train(steps=1, seed=1)
     state = torch.manual_seed(9).get_state()
     assert torch.equal(classifier.train(60).head.weight, first.head.weight)
     assert torch.equal(torch.get_rng_state(), state)
@@ -300,7 +302,13 @@ def test_learning_rate_falls_as_an_inverse_square_root():
     ("change", "message"),
     [
         ({"bank": 64}, "bank must be 0, got 64"),
-        ({"problem": "checkerboard", "weighting": True}, "learned weight is for pictures"),
+        ({"problem": "checkerboard", "weighting": True}, "weighting is for pictures: in the plane it must be False"),
+        ({"problem": "checkerboard", "precision": "bf16"}, "precision is for pictures: in the plane it must be 'fp32'"),
+        ({"precision": "fp16"}, "precision must be one of 'fp32', 'bf16'; got 'fp16'"),
+        ({"unlabelled": 1.5}, r"unlabelled must lie in \[0, 1\], got 1.5"),
+        ({"second_ema": -0.1}, r"second_ema must lie in \[0, 1\], got -0.1"),
+        ({"accumulate": 0}, "accumulate must be a whole number of at least 1, got 0"),
+        ({"accumulate": 4}, "a batch of 8, 6 on the diagonal and 2 off it, cannot be cut into 4 equal parts"),
         ({"sigma": 0.0}, "sigma must be positive, got 0.0"),
         ({"sigma": math.nan}, "sigma must be positive, got nan"),
         ({"decay_from": 0}, "decay_from must be a whole number of at least 1, got 0"),
@@ -323,12 +331,22 @@ def saved(tmp_path_factory):
     return out, state
 
 
-def test_a_saved_map_comes_back_to_the_bit_and_draws_no_points(saved, tmp_path, capsys):
-    (out, state), x0, labels = saved, torch.randn(10, 1, 8, 8), torch.arange(10)
-    assert torch.equal(runs.load(out).given(labels).sample(x0, 2), state.X.given(labels).sample(x0, 2))
-    assert cli.main(["sample", str(out), "--out", str(tmp_path / "points.npy")]) == 2
-    assert "sample writes points; for the pictures of digits use evaluate --figure" in capsys.readouterr().err
-    assert not (tmp_path / "points.npy").exists()
+def test_a_saved_map_comes_back_to_the_bit_and_its_pictures_are_written(saved, tmp_path, capsys):
+    """`sample` writes X's pictures, class after class, as bytes or as one sheet, and overwrites nothing."""
+    (out, state), x0, labels = saved, 0.6 * torch.randn(12, 1, 8, 8, generator=seeded(4)), torch.arange(12) % 10
+    wanted = state.X.given(labels).sample(x0, 2)
+    assert torch.equal(runs.load(out).given(labels).sample(x0, 2), wanted)
+    words = ["sample", str(out), "--steps", "2", "--pictures", "12", "--seed", "4", "--out"]
+    for name in ("a.npy", "a.png"):
+        assert cli.main([*words, str(tmp_path / name)]) == 0
+    as_bytes = ((wanted.clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1)
+    assert np.abs(np.load(tmp_path / "a.npy") - as_bytes.numpy()).max() <= 1
+    drawn = plt.imread(tmp_path / "a.png")[..., 0]  # 3 rows of 4, one white line between
+    assert drawn.shape == (3 * 9 - 1, 4 * 9 - 1)
+    assert np.allclose(drawn[9:17, 18:26], as_bytes[6, ..., 0] / 255, atol=1 / 250)
+    for name, message in (("a.png", "is already there"), ("a.csv", "ending of --out must be one of '.npy', '.png'")):
+        assert cli.main([*words, str(tmp_path / name)]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_train_digits_on_the_command_line(tmp_path):

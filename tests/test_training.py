@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from flowmap_edu import exact, metrics, training
+from flowmap_edu.config import OPTIMIZERS
 from flowmap_edu.recipes import RECIPES, recipe
 from flowmap_edu.training import Config, DivergedError, fit
 
@@ -46,7 +47,7 @@ def test_same_seed_same_numbers_other_seed_others():
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_resume_continues_to_the_same_numbers(method, optimizer):
     """Stopped at step 17 and resumed, every weight is bitwise that of the unbroken run."""
     config = dataclasses.replace(SMALL, method=method, optimizer=optimizer)

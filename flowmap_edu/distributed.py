@@ -1,0 +1,80 @@
+"""Several processes as one run, on one machine or many: torchrun starts them, each takes its share of every batch.
+
+    torchrun --nproc-per-node 8 -m flowmap_edu.cli train cifar10 --out runs/cifar10
+
+Each process draws the whole batch from the run's seed and keeps every n-th sample of it, so that n processes take
+the steps that one would take. PyTorch's DistributedDataParallel averages the gradients. It listens to the module
+that it wraps, and a forward-mode derivative cannot pass through it: so what is wrapped is the whole loss
+(`training.Loss`), which calls the bare network inside.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def rank() -> int:
+    """This process's number, 0 for the one that writes files and prints."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name: "cpu", "cuda" (under torchrun the process's own GPU) or "cuda:1".
+
+    Raises:
+        ValueError: if there is no such device here.
+    """
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:<number>', got {name!r}")
+    if kind == "cpu":
+        return torch.device("cpu")
+    here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    wanted = int(number or os.environ.get("LOCAL_RANK", 0))
+    if wanted >= here:
+        raise ValueError(f"device {name!r} was asked for as GPU {wanted}, and torch sees {here} here; use --device cpu")
+    return torch.device("cuda", wanted)
+
+
+@contextlib.contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Join the processes that torchrun started, if it started this one, and leave them at the end."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def mean(x: Tensor) -> Tensor:
+    """The mean of x over the processes."""
+    if world() > 1:
+        dist.all_reduce(x)
+        x /= world()
+    return x
+
+
+def shared(module: nn.Module) -> nn.Module:
+    """The module with its gradients averaged over the processes; the module itself if there is one alone."""
+    return DistributedDataParallel(module, broadcast_buffers=False) if world() > 1 else module
+
+
+def own_sum(module: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
+    """Where a backward pass adds to this process's gradients alone, unless it is the last of the step."""
+    hold = isinstance(module, DistributedDataParallel) and not last
+    return module.no_sync() if hold else contextlib.nullcontext()  # type: ignore[union-attr]

@@ -1,0 +1,106 @@
+"""What a long run shows as it goes: pictures from the same noise, and TensorBoard's curves.
+
+DIR/samples/step-00002000.png    rows of 1, 2, 4, 8 and 16 jumps, one noise (and class) in each column
+DIR/fid.csv                      step, Fréchet distance of one jump
+DIR/tensorboard/                 all of it, with loss, gradient norm and learning rate: `tensorboard --logdir DIR`
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+
+from flowmap_edu import checks, distributed, plots
+from flowmap_edu.evaluation import base_noise
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.methods import Trained
+from flowmap_edu.recipes import STEPS
+from flowmap_edu.state import State
+from flowmap_edu.training import base_of, learning_rate
+
+COLUMNS = 16
+
+
+def drawn(state: State) -> FlowMap:
+    """The averaged map as its row draws from it, for noise on the CPU."""
+    net, device = state.average.module, state.device
+    X = FlowMap(lambda *arguments: net(*(a.to(device) for a in arguments)).cpu())
+    return Trained(X, state.config.row, base_of(state.config), state.config.seed)
+
+
+def write_grid(state: State, out: Path) -> Path:
+    """Write the sample grid of this step; the noise is the seed's, the same at every step."""
+    x0 = base_noise(COLUMNS, state.config, state.config.seed)
+    labels = torch.arange(COLUMNS) % state.config.classes if state.config.classes else None
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"step-{state.step:08d}.png"
+    plots.pictures_figure(drawn(state), x0, labels, path, STEPS)
+    return path
+
+
+def watched(
+    states: Iterator[State],
+    out: Path,
+    *,
+    grid_every: int | None = None,
+    fid_every: int | None = None,
+    fid: Callable[[FlowMap], float] | None = None,
+    tensorboard: bool = False,
+) -> Iterator[State]:
+    """Yield the states as they come, and write what they show into the run's folder; only the first process writes.
+
+    Args:
+        states: from `runs.train` or `training.fit`.
+        out: the run's folder.
+        grid_every: steps between two sample grids, rounded up to the states' own rhythm; None for none.
+        fid_every, fid: the same for the one-step Fréchet distance, and what computes it.
+        tensorboard: whether to log for TensorBoard.
+
+    Raises:
+        ValueError: if a number of steps is below 1, or grids are asked for of points in the plane.
+        ImportError: if TensorBoard is asked for and not installed.
+    """
+    for name, every in (("grid_every", grid_every), ("fid_every", fid_every)):
+        if every is not None:
+            checks.count(name, every)
+    if distributed.rank() > 0:
+        yield from states
+        return
+    log: Any = None
+    grids = fids = 0
+    for state in states:
+        if log is None and tensorboard:
+            log = writer(out / "tensorboard", state.step)
+        if grid_every and (state.step // grid_every > grids or state.step == state.steps):
+            if not state.config.pictures:
+                raise ValueError(f"sample grids are for pictures, this run is on {state.config.problem!r}")
+            grids = state.step // grid_every
+            path = write_grid(state, out / "samples")
+            if log:
+                log.add_image("samples", plt.imread(path)[..., :3], state.step, dataformats="HWC")
+        if fid_every and fid and (state.step // fid_every > fids or state.step == state.steps):
+            fids = state.step // fid_every
+            distance = fid(drawn(state))
+            with (out / "fid.csv").open("a") as file:
+                file.write(f"{state.step},{distance}\n")
+            if log:
+                log.add_scalar("fid/1 step", distance, state.step)
+        if log:
+            log.add_scalar("loss", state.loss, state.step)
+            log.add_scalar("gradient norm", state.grad_norm, state.step)
+            log.add_scalar("learning rate", learning_rate(state.config, state.step, state.steps), state.step)
+            log.flush()
+        yield state
+    if log:
+        log.close()
+
+
+def writer(folder: Path, step: int) -> Any:
+    """TensorBoard's writer; what an earlier, broken run logged beyond this step is hidden."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ImportError("tensorboard is needed here: pip install 'flowmap-edu[images]'") from error
+    return SummaryWriter(folder, purge_step=step)

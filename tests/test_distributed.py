@@ -1,0 +1,153 @@
+"""Several processes are one: the same gradients, the same losses, and a run that survives the loss of a worker.
+
+Each test starts torchrun with two processes on the loopback (gloo), as a user would.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from flowmap_edu import cli, distributed, runs, training
+from flowmap_edu.recipes import recipe
+
+TORCHRUN = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+RUNS = {"lsd": True, "esd": False, "psd-m": False, "meanflow": False}  # method: with a learned weight?
+
+
+def config(method: str, accumulate: int = 1) -> training.Config:
+    """Sixteen digits a step, all of the pairs inside the triangle, and gradients that clipping leaves as they are."""
+    return recipe(
+        "digits", method, steps=4, batch=16, diagonal=0.5, compile=False, clip=1e9, warmup=1, lr=1e-2,
+        weighting=RUNS[method], accumulate=accumulate, stopgrad=None,
+    )  # fmt: skip
+
+
+def measured(method: str, accumulate: int = 1) -> dict[str, torch.Tensor]:
+    """The gradient of the last step, the losses of all steps and the averaged weights, in float64."""
+    kept = {}
+
+    def keep(optimizer, *_):
+        grads = [p.grad.flatten() for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
+        kept["gradient"] = torch.cat(grads).clone()
+
+    hook = register_optimizer_step_pre_hook(keep)
+    torch.set_default_dtype(torch.float64)
+    try:
+        *_, state = training.fit(config(method, accumulate), every=1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        hook.remove()
+    weights = torch.cat([p.detach().flatten() for p in state.average.module.parameters()])
+    return kept | {"losses": torch.tensor([row[1] for row in state.history]), "weights": weights}
+
+
+def gap(a: torch.Tensor, b: torch.Tensor) -> float:
+    """|a - b| / |b|."""
+    return ((a - b).norm() / b.norm()).item()
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> dict[str, dict[str, torch.Tensor]]:
+    """`measured` of every run, from two processes."""
+    out = tmp_path_factory.mktemp("two") / "measured.pt"
+    call = [*TORCHRUN, str(Path(__file__).resolve()), str(out)]
+    done = subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return torch.load(out, weights_only=True)
+
+
+@pytest.mark.parametrize("method", RUNS)
+def test_two_processes_take_the_steps_of_one(two, method):
+    """Gradient, loss curve and map agree to 1e-10: through jvp inside the wrapped loss, and a learned weight."""
+    one = measured(method)
+    assert (one["gradient"] != 0).double().mean() > 0.9  # the first step's is 0 but for the last gain
+    for name in ("gradient", "losses", "weights"):
+        assert gap(two[method][name], one[name]) < 1e-10, name
+
+
+def test_a_batch_in_four_parts_gives_the_gradient_of_the_whole():
+    """Gradient accumulation changes memory, not the step; without the division by 4 it would be four times as long."""
+    one, four = measured("lsd"), measured("lsd", accumulate=4)
+    for name in ("gradient", "losses", "weights"):
+        assert gap(four[name], one[name]) < 1e-10, name
+
+
+def test_the_shares_of_a_batch_are_the_batch():
+    """Every sample is in one share, with its own times, label and target; each share is spread over all times."""
+    batch = training.draw_batch(config("lsd"), torch.Generator().manual_seed(0))
+    shares = [batch.share(k, 4) for k in range(4)]
+    for name in ("t", "x_t", "target", "s", "u", "r", "x_s", "dx_s"):
+        whole, parts = getattr(batch, name), [getattr(share, name) for share in shares]
+        assert torch.equal(torch.stack(parts, 1).flatten(0, 1), whole), name
+    on = torch.stack([share.labels[:2] for share in shares], 1).flatten()
+    off = torch.stack([share.labels[2:] for share in shares], 1).flatten()
+    assert torch.equal(torch.cat([on, off]), batch.labels)
+
+
+def workers(launcher: int) -> dict[int, int]:
+    """Process ids of the workers that torchrun started, by their rank."""
+    found = {}
+    for pid in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split():
+        words = dict(word.split("=", 1) for word in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in word)
+        if "RANK" in words:
+            found[int(words["RANK"])] = int(pid)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the worker to kill through /proc")
+def test_a_killed_worker_ends_the_run_and_resume_goes_on(tmp_path):
+    """torchrun names the worker that died, the folder keeps its checkpoint, and the resumed map is the unbroken one."""
+    settings = ["batch=16", "diagonal=0.5", "compile=false", "warmup=1", "lr=1e-3"]
+    words = ["train", "digits", "--steps", "40", "--every", "2", "--save-seconds", "0"]
+    words += [word for setting in settings for word in ("--set", setting)]
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    call = [*TORCHRUN, "-m", "flowmap_edu.cli"]
+    with subprocess.Popen([*call, *words, "--out", broken], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 120
+        while not (broken / "checkpoint.pt").exists():
+            assert run.poll() is None, run.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        victim = workers(run.pid)[1]
+        os.kill(victim, signal.SIGKILL)
+        error = run.communicate(timeout=120)[1]
+    assert run.returncode != 0
+    assert f"exitcode  : -9 (pid: {victim})" in error
+    assert "rank      : 1" in error
+    assert 0 < runs.read_about(broken)[0]["steps_done"] < 40
+    resumed = [*call, "train", "digits", "--resume", "--every", "2", "--out", str(broken)]
+    done = subprocess.run(resumed, env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert cli.main([*words, "--out", str(whole)]) == 0
+    x, labels = torch.randn(10, 1, 8, 8), torch.arange(10)
+    a, b = (runs.load(folder).given(labels).sample(x, 1) for folder in (broken, whole))
+    assert gap(a, b) < 1e-3
+
+
+def test_devices_and_shares_that_are_not_there(tmp_path, monkeypatch, capsys):
+    """A GPU that is absent and a batch that cannot be shared are refused before anything is written."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    words = ["train", "digits", "--steps", "1", "--out", str(tmp_path / "run")]
+    assert cli.main([*words, "--device", "cuda"]) == 2
+    assert "device 'cuda' was asked for as GPU 0, and torch sees 0 here; use --device cpu" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or 'cuda:<number>', got 'tpu'"):
+        distributed.device_of("tpu")
+    with pytest.raises(ValueError, match="a batch of 16, 8 on the diagonal and 8 off it, cannot be cut into 3 equal"):
+        config("lsd").shared_by(3)
+
+
+if __name__ == "__main__":  # one of two processes
+    with distributed.joined(torch.device("cpu")):
+        assert distributed.world() == 2
+        found = {method: measured(method) for method in RUNS}
+        if distributed.rank() == 0:
+            torch.save(found, sys.argv[1])
