@@ -161,9 +161,9 @@ def test_jittered_pictures_are_moved_by_a_pixel_at_most():
 def test_the_classifier_s_training_is_a_function_of_its_seed_and_learns():
     first, other = classifier.train(steps=60), classifier.train(steps=1, seed=1)
     state = torch.manual_seed(9).get_state()
-    assert torch.equal(classifier.train(60).head.weight, first.head.weight)
+    assert torch.equal(classifier.train(steps=60).head.weight, first.head.weight)
     assert torch.equal(torch.get_rng_state(), state)
-    assert not torch.equal(classifier.train(1).head.weight, other.head.weight)
+    assert not torch.equal(classifier.train(steps=1).head.weight, other.head.weight)
     assert (first.read(HELD_OUT.values()) == HELD_OUT.labels).double().mean() > 0.7
 
 

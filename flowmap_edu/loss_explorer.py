@@ -1,0 +1,229 @@
+r"""What a loss asks for, on a map with one number in it.
+
+    v_{s,t}(x) = theta v*_{s,t}(x),   v* the exact average slope between two Gaussians,
+
+is the flow map at theta = 1. `loss_explorer` draws a loss of losses.py as a function of theta, and beside it
+the step that training takes, minus the gradient. A stop-gradient changes the second and not the first.
+"""
+
+from typing import Any
+
+import matplotlib
+import torch
+from ipywidgets import Dropdown
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from flowmap_edu import losses, plots
+from flowmap_edu.exact import Gaussian
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.interactive import COLOUR, WIDE, Interactive, View, table
+from flowmap_edu.methods import GRID, METHODS
+
+SOURCES = {  # whose velocity is read: as `velocity`, `short` and `lead` of a row of methods.METHODS
+    "self": ("self", "self", None),
+    "sample": ("sample", "self", None),
+    "teacher": ("teacher", "self", None),
+    "self, the sample leads": ("self", "self", "sample"),
+    "teacher's jumps": ("self", "teacher", None),
+}
+TOY = Gaussian(mean=1.0, std=0.5, sigma=1.0, dim=1)
+THETAS = torch.linspace(-0.25, 1.75, 41, dtype=torch.float64)
+DRAWS = 512
+
+
+def sources(condition: str, stopgrad: str) -> list[str]:
+    """The velocities that make sense there.
+
+    The sample's own slope is right only in the mean, so the gradient must be linear in it: where it is held
+    fixed. No sample lies where the Lagrangian condition reads the velocity.
+    """
+    linear = {("eulerian", "semi"), ("eulerian", "full"), ("semigroup", "convex")}
+    names = ["self", *(["sample"] if (condition, stopgrad) in linear else []), "teacher"]
+    if (condition, stopgrad) == ("eulerian", "semi"):
+        names.append("self, the sample leads")
+    if condition == "semigroup":
+        names.append("teacher's jumps")
+    return names
+
+
+def rows(condition: str, stopgrad: str, source: str) -> list[str]:
+    """The names in methods.METHODS of the rows with these choices; a moving average counts as self."""
+    return [
+        name
+        for name, row in METHODS.items()
+        if (row.condition, row.stopgrad) == (condition, stopgrad)
+        and (row.velocity, row.short.replace("average", "self"), row.lead) == SOURCES[source]
+    ]
+
+
+def formula(condition: str, stopgrad: str, source: str) -> str:
+    """The squared residual in TeX, with sg(.) where the gradient is held."""
+
+    def sg(what: str, among: tuple[str, ...]) -> str:
+        return rf"\mathrm{{sg}}\big({what}\big)" if stopgrad in among else what
+
+    at = {"lagrangian": ("t", r"X_{s,t}(x)"), "eulerian": ("s", "x"), "semigroup": ("s", "x")}[condition]
+    self_v = rf"v_{{{at[0]},{at[0]}}}({at[1]})"
+    V = {"sample": r"\dot I_s", "teacher": rf"b_{at[0]}({at[1]})"}.get(source, self_v)
+    if condition == "lagrangian":
+        if stopgrad == "semi":
+            inside = rf"v_{{s,t}}(x) + \mathrm{{sg}}\big((t-s)\,\partial_t v_{{s,t}}(x) - {V}\big)"
+        else:
+            inside = rf"\partial_t X_{{s,t}}(x) - {sg(V, ('convex',))}"
+    elif condition == "eulerian":
+        if stopgrad == "semi":
+            first = r"\dot I_s" if SOURCES[source][2] else V
+            tangent = rf"(t-s)\,(\partial_s v_{{s,t}}(x) + \nabla v_{{s,t}}(x)\,{V})"
+            inside = rf"-v_{{s,t}}(x) + \mathrm{{sg}}\big({first} + {tangent}\big)"
+        else:
+            pushed = rf"\nabla X_{{s,t}}(x)\,{sg(V, ('convex',))}"
+            inside = rf"\partial_s X_{{s,t}}(x) + {sg(pushed, ('full',))}"
+    else:
+        short = r"v^{\mathrm{teacher}}" if source == "teacher's jumps" else "v"
+        F = V if source in ("sample", "teacher") else rf"{short}_{{s,u}}(x)"
+        two = rf"(1-h)\,{F} + h\,{short}_{{u,t}}(x + (u-s)\,{F})"
+        inside = rf"v_{{s,t}}(x) - {sg(two, ('convex',))}" if stopgrad == "convex" else rf"v_{{s,t}}(x) - ({two})"
+    return rf"\big|\,{inside}\,\big|^2"
+
+
+def batch(condition: str, source: str, n: int = DRAWS) -> dict[str, Tensor]:
+    """n draws of the toy: times s <= u <= t, the points x = I_s on the samples' paths, and their slopes dI_s.
+
+    The times are even over the triangle and u is half way; but for a semigroup whose first short jump goes along
+    a given velocity they are those of discrete consistency models, t = 1 and u = s + 1/64. The samples come in
+    pairs through the same x, their slopes mirrored at the mean b_s(x): as likely, and their mean is then exact.
+    """
+    g = torch.Generator().manual_seed(0)
+    if condition == "semigroup" and source in ("sample", "teacher"):
+        s = torch.randint(GRID, (n // 2,), generator=g).double() / GRID
+        u, t = s + 1 / GRID, torch.ones_like(s)
+    else:
+        s, t = (time.double() for time in losses.sample_times(n // 2, generator=g))
+        u = (s + t) / 2
+    x1 = TOY.sample(n // 2, generator=g, dtype=torch.float64)
+    x0 = TOY.sigma * torch.randn(n // 2, 1, generator=g, dtype=torch.float64)
+    x, dx = (1 - s[:, None]) * x0 + s[:, None] * x1, x1 - x0
+    s, u, t, x, mirrored = (
+        torch.cat([a, b]) for a, b in ((s, s), (u, u), (t, t), (x, x), (dx, 2 * TOY.velocity(s, x) - dx))
+    )
+    return {"s": s, "u": u, "t": t, "x": x, "dx": mirrored}
+
+
+def squares(X: FlowMap, drawn: dict[str, Tensor], condition: str, stopgrad: str, source: str) -> Tensor:
+    """The squared residual of losses.py that these choices name, shape (B,)."""
+    s, u, t, x, dx = drawn.values()
+    teacher = FlowMap(TOY.v)
+    velocity = {"sample": dx, "teacher": teacher.velocity}.get(source)
+    if condition == "lagrangian":
+        return losses.lagrangian(X, s, t, x, stopgrad=stopgrad, velocity=velocity)
+    if condition == "eulerian":
+        lead = dx if SOURCES[source][2] else None
+        return losses.eulerian(X, s, t, x, stopgrad=stopgrad, velocity=velocity, lead=lead)
+    short = teacher if source == "teacher's jumps" else None
+    return losses.semigroup(X, s, u, t, x, stopgrad=stopgrad, velocity=velocity, short=short)
+
+
+def curve(thetas: Tensor, condition: str, stopgrad: str, source: str) -> tuple[Tensor, Tensor]:
+    """The mean loss at each theta and its gradient by autograd, shape (K,) each, all in one batch."""
+    drawn = batch(condition, source)
+    theta = thetas.clone().requires_grad_(True)
+    each = theta.repeat_interleave(DRAWS)[:, None]  # (K DRAWS, 1)
+    X = FlowMap(lambda s, t, x: each * TOY.v(s, t, x))
+    many = {name: a.repeat(len(thetas), *[1] * (a.ndim - 1)) for name, a in drawn.items()}
+    loss = squares(X, many, condition, stopgrad, source).unflatten(0, (-1, DRAWS)).mean(1)  # (K,)
+    return loss.detach(), torch.autograd.grad(loss.sum(), theta)[0]
+
+
+def rests(thetas: Tensor, step: Tensor) -> dict[float, str]:
+    """Where the step is zero, by straight lines between the thetas, and what steps near it do."""
+    out = {}
+    for k in range(1, len(thetas)):
+        before, here = step[k - 1].item(), step[k].item()
+        at = thetas[k].item()
+        if abs(here) < 1e-9 and k + 1 < len(thetas):
+            here = step[k + 1].item()
+        elif before * here < 0 and abs(before) > 1e-9:
+            at -= (thetas[k] - thetas[k - 1]).item() * here / (here - before)
+        else:
+            continue
+        out[at] = "steps lead to it" if before > 0 > here else "steps lead away" if before < 0 < here else "steps pass"
+    return out
+
+
+def loss_explorer() -> Interactive:
+    r"""Choose a condition, a stop-gradient and whose velocity is read: see the loss, its step, and its name.
+
+    Shown are the formula, the rows of methods.METHODS with these choices, the loss of the one-parameter map
+    v_{s,t}(x) = theta v*_{s,t}(x) over theta, and minus its gradient by autograd beside minus the slope of the loss:
+    with a stop-gradient the two differ.
+
+    Returns:
+        the explorer; its controls are "condition", "stopgrad" and "source". A view's numbers: "theta", "loss",
+        "gradient", "slope", shape (41,) each, "rests", theta -> what steps near it do, "methods", the names of the
+        rows, and "formula", in TeX.
+    """
+
+    def draw(condition: str, stopgrad: str, source: str) -> View:
+        choice, h = (condition, stopgrad, source), 1e-4
+        loss, gradient = curve(THETAS, *choice)
+        slope = (curve(THETAS + h, *choice)[0] - curve(THETAS - h, *choice)[0]) / (2 * h)
+        zeros, known, tex = rests(THETAS, -gradient), rows(*choice), formula(*choice)
+        numbers = {"theta": THETAS, "loss": loss, "gradient": gradient, "slope": slope}
+        numbers |= {"rests": zeros, "methods": known, "formula": tex}
+        still = "; ".join(f"{at:.2f} ({what})" for at, what in zeros.items()) or "none between -0.25 and 1.75"
+        same = torch.allclose(gradient, slope, rtol=1e-3, atol=1e-4)
+        told = f"The step is zero at theta = {still}. It is {'' if same else 'not '}the slope of the plotted loss."
+        cells = {name: {"method": METHODS[name].title, "times": METHODS[name].times} for name in known}
+        named = table(cells, "row of the table") if cells else "No row of the table of methods has these choices."
+        alt = f"Left, the loss over theta; right, the step over theta. {told}"
+        caption = f'<div style="{COLOUR}">{told}</div>{named}'
+        return View(draw_curves(loss, gradient, slope), alt, caption, numbers, rf"$$\mathrm{{E}}\,{tex}$$")
+
+    def arrange(which: str) -> None:
+        if which == "condition":
+            choices = losses.STOPGRADS[condition.value]
+            stopgrad.options = choices
+            stopgrad.value = choices[-1]  # the source's own
+        if which != "source":
+            before, possible = source.value, sources(condition.value, stopgrad.value)
+            source.options = possible
+            source.value = before if before in possible else "self"
+
+    condition: Any = Dropdown(options=list(losses.STOPGRADS), description="condition", style=WIDE)
+    choices = losses.STOPGRADS[condition.value]
+    stopgrad: Any = Dropdown(options=choices, value=choices[-1], description="stop-gradient", style=WIDE)
+    source = Dropdown(options=sources(condition.value, stopgrad.value), description="velocity of", style=WIDE)
+    controls = {"condition": condition, "stopgrad": stopgrad, "source": source}
+    return Interactive(
+        controls,
+        draw,
+        lambda *choice: f"{choice[0]}, stop-gradient {choice[1]}, velocity of {choice[2]}",
+        arrange=arrange,
+    )
+
+
+def draw_curves(loss: Tensor, gradient: Tensor, slope: Tensor) -> bytes:
+    """Left the loss over theta, with arrows where steps go; right minus the gradient and minus the slope."""
+    theta, step = THETAS.numpy(), -gradient.numpy()
+    with matplotlib.rc_context(plots.STYLE):
+        figure = Figure(figsize=(7.6, 2.9))
+        left, right = figure.subplots(1, 2)
+        left.plot(theta, loss, color=plots.COLOURS[0])
+        for k in range(2, len(theta), 4):
+            if abs(step[k]) > 1e-9:
+                left.plot(theta[k], loss[k], ">" if step[k] > 0 else "<", ms=7, color=plots.COLOURS[1])
+        left.set(
+            title="the loss; arrows: where a step goes",
+            xlabel="theta",
+            ylabel="loss",
+            ylim=(-0.04 * loss.max().item(), None),
+        )
+        right.plot(theta, step, color=plots.COLOURS[1], label="minus the gradient: the step")
+        right.plot(theta, -slope, "--", color=plots.COLOURS[0], label="minus the slope of the loss")
+        right.axhline(0, color="0.6", lw=0.8)
+        right.set(title="the step, and the slope of the loss", xlabel="theta", ylabel="change of theta")
+        right.legend(fontsize=8)
+        for ax in (left, right):
+            ax.axvline(1, color="0.6", lw=0.8, ls=":")
+        return plots.as_png(figure, dpi=90)

@@ -1,0 +1,442 @@
+// A flow map to move by hand, with no kernel, no network and no build step.
+//
+// The left panel shows where one and the same noise lands after N jumps (clouds computed by
+// Python). The right one evaluates a small network v here, in the browser, and draws
+//
+//     X_{s,t}(x) = x + (t - s) v_{s,t}(x)
+//
+// at points x that X_{0,s} carried there from noise. `live.py` gives the state, as an anywidget's
+// model or written into a page; the same code draws both.
+
+const HALF = 1.25; // the panels show [-HALF, HALF]^2
+const TRAVEL = 250; // milliseconds from one cloud to the next
+const BLUE = [0x00, 0x72, 0xb2], VERMILLION = [0xd5, 0x5e, 0x00]; // Okabe & Ito
+const LINKS = 40; // lines drawn from a point at s to where it lands
+
+// --- the network: the same numbers as torch's nets.MLP ------------------------------------------
+
+/** A copy of some bytes as float32: they may start anywhere, and a Float32Array may not. */
+export function floats(bytes) {
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+}
+
+/** The network from its numbers: frequencies (2, fourier / 2), then a matrix (out, in) and a bias (out) a layer. */
+export function unpack(numbers, { scale, fourier, harmonics, sizes }) {
+  const all = Float64Array.from(numbers);
+  const waves = fourier / 2;
+  let at = 2 * waves;
+  const take = (count) => all.subarray(at, (at += count));
+  const layers = sizes.slice(1).map((out, k) => ({ out, inn: sizes[k], w: take(out * sizes[k]), b: take(out) }));
+  return { scale, waves, harmonics, frequencies: all.subarray(0, 2 * waves), layers, used: at };
+}
+
+/** y = w h + b of a layer, and SiLU of that where `bend`; four rows at a time keep the processor busy. */
+export function affine({ out, inn, w, b }, h, y, bend) {
+  let i = 0;
+  for (; i + 3 < out; i += 4) {
+    const p = i * inn, q = p + inn, r = q + inn, t = r + inn;
+    let one = b[i], two = b[i + 1], three = b[i + 2], four = b[i + 3];
+    for (let j = 0; j < inn; j++) {
+      const value = h[j];
+      one += w[p + j] * value;
+      two += w[q + j] * value;
+      three += w[r + j] * value;
+      four += w[t + j] * value;
+    }
+    y[i] = one;
+    y[i + 1] = two;
+    y[i + 2] = three;
+    y[i + 3] = four;
+  }
+  for (; i < out; i++) {
+    y[i] = b[i];
+    for (let j = 0; j < inn; j++) y[i] += w[i * inn + j] * h[j];
+  }
+  if (bend) for (i = 0; i < out; i++) y[i] /= 1 + Math.exp(-y[i]);
+}
+
+/** v_{s,t}(x) for numbers s, t and points x = [x_0, y_0, x_1, y_1, ...]; as long as x. */
+export function velocity(net, s, t, x) {
+  const { scale, waves, harmonics, frequencies, layers } = net;
+  const widest = Math.max(layers[0].inn, ...layers.map(({ out }) => out));
+  const v = new Float64Array(x.length);
+  const input = new Float64Array(layers[0].inn);
+  const hidden = [new Float64Array(widest), new Float64Array(widest)];
+  const from = 2 + 2 * waves; // the times stand last: cos of pi k s, of pi k t, then the sines
+  [s, t].forEach((time, which) => {
+    if (!harmonics) input[from + which] = time;
+    for (let k = 0; k < harmonics; k++) {
+      const angle = time * Math.PI * (k + 1);
+      input[from + which * harmonics + k] = Math.cos(angle);
+      input[from + (2 + which) * harmonics + k] = Math.sin(angle);
+    }
+  });
+  for (let p = 0; p < x.length; p += 2) {
+    const a = (input[0] = x[p] / scale), b = (input[1] = x[p + 1] / scale);
+    for (let k = 0; k < waves; k++) {
+      const phase = a * frequencies[k] + b * frequencies[waves + k];
+      input[2 + k] = Math.cos(phase);
+      input[2 + waves + k] = Math.sin(phase);
+    }
+    let h = input;
+    layers.forEach((layer, k) => {
+      const y = hidden[k % 2];
+      affine(layer, h, y, k < layers.length - 1);
+      h = y;
+    });
+    v[p] = h[0];
+    v[p + 1] = h[1];
+  }
+  return v;
+}
+
+/** X_{s,t}(x) = x + (t - s) v_{s,t}(x). */
+export function jump(net, s, t, x) {
+  return velocity(net, s, t, x).map((v, i) => x[i] + (t - s) * v);
+}
+
+/** The points after N equal jumps from time 0 to time 1. */
+export function sample(net, x0, steps) {
+  let x = x0;
+  for (let k = 0; k < steps; k++) x = jump(net, k / steps, (k + 1) / steps, x);
+  return x;
+}
+
+/** What the right panel shows: the noise carried to s, and from there to t; `last` saves the first jump if s is the same. */
+export function carry(net, noise, s, t, last) {
+  const start = last?.s === s ? last.start : s > 0 ? jump(net, 0, s, noise) : noise;
+  return { s, t, start, end: t > s ? jump(net, s, t, start) : start };
+}
+
+/** The worker's side: first {numbers, shape, noise}, then a pair {s, t} at a time, each answered by `carry`. */
+export function serve(port) {
+  let net, noise, last;
+  port.onmessage = ({ data }) => {
+    if (data.numbers) {
+      net = unpack(data.numbers, data.shape);
+      noise = data.noise;
+    } else port.postMessage((last = carry(net, noise, data.s, data.t, last)));
+  };
+}
+
+/** The worker's program: these very functions, as text. */
+export function workerSource() {
+  return [unpack, affine, velocity, jump, carry, serve].map(String).join("\n") + "\nserve(self);\n";
+}
+
+/** Answers {s, t} by `carry`, in a worker where one can be made; while it is busy only the latest question waits. */
+function evaluator({ numbers, shape, noise }, answer) {
+  let worker, asked, waiting, sent, net, last;
+  const ask = (question) => {
+    if (asked) waiting = question;
+    else if (worker) {
+      sent = performance.now();
+      worker.postMessage((asked = question));
+    } else {
+      sent = performance.now();
+      net ??= unpack(numbers, shape);
+      answer((last = carry(net, noise, question.s, question.t, last)), "page", sent);
+    }
+  };
+  const next = () => {
+    const question = waiting;
+    asked = waiting = undefined;
+    if (question) ask(question);
+  };
+  const stop = () => {
+    worker?.terminate();
+    worker = undefined;
+  };
+  try {
+    const url = URL.createObjectURL(new Blob([workerSource()], { type: "text/javascript" }));
+    worker = new Worker(url);
+    worker.onmessage = ({ data }) => {
+      URL.revokeObjectURL(url);
+      answer(data, "worker", sent);
+      next();
+    };
+    worker.onerror = (event) => { // a page may forbid workers that are made from its own text
+      event.preventDefault();
+      stop();
+      waiting ??= asked;
+      next();
+    };
+    worker.postMessage({ numbers, shape, noise });
+  } catch {
+    stop();
+  }
+  return { ask, stop };
+}
+
+// --- the state ------------------------------------------------------------------------------------
+
+/** The state, checked: throws an Error that says what is damaged. */
+export function read(get) {
+  const need = (right, what) => {
+    if (!right) throw new Error(what);
+  };
+  const numbersOf = (name, count) => {
+    const bytes = get(name);
+    need(ArrayBuffer.isView(bytes), `${name} is missing`);
+    need(bytes.byteLength === 4 * count, `${name} has ${bytes.byteLength} bytes, ${4 * count} were wanted`);
+    const numbers = floats(bytes);
+    need(numbers.every(Number.isFinite), `${name} holds a number that is not finite`);
+    return numbers;
+  };
+  const whole = (n) => Number.isInteger(n) && n > 0;
+  const steps = get("steps"), scores = get("scores"), points = get("points");
+  need(Array.isArray(steps) && steps.length && steps.every(whole), "steps is no list of whole numbers");
+  need(Array.isArray(scores) && scores.length === steps.length, "scores has not one entry a number of steps");
+  need(whole(points), "points is no whole number");
+  const all = numbersOf("clouds", steps.length * points * 2);
+  const clouds = steps.map((_, k) => all.subarray(k * points * 2, (k + 1) * points * 2));
+  const state = { steps, scores, points, clouds };
+  for (const name of ["caption", "note"]) state[name] = String(get(name) ?? "");
+  state.squares = get("squares") ?? [];
+  need(Array.isArray(state.squares) && state.squares.every((q) => q?.length === 3), "squares is no list of triples");
+  const shape = get("net");
+  if (!shape?.sizes) return state;
+  const { scale, fourier, harmonics, sizes } = shape;
+  const count = fourier + sizes.slice(1).reduce((sum, out, k) => sum + out * (sizes[k] + 1), 0);
+  const fits = sizes[0] === 2 + fourier + (4 * harmonics || 2) && sizes.at(-1) === 2 && scale > 0;
+  need(fits, "net does not describe a network of the plane");
+  const live = get("live");
+  need(whole(live), "live is no whole number");
+  state.small = { shape, numbers: numbersOf("weights", count), noise: numbersOf("noise", live * 2) };
+  return state;
+}
+
+// --- drawing --------------------------------------------------------------------------------------
+
+/** Blend a square of `size` pixels at every point into RGBA bytes of width x width pixels. */
+export function stamp(pixels, width, points, [red, green, blue], size, alpha) {
+  const unit = width / (2 * HALF), last = width - size;
+  for (let p = 0; p < points.length; p += 2) {
+    const left = Math.round((points[p] + HALF) * unit - size / 2);
+    const top = Math.round((HALF - points[p + 1]) * unit - size / 2);
+    if (!(left >= 0 && top >= 0 && left <= last && top <= last)) continue;
+    for (let row = top; row < top + size; row++) {
+      for (let at = 4 * (row * width + left), end = at + 4 * size; at < end; at += 4) {
+        pixels[at] += alpha * (red - pixels[at]);
+        pixels[at + 1] += alpha * (green - pixels[at + 1]);
+        pixels[at + 2] += alpha * (blue - pixels[at + 2]);
+      }
+    }
+  }
+}
+
+/** A square picture that fits its frame at the screen's own resolution; `paint` draws into it. */
+function picture(squares, paint) {
+  const canvas = make("canvas", { className: "flow-card" });
+  canvas.setAttribute("role", "img");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const draw = () => {
+    const width = Math.round(canvas.clientWidth * (window.devicePixelRatio || 1));
+    if (!width) return; // not on the page yet, or hidden
+    if (canvas.width !== width) canvas.width = canvas.height = width;
+    const unit = width / (2 * HALF);
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, width, width);
+    context.fillStyle = "#eee";
+    for (const [x, y, side] of squares) context.fillRect((x + HALF) * unit, (HALF - y - side) * unit, side * unit, side * unit);
+    context.strokeStyle = "#888";
+    context.strokeRect((HALF - 1) * unit, (HALF - 1) * unit, 2 * unit, 2 * unit); // [-1, 1]^2
+    paint(context, width);
+  };
+  const observer = new ResizeObserver(draw);
+  observer.observe(canvas);
+  window.addEventListener("resize", draw); // zooming changes the resolution, not the size
+  const stop = () => {
+    observer.disconnect();
+    window.removeEventListener("resize", draw);
+  };
+  return { canvas, draw, stop };
+}
+
+/** Stamp sets of points [points, colour, alpha] one over the other. */
+function stampAll(context, width, sets) {
+  const image = context.getImageData(0, 0, width, width);
+  const size = Math.max(1, Math.round(1.6 * (window.devicePixelRatio || 1)));
+  for (const [points, colour, alpha] of sets) stamp(image.data, width, points, colour, size, alpha);
+  context.putImageData(image, 0, 0);
+}
+
+const make = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
+
+/** A labelled slider. JupyterLab leaves the arrow keys to the focused element only if that carries the attribute. */
+function slider(text, properties) {
+  const range = make("input", { type: "range", ...properties });
+  range.setAttribute("data-lm-suppress-shortcuts", "true");
+  return { range, label: make("label", {}, make("span", { textContent: text }), range) };
+}
+
+const STYLE = `
+.flow-live { display: flex; flex-wrap: wrap; gap: 12px 28px; max-width: 760px; margin: 4px 0; font: 13px/1.45 system-ui, sans-serif;
+  color: var(--jp-ui-font-color1, currentColor); }
+.flow-live section { flex: 1 1 300px; max-width: 360px; min-width: 0; }
+.flow-live .flow-card { display: block; width: 100%; aspect-ratio: 1; background: #fff; border: 1px solid #ddd; box-sizing: border-box; margin-bottom: 6px; }
+.flow-live label { display: flex; gap: 8px; align-items: center; }
+.flow-live label span { flex: 0 0 4.5em; }
+.flow-live input { flex: 1; min-width: 0; accent-color: #0072B2; }
+.flow-live output, .flow-live p { display: block; margin: 4px 0 0; }
+.flow-live output { font-variant-numeric: tabular-nums; }
+.flow-live i { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .3em; }`;
+
+/** The left panel: the cloud after N jumps, travelling to the next one when N changes. */
+function stepPanel({ steps, scores, clouds, points, squares, caption }, model, el) {
+  const last = steps.length - 1;
+  const indexOf = (step) => Math.max(0, steps.indexOf(step));
+  let index = indexOf(model.get("step")), shown = Float32Array.from(clouds[index]), frame = 0;
+  const { range, label } = slider("jumps N", { min: 0, max: last, step: 1, value: index });
+  const output = make("output");
+  output.setAttribute("aria-live", "polite");
+  const view = picture(squares, (context, width) => stampAll(context, width, [[shown, BLUE, 0.55]]));
+
+  function travel() {
+    cancelAnimationFrame(frame);
+    const from = Float32Array.from(shown), to = clouds[index];
+    const still = window.matchMedia?.("(prefers-reduced-motion: reduce)").matches || from.every((v, i) => v === to[i]);
+    let begun, frames = 0, worst = 0, spent = 0;
+    el.dataset.settled = "false";
+    const go = (now) => {
+      const clock = performance.now();
+      begun ??= now;
+      const part = still ? 1 : Math.min(1, (now - begun) / TRAVEL), ease = part * part * (3 - 2 * part);
+      if (part === 1) shown.set(to);
+      else for (let i = 0; i < to.length; i++) shown[i] = from[i] + ease * (to[i] - from[i]);
+      view.draw();
+      const ms = performance.now() - clock;
+      worst = Math.max(worst, ms);
+      spent += ms;
+      frames += 1;
+      if (part < 1) frame = requestAnimationFrame(go);
+      else {
+        const first = `${shown[0]},${shown[1]}`;
+        Object.assign(el.dataset, { settled: "true", first, frames, ms: (spent / frames).toFixed(2), worst: worst.toFixed(2) });
+      }
+    };
+    if (still) go(0);
+    else frame = requestAnimationFrame(go);
+  }
+  function show() {
+    const n = steps[index], jumps = n === 1 ? "1 jump" : `${n} jumps`;
+    const kl = scores[index] == null ? "" : scores[index].toFixed(4);
+    range.value = index;
+    range.setAttribute("aria-valuetext", jumps);
+    output.textContent = jumps + (kl && `: KL64 ${kl}`);
+    view.canvas.setAttribute("aria-label", `${points} points after ${output.textContent}`);
+    Object.assign(el.dataset, { steps: n, kl });
+    travel();
+  }
+  const moved = () => {
+    index = +range.value;
+    show();
+    model.set("step", steps[index]);
+    model.save_changes();
+  };
+  const told = () => {
+    if (steps[index] === model.get("step")) return;
+    index = indexOf(model.get("step"));
+    show();
+  };
+  range.addEventListener("input", moved);
+  model.on("change:step", told);
+  const stop = () => {
+    cancelAnimationFrame(frame);
+    view.stop();
+    model.off("change:step", told);
+  };
+  const section = make("section", {}, view.canvas, label, output, make("p", { textContent: caption }));
+  return { section, show, stop };
+}
+
+/** The right panel: X_{s,t} of the small network, evaluated here. */
+function mapPanel({ small, squares, note }, model, el) {
+  const time = (name) => Math.min(1, Math.max(0, Number(model.get(name)) || 0));
+  let s = Math.min(time("s"), time("t")), t = time("t"), found = null;
+  const sliders = ["from s", "to t"].map((text) => slider(text, { min: 0, max: 1, step: 0.01 }));
+  const output = make("output");
+  output.setAttribute("aria-live", "polite");
+  const view = picture(squares, (context, width) => {
+    if (!found) return;
+    const { start, end } = found, unit = width / (2 * HALF);
+    stampAll(context, width, [[start, BLUE, 0.6], [end, VERMILLION, 0.8]]);
+    context.strokeStyle = "#999";
+    context.beginPath();
+    for (let p = 0; p < Math.min(start.length, 2 * LINKS); p += 2) {
+      context.moveTo((start[p] + HALF) * unit, (HALF - start[p + 1]) * unit);
+      context.lineTo((end[p] + HALF) * unit, (HALF - end[p + 1]) * unit);
+    }
+    context.stroke();
+  });
+  const { ask, stop: stopEvaluator } = evaluator(small, (result, by, sent) => {
+    found = result;
+    view.draw();
+    const mapMs = (performance.now() - sent).toFixed(2);
+    Object.assign(el.dataset, { s: found.s, t: found.t, landed: `${found.end[0]},${found.end[1]}`, by, mapMs });
+  });
+  function show() {
+    [s, t].forEach((value, k) => {
+      sliders[k].range.value = value;
+      sliders[k].range.setAttribute("aria-valuetext", value.toFixed(2));
+    });
+    output.textContent = `from s = ${s.toFixed(2)} to t = ${t.toFixed(2)}`;
+    view.canvas.setAttribute("aria-label", `${small.noise.length / 2} points carried by the small map ${output.textContent}`);
+    ask({ s, t });
+  }
+  const moved = (which) => () => { // s <= t: the slider that is moved pushes the other
+    const value = +sliders[which].range.value;
+    if (which) [s, t] = [Math.min(s, value), value];
+    else [s, t] = [value, Math.max(t, value)];
+    show();
+    model.set("s", s);
+    model.set("t", t);
+    model.save_changes();
+  };
+  const told = () => {
+    const asked = [Math.min(time("s"), time("t")), time("t")];
+    if (asked[0] === s && asked[1] === t) return;
+    [s, t] = asked;
+    show();
+  };
+  sliders.forEach(({ range }, which) => range.addEventListener("input", moved(which)));
+  for (const name of ["s", "t"]) model.on(`change:${name}`, told);
+  const stop = () => {
+    stopEvaluator();
+    view.stop();
+    for (const name of ["s", "t"]) model.off(`change:${name}`, told);
+  };
+  const dot = (rgb) => make("i", { style: `background: rgb(${rgb})` });
+  const key = make("p", {}, dot(BLUE), "noise carried to s, ", dot(VERMILLION), "and from there to t: with an exact map that cloud does not depend on s");
+  const labels = sliders.map(({ label }) => label);
+  return { section: make("section", {}, view.canvas, ...labels, output, key, make("p", { textContent: note })), show, stop };
+}
+
+/** anywidget's entry: draw `model` into `el`; the function it returns undoes all of it. */
+function render({ model, el }) {
+  const panels = [];
+  const root = make("div", { className: "flow-live" }, make("style", { textContent: STYLE }));
+  try {
+    const state = read((name) => model.get(name));
+    panels.push(stepPanel(state, model, el));
+    if (state.small) panels.push(mapPanel(state, model, el));
+    root.append(...panels.map(({ section }) => section));
+    el.append(root);
+    for (const { show } of panels) show();
+  } catch (error) {
+    const text = `This figure cannot be drawn: ${error.message}.`;
+    root.replaceChildren(make("p", { textContent: text, role: "alert" }));
+    el.append(root);
+    el.dataset.error = error.message;
+  }
+  return () => {
+    for (const { stop } of panels) stop();
+    root.remove();
+  };
+}
+
+export default { render };

@@ -1,0 +1,468 @@
+"""The interactive figures, driven through their traits: what they show is what the library computes.
+
+No front end is needed: a control's `value` is set as a front end would, and the picture, the words and the
+numbers are read back.
+"""
+
+import base64
+import dataclasses
+import html
+import io
+import itertools
+import re
+
+import pytest
+import torch
+from IPython.core.formatters import DisplayFormatter
+from ipywidgets import FloatSlider, IntSlider
+from matplotlib.image import imread
+
+import flowmap_edu
+from flowmap_edu import exact, explorers, interactive, losses, metrics, plots, widgets
+from flowmap_edu import loss_explorer as explorer
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.methods import METHODS, Trained, method
+
+PNG = b"\x89PNG\r\n\x1a\n"
+BALL = exact.Gaussian(torch.tensor([0.4, -0.2]), 0.3, 0.6)
+MAP = FlowMap(BALL.v)
+X0 = BALL.sigma * torch.randn(60, 2, generator=torch.Generator().manual_seed(5))
+CHOICES = [(c, g, v) for c, gs in losses.STOPGRADS.items() for g in gs for v in explorer.sources(c, g)]
+
+
+class Counting:
+    """A map's slope that counts its calls."""
+
+    def __init__(self, X: FlowMap = MAP):
+        self.X, self.calls = X, 0
+
+    def __call__(self, s, t, x):
+        self.calls += 1
+        return self.X.v(s, t, x)
+
+
+def cell(w, row: str, column: str) -> str:
+    """The text that the table beneath the picture has in this row and column."""
+    heads, *body = re.findall(r"<tr>(.*?)</tr>", w.card.value)
+    place = re.findall(r"<th[^>]*>(.*?)</th>", heads).index(column)
+    rows = {(cells := re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", r))[0]: cells for r in body}
+    return rows[row][place]
+
+
+def picture(w) -> bytes:
+    """The PNG that the card shows, which must be that of the present view."""
+    png = base64.b64decode(re.search(r"base64,([^\"]*)", w.card.value)[1])
+    assert png == w.view.png
+    assert png.startswith(PNG)
+    return png
+
+
+def words(w) -> str:
+    """The note as plain text."""
+    return html.unescape(re.sub("<[^>]*>", "", w.note.value))
+
+
+@pytest.fixture(scope="module")
+def board():
+    """A step slider over a real map, with few points."""
+    X = flowmap_edu.load("checkerboard-lsd")
+    x0 = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) / 3**0.5
+    return X, x0, widgets.step_slider({"LSD": X}, x0, (1, 2, 4))
+
+
+# --- step counts -----------------------------------------------------------------------------------
+
+
+def test_the_scores_shown_are_those_of_the_samples(board):
+    """KL64 and map error, to the printed digits, at step counts asked for and at one computed on demand."""
+    X, x0, w = board
+    for n in (1, 2, 4, 3):
+        w.controls["steps"].value = n
+        points = X.sample(x0, n)
+        assert torch.equal(w.view.numbers["samples"]["LSD"], points)
+        assert cell(w, "LSD", "KL64") == f"{metrics.kl64(points).kl:.4f}"
+        error = metrics.map_error(X, widgets.BOARD, steps=n, n=widgets.ERROR_POINTS)
+        assert cell(w, "LSD", "map error") == f"{error:.4f}"
+        assert cell(w, "exact draws", "KL64") == f"{metrics.floor64(len(x0)):.4f}"
+        assert f"KL64 {cell(w, 'LSD', 'KL64')}" in w.view.alt
+        assert words(w) == interactive.jumps(n)
+
+
+def test_every_step_count_has_its_picture(board):
+    """Other bytes for another N, the same for the same."""
+    _, _, w = board
+    shown = {}
+    for n in (1, 2, 4, 1, 4):
+        w.controls["steps"].value = n
+        assert shown.setdefault(n, picture(w)) == picture(w)
+    assert len(set(shown.values())) == len(shown)
+
+
+def test_nothing_is_computed_twice():
+    """The map is called at the start for the step counts asked for, then once for each other that is visited."""
+    slope = Counting()
+    w = widgets.step_slider(FlowMap(slope), X0, (1, 4), exact=BALL)
+    assert set(w.views) == {(1,), (4,)}
+    before, said = slope.calls, []
+    w.note.observe(lambda change: said.append(change["new"]), names="value")
+    w.controls["steps"].value = 4
+    w.still()
+    assert slope.calls == before
+    assert not any("computing" in text for text in said)
+    w.controls["steps"].value = 3
+    assert slope.calls == before + 3 + 3  # the samples, and the map error
+    assert "computing 3 jumps ..." in said[-2]
+    assert words(w) == "3 jumps"
+    w.controls["steps"].value = 1
+    w.controls["steps"].value = 3
+    assert slope.calls == before + 6
+
+
+def test_the_slider_runs_over_all_whole_numbers_up_to_the_largest():
+    w = widgets.step_slider(MAP, X0, (8, 2), exact=BALL)
+    slider = w.controls["steps"]
+    assert (slider.min, slider.max, slider.step, slider.value) == (1, 8, 1, 2)
+    assert slider.continuous_update
+
+
+def test_an_exact_map_has_no_error_and_kl64_is_the_checkerboards():
+    """With another problem than the checkerboard KL64 is left out; float64 points are taken too."""
+    w = widgets.step_slider(MAP, X0.double(), (1,), exact=BALL)
+    assert w.view.numbers["KL64"] == {}
+    assert w.view.numbers["map error"]["the map"] < 1e-6
+    assert "KL64" not in w.card.value
+
+
+def test_a_map_that_renoises_has_no_map_error():
+    """A consistency model's second evaluation starts from fresh noise, so its points follow no path."""
+    w = widgets.step_slider({"ct": Trained(MAP, method("ct"), BALL.sigma)}, X0, (2,))
+    assert w.view.numbers["map error"] == {}
+    assert "ct" in w.view.numbers["KL64"]
+
+
+def test_pictures_are_shown_with_their_labels(monkeypatch):
+    """The shipped digits: what is drawn is X.given(labels).sample, other pictures for other labels."""
+    drawn, original = [], plots.pictures
+    monkeypatch.setattr(plots, "pictures", lambda ax, x: drawn.append(x) or original(ax, x))
+    X = flowmap_edu.load("digits-lsd")
+    x0 = 0.5 * torch.randn(3, 1, 8, 8)
+    labels = torch.tensor([3, 1, 7])
+    w = widgets.step_slider({"a": X}, x0, (1, 2), labels=labels)
+    wanted = torch.stack([X.given(labels).sample(x0, n) for n in (1, 2)])
+    assert torch.equal(torch.cat(drawn), wanted)
+    assert torch.equal(w.view.numbers["samples"]["a"], wanted[0])
+    w.still()
+    assert torch.equal(drawn[-1], wanted)  # a row for each step count
+    assert picture(widgets.step_slider({"a": X}, x0, (1,), labels=labels.flip(0))) != picture(w)
+
+
+def test_a_sheet_is_filled_up_with_white():
+    x = torch.rand(23, 3, 2, 2)
+    sheet = widgets.sheet(x)
+    assert sheet.shape == (3, 10, 3, 2, 2)
+    assert torch.equal(sheet.flatten(0, 1)[:23], x)
+    assert (sheet.flatten(0, 1)[23:] == 1).all()
+
+
+# --- two times -------------------------------------------------------------------------------------
+
+
+def test_the_residuals_shown_are_the_losses_own():
+    """To the printed digits, on the points that the view names: draws of I_s, or the net's without exact."""
+    X = FlowMap(lambda s, t, x: BALL.v(s, t, x) + 0.1 * (t - s)[:, None] * torch.sin(3 * x))
+    for problem in (BALL, None):
+        w = widgets.time_explorer(X, problem)
+        w.controls["s"].value, w.controls["t"].value = 0.3, 0.85
+        x = w.view.numbers["points"]
+        S, U, T = (torch.full((len(x),), time) for time in (0.3, (0.3 + 0.85) / 2, 0.85))
+        wanted = {
+            "Lagrangian": losses.lagrangian(X, S, T, x),
+            "Eulerian": losses.eulerian(X, S, T, x),
+            "semigroup": (0.85 - 0.3) ** 2 * losses.semigroup(X, S, U, T, x),
+        }
+        for name, square in wanted.items():
+            shown = cell(w, "residual", name)
+            assert float(shown) == pytest.approx(square.mean().sqrt().item(), rel=1e-3)
+            assert float(shown) > 1e-3
+            assert f"{name} {shown}" in w.view.alt
+
+
+def test_an_exact_map_has_no_residual_and_lies_on_the_exact_one():
+    w = widgets.time_explorer(MAP, BALL)
+    for s, t in ((0.0, 1.0), (0.25, 0.6), (0.5, 0.5), (1.0, 1.0)):
+        w.controls["t"].value = t
+        w.controls["s"].value = s
+        assert all(float(cell(w, "residual", name)) < 3e-6 for name in w.view.numbers["residuals"])
+        numbers = w.view.numbers
+        assert torch.allclose(numbers["carried"], numbers["exact"], atol=1e-6)
+        m, spread = BALL.mean.float(), (BALL.spread(torch.tensor([time]))[0, 0].item() for time in (t, s))
+        net = plots.net(lines=9, points=41).float()
+        by_hand = m * t + next(spread) / next(spread) * (net - m * s)
+        assert torch.allclose(numbers["carried"], by_hand, atol=1e-5)
+
+
+def test_start_is_never_after_end(monkeypatch):
+    """After any moves s <= t, the moved slider is where it was put, and each move draws once."""
+    drawn, original = [], explorers.draw_nets
+    monkeypatch.setattr(explorers, "draw_nets", lambda *a: drawn.append(a[1:3]) or original(*a))
+    w = widgets.time_explorer(MAP)
+    s, t = w.controls["s"], w.controls["t"]
+    for slider, value in ((s, 0.6), (t, 0.2), (s, 0.9), (t, 0.0), (s, 1.0), (t, 0.5), (t, 0.7)):
+        slider.value = value
+        assert slider.value == value
+        assert s.value <= t.value
+        assert w.setting == (s.value, t.value)
+        assert words(w) == f"from s = {s.value:.2f} to t = {t.value:.2f}"
+    assert len(drawn) == len(set(drawn)) == 8
+    assert all(s <= t for s, t in drawn)
+
+
+# --- paths -----------------------------------------------------------------------------------------
+
+
+def test_the_paths_are_the_maps_trajectories_and_the_curves_exact():
+    """For every N, by the slider and by play; the curves are the Gaussian's formula."""
+    crude = FlowMap(lambda s, t, x: BALL.v(s, s, x))  # noqa: ARG005  Euler's method
+    w = widgets.trajectory_player({"map": MAP, "Euler": crude}, X0, BALL)
+    x0 = X0[: len(w.view.numbers["paths"]["map"][0])]
+    for n in (1, 2, 7, 16):
+        w.controls["steps"].value = n
+        for name, X in (("map", MAP), ("Euler", crude)):
+            assert torch.equal(w.view.numbers["paths"][name], X.trajectory(x0, n))
+            off = (X.sample(x0, n) - BALL.flow_map(0.0, 1.0, x0)).square().sum(1).mean().sqrt()
+            assert cell(w, name, "distance of the ends, root mean square") == f"{off:.4f}"
+    for k, point in enumerate(w.view.numbers["curves"]):
+        assert torch.allclose(point, BALL.flow_map(0.0, k / 32, x0), atol=1e-6)
+    play = w.above[0]
+    play.value = 4
+    assert w.controls["steps"].value == 4
+    assert w.view is w.views[4,]
+    w.controls["steps"].value = 9
+    assert play.value == 9
+    assert (play.min, play.max) == (1, 16)
+
+
+# --- losses ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return widgets.loss_explorer()
+
+
+def choose(w, condition: str, stopgrad: str, source: str) -> dict:
+    for name, value in zip(w.controls, (condition, stopgrad, source), strict=True):
+        w.controls[name].value = value
+    assert w.setting == (condition, stopgrad, source)
+    assert words(w) == f"{condition}, stop-gradient {stopgrad}, velocity of {source}"
+    picture(w)
+    return w.view.numbers
+
+
+def by_hand(theta: torch.Tensor, condition: str, stopgrad: str, source: str) -> torch.Tensor:
+    """The mean loss of theta v*, for a single theta, straight from losses.py."""
+    b = explorer.batch(condition, source)
+    X, truth = FlowMap(lambda s, t, x: theta * explorer.TOY.v(s, t, x)), FlowMap(explorer.TOY.v)
+    extra = {
+        "self": {},
+        "sample": {"velocity": b["dx"]},
+        "teacher": {"velocity": lambda t, x: explorer.TOY.velocity(t, x)},
+        "self, the sample leads": {"lead": b["dx"]},
+        "teacher's jumps": {"short": truth},
+    }[source]
+    times = [b[k] for k in ("sut" if condition == "semigroup" else "st")]
+    return getattr(losses, condition)(X, *times, b["x"], stopgrad=stopgrad, **extra).mean()
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=", ".join)
+def test_the_gradient_is_autograds(toy, choice):
+    """For each choice: loss and gradient at some thetas, one theta at a time; the slope is the loss's own."""
+    numbers = choose(toy, *choice)
+    for k in (3, 17, 33):
+        theta = numbers["theta"][k].clone().requires_grad_(True)
+        loss = by_hand(theta, *choice)
+        assert numbers["loss"][k] == pytest.approx(loss.item(), rel=1e-9)
+        (gradient,) = torch.autograd.grad(loss, theta)
+        assert numbers["gradient"][k] == pytest.approx(gradient.item(), rel=1e-9, abs=1e-12)
+    secant = (numbers["loss"][2:] - numbers["loss"][:-2]) / (numbers["theta"][2:] - numbers["theta"][:-2])
+    assert torch.allclose(numbers["slope"][1:-1], secant, atol=0.02 * secant.abs().max().item())
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=", ".join)
+def test_steps_lead_to_the_true_map(toy, choice):
+    """Where a step is zero: at theta = 1 always; elsewhere only without a teacher, at 0, or half way by gradient."""
+    condition, stopgrad, source = choice
+    numbers = choose(toy, *choice)
+    rests = {round(at, 6): what for at, what in numbers["rests"].items()}
+    (near_one,) = [at for at in rests if abs(at - 1) < 0.02]
+    assert rests.pop(near_one) == "steps lead to it"
+    on_grid = condition == "semigroup" and source in ("sample", "teacher")  # an Euler step of 1/64: not quite 1
+    assert abs(near_one - 1) < (0.02 if on_grid else 1e-3)
+    if source == "self":
+        assert rests.pop(0.0) == ("steps lead to it" if stopgrad == "none" else "steps lead away")
+        assert set(rests.values()) == ({"steps lead away"} if stopgrad == "none" else set())
+    else:
+        assert rests == {}
+
+
+def test_a_stop_gradient_changes_the_step_and_not_the_loss(toy):
+    for condition, stopgrads in losses.STOPGRADS.items():
+        free = choose(toy, condition, "none", "self")
+        assert torch.allclose(free["gradient"], free["slope"], rtol=1e-4, atol=1e-6)
+        assert "It is the slope of the plotted loss" in toy.card.value
+        for stopgrad in stopgrads[1:]:
+            held = choose(toy, condition, stopgrad, "self")
+            assert torch.allclose(held["loss"], free["loss"], rtol=1e-9)
+            assert not torch.allclose(held["gradient"], held["slope"], rtol=0.1)
+            assert "It is not the slope of the plotted loss" in toy.card.value
+
+
+def test_the_methods_named_are_rows_of_the_table(toy):
+    """Each name listed has that row, with these choices; all rows but plain flow matching are found."""
+    found = []
+    for choice in CHOICES:
+        condition, stopgrad, source = choice
+        for name in choose(toy, *choice)["methods"]:
+            row = METHODS[name]
+            assert (row.condition, row.stopgrad) == (condition, stopgrad)
+            assert ("teacher" in (row.velocity, row.short)) == ("teacher" in source)
+            assert ("sample" in (row.velocity, row.lead)) == ("sample" in source)
+            assert cell(toy, name, "method") == row.title
+            found.append(name)
+    assert sorted(found) == sorted(set(METHODS) - {"fm"})
+
+
+def test_a_new_row_is_found_without_a_word_changed(monkeypatch):
+    new = dataclasses.replace(METHODS["lsd"], title="brand new", stopgrad="none")
+    monkeypatch.setitem(METHODS, "new", new)
+    assert explorer.rows("lagrangian", "none", "self") == ["new"]
+
+
+def test_the_formula_holds_what_the_loss_holds(toy):
+    """sg(...) stands in the formula exactly if there is a stop-gradient; it is typeset above the picture."""
+    seen = set()
+    for choice in CHOICES:
+        tex = choose(toy, *choice)["formula"]
+        assert (r"\mathrm{sg}" in tex) == (choice[1] != "none")
+        assert tex.count("{") == tex.count("}")
+        assert tex.count("(") == tex.count(")")
+        assert f"$$\\mathrm{{E}}\\,{tex}$$" in toy.math.value
+        seen.add(tex)
+    assert len(seen) == len(CHOICES)
+
+
+def test_the_mirrored_samples_keep_the_mean():
+    """Two samples through each x, whose slopes have the mean b_s(x); times in order."""
+    for condition, source in itertools.product(losses.STOPGRADS, ("self", "sample")):
+        b = explorer.batch(condition, source)
+        first, second = b["dx"].chunk(2)
+        assert torch.allclose((first + second) / 2, explorer.TOY.velocity(*(b[k].chunk(2)[0] for k in "sx")))
+        assert (b["s"] <= b["u"]).all()
+        assert (b["u"] <= b["t"]).all()
+
+
+# --- without a front end, and for everyone ---------------------------------------------------------
+
+
+def everything():
+    return [
+        widgets.step_slider({"a": MAP, "b <i>": MAP}, X0, (1, 2), exact=BALL),
+        widgets.step_slider(FlowMap(lambda s, t, x: -x), torch.randn(2, 3, 4, 4), (1, 2)),  # noqa: ARG005
+        widgets.time_explorer(MAP, BALL),
+        widgets.trajectory_player(MAP, X0, BALL),
+        widgets.loss_explorer(),
+    ]
+
+
+def test_fallback_and_access():
+    """A PNG and its words for the web and for paper, a sentence for a console, names and words for all."""
+    for w in everything():
+        data, metadata = DisplayFormatter().format(w)
+        assert base64.b64decode(data["image/png"]) == w.still()
+        assert w.still().startswith(PNG)
+        assert imread(io.BytesIO(w.still()))[..., :3].mean() > 0.2
+        assert len(metadata["image/png"]["alt"]) > 30
+        assert data["text/plain"] == repr(w) == "A slider: open this in JupyterLab; .still() is its picture."
+        assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == w.model_id
+        assert len(re.search(r'<img [^>]*alt="([^"]+)"', w.card.value)[1]) > 30
+        assert "<i>" not in w.card.value
+        for control in [*w.controls.values(), *w.above]:
+            assert control.description
+        for part in (w.note, w.card):
+            assert "var(--jp-ui-font-color1, inherit)" in part.value
+            assert "black" not in part.value
+        sliders = [c for c in w.controls.values() if isinstance(c, (IntSlider, FloatSlider))]
+        assert all(slider.readout for slider in sliders)
+
+
+def test_an_error_on_demand_becomes_a_line_in_the_note():
+    """It says what failed and why, keeps the picture, and is tried again at the next visit."""
+    broken = [True]
+
+    def v(s, t, x):
+        if broken[0] and 0.3 < float(s[0]) < 0.4:
+            raise RuntimeError("no <third>\nof the way")
+        return MAP.v(s, t, x)
+
+    w = widgets.step_slider(FlowMap(v), X0, (1, 4), exact=BALL)
+    before = picture(w)
+    w.controls["steps"].value = 3
+    assert words(w) == ("3 jumps: not computed, RuntimeError: no <third> of the way. Shown is what was before.")
+    assert picture(w) == before
+    w.controls["steps"].value = 4
+    assert words(w) == "4 jumps"
+    broken[0] = False
+    w.controls["steps"].value = 3
+    assert words(w) == "3 jumps"
+    assert torch.equal(w.view.numbers["samples"]["the map"], MAP.sample(X0, 3))
+
+
+def test_a_map_that_runs_off_becomes_a_line_in_the_note():
+    """Points that are not finite are said to be so, not drawn."""
+    runaway = FlowMap(lambda s, t, x: x / (t - 0.5)[:, None])  # noqa: ARG005  infinite in a jump that ends half way
+    w = widgets.step_slider(runaway, X0, (1, 3))
+    w.controls["steps"].value = 2
+    assert "2 jumps: not computed, ValueError: samples must be finite" in words(w)
+
+
+IMAGE = torch.zeros(2, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: widgets.step_slider({}, X0), "maps must be a FlowMap or a dict .* got an empty one"),
+        (lambda: widgets.step_slider([], X0), "maps must be .* got an empty one"),
+        (lambda: widgets.step_slider([MAP], X0), "maps must be .* got list"),
+        (lambda: widgets.step_slider({"v": BALL.v}, X0), "maps must hold FlowMaps, got method under 'v'"),
+        (lambda: widgets.step_slider({"ball": MAP}, IMAGE), r"ball does not take points of shape \(1, 8, 8\): x must"),
+        (
+            lambda: widgets.step_slider(flowmap_edu.load("digits-lsd"), X0),
+            r"the map does not take points of shape \(2,\): ",
+        ),
+        (
+            lambda: widgets.step_slider(FlowMap(lambda s, t, x: x[:, None]), X0),  # noqa: ARG005
+            r"the map must return the shape of its points, \(2, 2\), got \(2, 2, 2\)",
+        ),
+        (lambda: widgets.step_slider(MAP, X0, (1, 0)), "a step count must be a whole number of at least 1, got 0"),
+        (lambda: widgets.step_slider(MAP, X0, (2.5,)), "a step count must be a whole number of at least 1, got 2.5"),
+        (lambda: widgets.step_slider(MAP, X0, ()), "steps must list at least one step count"),
+        (lambda: widgets.step_slider(MAP, X0, 4), "steps must list at least one step count, got 4"),
+        (lambda: widgets.step_slider(MAP, X0[:0]), r"x0 must hold at least one point, got shape \(0, 2\)"),
+        (lambda: widgets.step_slider(MAP, torch.zeros(4, 3)), r"x0 must have shape \(B, 2\) or .* got \(4, 3\)"),
+        (lambda: widgets.step_slider(MAP, X0 / 0), "x0 must be finite"),
+        (lambda: widgets.step_slider(MAP, [1.0]), "x0 must be a floating-point tensor"),
+        (lambda: widgets.step_slider(MAP, X0, labels=torch.zeros(3)), r"labels must have shape \(60,\).* got \(3,\)"),
+        (lambda: widgets.step_slider(MAP, X0, exact="board"), "exact must be a problem of exact.py .* got str"),
+        (lambda: widgets.step_slider(MAP, IMAGE, exact=BALL), "exact is for points of the plane"),
+        (lambda: widgets.time_explorer(FlowMap(explorer.TOY.v)), r"the map does not take points of shape \(2,\)"),
+        (lambda: widgets.time_explorer({}), "maps must be a FlowMap .* got an empty one"),
+        (lambda: widgets.time_explorer(MAP, explorer.TOY), "exact must be a problem .* got dim = 1"),
+        (lambda: widgets.trajectory_player(MAP, IMAGE), r"x0 must have shape \(B, 2\), got \(2, 1, 8, 8\)"),
+        (lambda: widgets.trajectory_player({}, X0), "maps must be a FlowMap .* got an empty one"),
+        (lambda: widgets.trajectory_player(MAP, X0[:0]), "x0 must hold at least one point"),
+    ],
+)
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
