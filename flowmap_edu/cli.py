@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from flowmap_edu import checks, comparison, datasets, distributed, methods, runs
 from flowmap_edu.config import PROBLEMS, Config
-from flowmap_edu.evaluation import CHUNK, base_noise, digit_rows, fid_rows, fid_table, kl_rows, paper_table
+from flowmap_edu.evaluation import CHUNK, base_noise, digit_rows, fid_rows, fid_table, judge, kl_rows, paper_table
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.losses import METHODS
 from flowmap_edu.recipes import CPU_RECIPES, PAPER_KL, RECIPES, STEPS, recipe
@@ -88,18 +88,9 @@ def train(arguments: argparse.Namespace) -> None:
         run_training(config, out, arguments, arguments.resume)
 
 
-def features_of(problem: str, weights: str | None) -> tuple[nn.Module, str]:
-    """The network whose features judge a data set's pictures, and what their Fréchet distance is called."""
-    from flowmap_edu import classifier, image_metrics  # torchmetrics is in the extra `images`
-
-    if problem in classifier.KNOWN and not weights:
-        return classifier.load(problem=problem), f"FD-{problem}"
-    return image_metrics.inception(weights), "FID"
-
-
 def one_step_fid(config: Config, arguments: argparse.Namespace) -> Callable[[FlowMap], float]:
     """What `--fid-every` computes: the Fréchet distance of one jump, for a map in training."""
-    features, _ = features_of(config.problem, arguments.weights)
+    features, _ = judge(config.problem, arguments.weights)
     n = arguments.fid_pictures
     return lambda X: fid_rows(X, config, [1], config.seed, features=features, n=n)[0]["fid"]
 
@@ -127,7 +118,7 @@ def digits_report(X: FlowMap, config: Config, arguments: argparse.Namespace) -> 
 
 def fid_report(X: FlowMap, config: Config, arguments: argparse.Namespace) -> dict[str, Any]:
     """Print the Fréchet distance beside the paper's FID, and the kernel distance."""
-    features, name = features_of(config.problem, arguments.weights)
+    features, name = judge(config.problem, arguments.weights)
     rows = fid_rows(
         X, config, arguments.steps, arguments.seed, features=features, n=arguments.pictures, label=str(arguments.run)
     )

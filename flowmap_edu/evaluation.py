@@ -120,6 +120,21 @@ def real(data: datasets.Images, index: Tensor | None = None) -> Iterator[Tensor]
         yield data.values(part)
 
 
+def judge(problem: str, weights: str | None = None) -> tuple[nn.Module, str]:
+    """The network whose features judge a data set's pictures, and what their Fréchet distance is called.
+
+    Our own small classifier for the digits and the emoji; otherwise, or with a file of its weights, Inception.
+
+    Raises:
+        ValueError: as `image_metrics.inception`.
+    """
+    from flowmap_edu import classifier, image_metrics  # torchmetrics is in the extra `images`
+
+    if problem in classifier.KNOWN and not weights:
+        return classifier.load(problem=problem), f"FD-{problem}"
+    return image_metrics.inception(weights), "FID"
+
+
 def fid_rows(
     X: FlowMap,
     config: Config,
