@@ -26,7 +26,8 @@ RECIPES = {
 # inverse square root after 35,000 steps, two averages, plain times. Batch and steps differ from set to set.
 PICTURES: dict[str, Any] = {
     "diagonal": 0.75, "optimizer": "radam", "lr": 1e-2, "decay": "sqrt", "decay_from": 35_000, "clip": 1.0,
-    "ema": 0.9999, "second_ema": 0.999, "weighting": True, "sigma": 0.5, "even": False, "at_zero": 0.0, "bank": 0,
+    "warmup": 1, "ema": 0.9999, "second_ema": 0.999, "weighting": True, "sigma": 0.5, "even": False, "at_zero": 0.0,
+    "bank": 0,
 }  # fmt: skip
 RECIPES |= {
     "cifar10": Config(problem="cifar10", batch=512, steps=400_000, **PICTURES),
