@@ -37,8 +37,9 @@ test: lint  ## lint, then every test, then every notebook with short trainings
 lab: $(READY)  ## open JupyterLab in tutorials/
 	$(BIN)/jupyter lab --notebook-dir tutorials
 
-bench: $(READY)  ## measure what the README's table claims (about four CPU hours)
+bench: $(READY)  ## measure what the README's table claims (some six CPU hours)
 	$(BIN)/python tests/benchmark.py
+	$(BIN)/python tests/benchmark_pictures.py
 
 clean:  ## remove the environment and the runs
 	rm -rf $(VENV) runs
