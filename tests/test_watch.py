@@ -2,13 +2,14 @@
 
 import csv
 import dataclasses
+import json
 import math
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from flowmap_edu import cli, datasets, losses, plots, runs, training, unet, watch
+from flowmap_edu import cli, datasets, evaluation, losses, plots, runs, training, unet, watch
 from flowmap_edu.evaluation import base_noise
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import RECIPES, recipe
@@ -217,3 +218,28 @@ def test_the_paper_s_recipes_are_what_its_configurations_state():
         assert (config.diagonal, config.at_zero, config.at_one, config.even) == (0.75, 0.0, 0.0, False)
         for k, wanted in ((35_000, 1e-2), (140_000, 5e-3)):
             assert training.learning_rate(config, k - 1, steps) == pytest.approx(wanted)
+
+
+def test_evaluate_prints_the_emoji_s_distance_and_who_ran_what(tmp_path, monkeypatch, capsys):
+    """FD-emoji is that of fid_rows, for the average asked for; the paper's table says that none of it is ours."""
+    monkeypatch.setitem(unet.CONFIGS, "emoji", TINY | {"classes": 10})
+    out = tmp_path / "run"
+    words = ["--steps", "2", "--set", "batch=8", "--set", "compile=false", "--set", "second_ema=0.5"]
+    assert cli.main(["train", "emoji", *words, "--fid-every", "2", "--fid-pictures", "12", "--out", str(out)]) == 0
+    assert cli.main(["evaluate", str(out), "--steps", "2", "--pictures", "12", "--ema", "0.5", "--seed", "3"]) == 0
+    features, name = evaluation.judge("emoji")
+    config = runs.read_about(out)[1]
+    row = evaluation.fid_rows(runs.load(out, ema=0.5), config, [2], 3, features=features, n=12)[0]
+    printed = capsys.readouterr().out
+    assert name == "FD-emoji"
+    assert f"{row['fid']:.2f}" in printed
+    assert "The paper has no figures on emoji" in printed
+    report = json.loads((out / "fid.json").read_text())
+    assert report["rows"][0]["fid"] == pytest.approx(row["fid"])
+    first = evaluation.fid_rows(runs.load(out), config, [1], config.seed, features=features, n=12)[0]
+    step, distance = (out / "fid.csv").read_text().split(",")
+    assert (int(step), float(distance)) == (2, pytest.approx(first["fid"]))
+    assert cli.main(["table", "pictures"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if " paper " in line] == ["lsd", "psd-m", "psd-u"] * 3
+    assert sum("ours" in line and "not run by us" in line for line in lines) == 9
