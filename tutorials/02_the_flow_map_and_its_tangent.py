@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch.func import jvp
 
-from flowmap_edu import MLP, FlowMap, exact, losses, plots
+from flowmap_edu import MLP, FlowMap, exact, losses, plots, widgets
 from flowmap_edu.training import budget
 
 plots.use_style()
@@ -312,6 +312,23 @@ print("  " + ", ".join(f"{q:.2f} ({100 * p:.0f} %)" for p, q in ((p, dx.quantile
 # neighbours, a few are pulled apart. No small network does that sharply, and there learned maps go wrong first.
 #
 # **Try.** Carry the net back, from $s = 1$ to $t = 0$. Where do the threads between the squares come from?
+
+# %% [markdown]
+# And what happens on the way? Here are the paths of some points under 1 to 16 equal jumps, blue with a dot at each
+# stop, over the exact curves in orange: jumps of the exact map on the left, Euler's steps on the right. Press play, or
+# move the slider with the arrow keys. Without Python running, the picture shows three numbers of jumps.
+
+# %%
+euler_steps = FlowMap(lambda s, _, x: board.velocity(s, x))
+widgets.trajectory_player({"exact map": X, "Euler's steps": euler_steps}, x0, exact=board)
+
+# %% [markdown]
+# **What to notice.** On the left every stop lies on its curve and every end is the right one, be it one jump or more;
+# between its stops a jump cuts the corner. On the right each step sets out with the velocity found at its start, leaves
+# the curve, and with few steps ends in the wrong place. The distances under the picture say by how much.
+#
+# **Try.** With one step all of Euler's points end in the centre. Why there? How many steps does it take until each of
+# them lies in a grey square?
 
 # %% [markdown]
 # ## 6. Does the tangent condition hold on the board, and how fast?

@@ -28,7 +28,8 @@
 import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import FlowMap, exact, losses, metrics, plots
+import flowmap_edu
+from flowmap_edu import FlowMap, exact, losses, metrics, plots, widgets
 
 plots.use_style()
 torch.set_default_dtype(torch.float64)  # to tell a small number from zero
@@ -493,6 +494,27 @@ for name, X in candidates.items():
 #
 # **Try.** Mix two maps, $v = \lambda\, v^\ast + (1 - \lambda)\, v^{\text{other}}$. Is a mixture of two flow maps a
 # flow map?
+
+# %% [markdown]
+# ## 9. And a map that was learned?
+#
+# The library brings a network that was trained to obey the Lagrangian equation on the board (lesson 04 says how). Left
+# is a net of lines at time $s$; then where the network takes it by time $t$, and where the exact map does. Under them
+# stand the three residuals at that one pair $(s, t)$, the root mean square over draws of $I_s$. Each new pair has to be
+# solved for, which takes a few seconds.
+#
+# Move $s$ towards $t$ with the arrow keys (a start beyond the end takes the end along) and watch the three numbers.
+
+# %%
+learned = FlowMap(flowmap_edu.load("checkerboard-lsd").slope.double())
+widgets.time_explorer(learned, exact=board)
+
+# %% [markdown]
+# **What to notice.** None of the residuals is zero, and over short times all three are small, as for the wrong maps of
+# section 7. Where the two nets differ, it is along lines where the exact one is torn apart and the network has to stay
+# smooth.
+#
+# **Try.** Hold $t - s$ at a tenth and move both from 0 to 1. When is a jump of that length hard?
 
 # %% [markdown]
 # ## Summary

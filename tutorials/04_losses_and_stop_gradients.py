@@ -31,7 +31,7 @@ import copy
 import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import MLP, FlowMap, exact, losses, metrics, plots, training
+from flowmap_edu import MLP, FlowMap, exact, losses, metrics, plots, training, widgets
 
 plots.use_style()
 board = exact.Checkerboard()
@@ -292,6 +292,24 @@ print(f"and {through_landing.norm():.3f} by moving the landing point to where th
 # inside `torch.no_grad()`. That holds nothing. What counts is where it is computed.
 #
 # **Try.** Do the same for `psd`. Which of its three velocities are the pupil's?
+
+# %% [markdown]
+# How large is that difference where all else is known? Take a map with one number in it, $v_{s,t}(x) = \theta\,
+# v^\ast_{s,t}(x)$, with $v^\ast$ exact between two Gaussians on the line: it is right at $\theta = 1$. On the left is
+# the loss over $\theta$; on the right are the step that training takes (minus the gradient) and what the slope of that
+# loss would have it take. Choose a condition, what is held, and whose velocity is read, by mouse or with the arrow
+# keys; the formula above the picture says what each choice means, and under it stand the methods that make it. ("semi"
+# holds all but $v_{s,t}$ itself; a "sample" gives the slope $\dot I_s$ of its own line, a "teacher" the true velocity.)
+
+# %%
+widgets.loss_explorer()
+
+# %% [markdown]
+# **What to notice.** Change the stop-gradient and leave the rest: the curve on the left stays as it is, the step on the
+# right does not. Under "none" step and slope are one curve, and steps come to rest at $\theta = 0$, a map that goes
+# nowhere and agrees with itself, as well as at $\theta = 1$. With the teacher's part held, they lead away from 0.
+#
+# **Try.** Set the velocity to the teacher's. What becomes of the point of rest at 0, and why?
 
 # %% [markdown]
 # ## 5. What does each choice cost?

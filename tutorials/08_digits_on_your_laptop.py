@@ -26,10 +26,9 @@
 # %%
 import matplotlib.pyplot as plt
 import torch
-from ipywidgets import HTML, Image, IntSlider, VBox
 from tqdm.auto import tqdm
 
-from flowmap_edu import classifier, datasets, evaluation, image_metrics, plots, recipes, runs, training, unet
+from flowmap_edu import classifier, datasets, evaluation, image_metrics, plots, recipes, runs, training, unet, widgets
 
 plots.use_style()
 STEPS = training.budget(1000)
@@ -134,34 +133,15 @@ plt.show()
 # %% [markdown]
 # ## 4. One jump or sixteen?
 #
-# The shipped map had ten CPU minutes. Move the slider: the noise stays, the number of jumps changes.
+# The shipped map had ten CPU minutes. Here are forty of its digits and a slider over the number of jumps: noise and
+# labels stay, so that a picture which changes does so by the jumps alone. Step from one jump to two with the arrow keys
+# and look for a digit that changes; then press End, and see whether the same one goes on changing.
 
 # %%
 shipped = runs.load("digits-lsd")
 forty = torch.arange(40) % 10
 same_noise = evaluation.base_noise(40, config, seed=2)
-
-
-def sheet(n):
-    """A PNG of forty digits after n jumps."""
-    figure, ax = plt.subplots(figsize=(5.0, 2.0))
-    plots.pictures(ax, shipped.given(forty).sample(same_noise, n).reshape(4, 10, 1, 8, 8))
-    return plots.as_png(figure)
-
-
-# %%
-shown = {n: sheet(n) for n in range(1, 17)}  # drawn once, then only shown
-picture = Image(value=shown[1], alt="forty generated digits")
-slider = IntSlider(value=1, min=1, max=16, description="jumps N", continuous_update=True)
-note = HTML("1 jump")
-
-
-def show(change):
-    picture.value, note.value = shown[change.new], f"{change.new} jump{'s' * (change.new > 1)}"
-
-
-slider.observe(show, names="value")
-VBox([slider, note, picture])
+widgets.step_slider({"shipped LSD map": shipped}, same_noise, steps=JUMPS, labels=forty)
 
 # %% [markdown]
 # Without a kernel there is nothing to move; here is the same as a still picture.
