@@ -3,7 +3,7 @@
     python -m flowmap_edu.classifier digits FILE.safetensors      trains it (a minute or a few), says how much it knows
 
 The shipped weights, data/digits-classifier and data/emoji-classifier, were made by that command. Photographs are
-judged by the Inception network (`image_metrics.inception`), which is far larger and comes by hand.
+judged by the Inception network (`inception.py`), which is far larger and comes by hand.
 """
 
 import sys

@@ -176,8 +176,7 @@ def sample(arguments: argparse.Namespace) -> None:
 
         plots.sheet(x, out)
     elif config.pictures:
-        bytes_of = (x.clamp(-1, 1) / 2 + 0.5).mul(255).round().to(torch.uint8)
-        np.save(out, bytes_of.permute(0, 2, 3, 1).numpy())
+        np.save(out, datasets.as_bytes(x).permute(0, 2, 3, 1).numpy())
     else:
         np.save(out, x.numpy()) if out.suffix == ".npy" else np.savetxt(out, x.numpy(), delimiter=",", header="x,y")
     what = "pictures" if config.pictures else "points"

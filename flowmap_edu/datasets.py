@@ -109,6 +109,21 @@ class Images:
         return x1, None if self.labels is None else self.labels[index]
 
 
+def as_bytes(x: Tensor) -> Tensor:
+    """Pictures in [-1, 1] as the nearest of 256 levels, uint8 of the same shape; what is outside is cut off.
+
+    Raises:
+        ValueError: if x holds a nan or an infinity.
+    """
+    checks.finite("the pictures", x)
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def from_bytes(pixels: Tensor) -> Tensor:
+    """2 pixel / 255 - 1, float32: `as_bytes` undone."""
+    return 2 * (pixels.float() / 255) - 1
+
+
 def extra(module: str) -> Any:
     """A module of the optional extra `images`, imported only when it is needed."""
     try:

@@ -100,8 +100,6 @@ def drawn(
 
     That is, cut off at -1 and 1 and rounded to 8 bits. Their classes are those of training pictures drawn at random.
     """
-    from flowmap_edu import image_metrics
-
     data, row, sigma = pictures_of(config.problem, config.root), config.row, base_of(config)
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, n, CHUNK):
@@ -111,7 +109,7 @@ def drawn(
         fresh = int(torch.randint(2**62, (), generator=generator))  # the noise added on the way is each part's own
         given = X.given(data.labels[index].to(device)) if config.classes and data.labels is not None else X
         x = methods.sample(given, row, x0, steps, sigma=sigma, seed=fresh)
-        yield image_metrics.from_bytes(image_metrics.as_bytes(x))
+        yield datasets.from_bytes(datasets.as_bytes(x))
 
 
 def real(data: datasets.Images, index: Tensor | None = None) -> Iterator[Tensor]:
@@ -126,13 +124,13 @@ def judge(problem: str, weights: str | None = None) -> tuple[nn.Module, str]:
     Our own small classifier for the digits and the emoji; otherwise, or with a file of its weights, Inception.
 
     Raises:
-        ValueError: as `image_metrics.inception`.
+        ValueError: as `inception.inception`.
     """
-    from flowmap_edu import classifier, image_metrics  # torchmetrics is in the extra `images`
+    from flowmap_edu import classifier, inception
 
     if problem in classifier.KNOWN and not weights:
         return classifier.load(problem=problem), f"FD-{problem}"
-    return image_metrics.inception(weights), "FID"
+    return inception.inception(weights), "FID"
 
 
 def fid_rows(
@@ -158,7 +156,7 @@ def fid_rows(
     Args:
         X: the run's map; with classes, the one that still wants them given.
         seed: of the noise, the classes and the subsets.
-        features: as in `image_metrics.frechet`: `image_metrics.inception()`, `classifier.load()`, any other.
+        features: as in `image_metrics.frechet`: `inception.inception()`, `classifier.load()`, any other.
         n: how many pictures, at least 2.
         reference: None: all training pictures, not mirrored.
         device: where X computes.

@@ -17,6 +17,7 @@ from torch import Tensor
 from flowmap_edu import checks
 from flowmap_edu.exact import ExactFlow
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.live import has_reader
 
 try:
     from ipywidgets import HTML, HBox, HTMLMath, Layout, VBox, Widget
@@ -47,8 +48,20 @@ class View:
     math: str = ""
 
 
+class Card(HTML):
+    """HTML that goes to a front end only where somebody sits before it: the pictures in it are large."""
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What is sent and stored; without a reader the HTML is left out."""
+        state = super().get_state(*args, **kwargs)
+        return state if has_reader() or "value" not in state else state | {"value": ""}
+
+
 class Interactive(VBox):
     """Controls over a picture. Without a front end its `still()` is what one sees.
+
+    So it is, too, where a program executes the notebook (`live.has_reader`): what is stored is then the still
+    and no slider, which could not be moved on the web or on paper, and whose state would double the file.
 
     Args:
         controls: the controls by name; their values, in this order, are a setting.
@@ -84,7 +97,7 @@ class Interactive(VBox):
     ):
         self.controls, self.draw, self.name, self.arrange = dict(controls), draw, name, arrange
         self.above = list(above)
-        self.note, self.math, self.card = HTML(), HTMLMath(), HTML()
+        self.note, self.math, self.card = HTML(), HTMLMath(), Card()
         self.moving, self.label = False, label
         row = HBox([*self.above, *self.controls.values()], layout=Layout(flex_flow="row wrap"))
         super().__init__([row, self.note, self.math, self.card])
@@ -140,8 +153,8 @@ class Interactive(VBox):
         return "A slider: open this in JupyterLab; .still() is its picture."
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:  # type: ignore[override]
-        """The widget for a front end that knows it, the still for one that does not, a sentence for a console."""
-        bundle = super()._repr_mimebundle_(**kwargs) or {}
+        """The widget where somebody can move it, the still where not, a sentence for a console."""
+        bundle = (super()._repr_mimebundle_(**kwargs) or {}) if has_reader() else {}
         bundle |= {"text/plain": repr(self), "image/png": base64.b64encode(self.still()).decode()}
         return bundle, {"image/png": {"alt": self.label or self.first.alt}}
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from flowmap_edu import classifier, datasets, evaluation, image_metrics, unet
+from flowmap_edu import classifier, datasets, evaluation, image_metrics, inception, unet
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import PAPER_FID, STEPS, recipe
 
@@ -121,12 +121,12 @@ def test_a_reference_gives_both_distances_from_one_pass():
 def test_bytes_and_back():
     """All 256 levels come back; what lies between them goes to the nearest, what lies outside to the end."""
     levels = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(image_metrics.as_bytes(image_metrics.from_bytes(levels)), levels)
+    assert torch.equal(datasets.as_bytes(datasets.from_bytes(levels)), levels)
     x = torch.linspace(-1.5, 1.5, 1001)
-    off = image_metrics.from_bytes(image_metrics.as_bytes(x)) - x.clamp(-1, 1)
+    off = datasets.from_bytes(datasets.as_bytes(x)) - x.clamp(-1, 1)
     assert off.abs().max() <= 1 / 255 + 1e-6
     with pytest.raises(ValueError, match="the pictures must be finite; 1 of 2"):
-        image_metrics.as_bytes(torch.tensor([0.0, math.nan]))
+        datasets.as_bytes(torch.tensor([0.0, math.nan]))
 
 
 # --- the Inception network -------------------------------------------------------------------------
@@ -155,14 +155,14 @@ def test_inception_gives_the_features_of_the_network_that_wrote_its_file(random_
     """Pictures in [-1, 1] reach it as the bytes they were; other weights than the published are named as such."""
     (theirs, path), state = random_inception, torch.get_rng_state()
     with pytest.warns(UserWarning, match=r"weights.pth is not the published file: its sha256 begins .*, not 6726825d"):
-        ours = image_metrics.inception(path)
+        ours = inception.inception(path)
     assert torch.equal(torch.get_rng_state(), state)
     pixels = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8, generator=seeded())
     wanted = theirs(pixels)[0]
     assert wanted.shape == (2, ours.num_features)
     assert wanted.abs().mean() > 0.01
     assert not torch.allclose(wanted[0], wanted[1], rtol=0.01)
-    assert torch.equal(ours(image_metrics.from_bytes(pixels)), wanted)
+    assert torch.equal(ours(datasets.from_bytes(pixels)), wanted)
     for bad, message in (
         (torch.zeros(2, 1, 8, 8), r"of shape \(B, 3, H, W\), got \(2, 1, 8, 8\) torch.float32"),
         (pixels, r"must be floating-point .* got \(2, 3, 32, 32\) torch.uint8"),
@@ -198,7 +198,7 @@ def test_files_that_are_no_inception(tmp_path):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(ValueError, match=rf"(?s)weights\.pth {message}.*{wanted}"):
-            image_metrics.inception(path)
+            inception.inception(path)
 
 
 def test_without_a_network_it_says_where_the_file_is_to_be_had(tmp_path, monkeypatch):
@@ -210,7 +210,7 @@ def test_without_a_network_it_says_where_the_file_is_to_be_had(tmp_path, monkeyp
     with pytest.raises(
         ValueError, match=r"no route to host.*fetch https.*6726825d.pth .* weights=, or put it at .*pth"
     ):
-        image_metrics.inception()
+        inception.inception()
 
 
 # --- the rows of a run -----------------------------------------------------------------------------

@@ -48,6 +48,7 @@ STEPS, folder = training.budget(60), Path(mkdtemp()) / "emoji"
 # $$e^{-w_{s,t}}\, |r_{s,t}|^2 + w_{s,t} ,$$
 #
 # least at $w_{s,t} = \log E |r_{s,t}|^2$: all pairs of times then count alike, however large their residuals are.
+# (What can go wrong with it is in [lesson 10](10_what_breaks_and_why.ipynb).)
 
 # %%
 full = recipes.RECIPES["cifar10"]
@@ -158,9 +159,9 @@ axes[1].set_title(f"The grid of step {resumed.step}: 1, 2, 4, 8, 16 jumps (rows)
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The loss goes on falling over the dotted line as if nothing had happened, because nothing has. The
-# pictures are still grey blurs: so few steps of a small batch are for showing the road, not for walking it. In a long
-# run the grids show, from the same noise, how the samples sharpen; `tensorboard --logdir FOLDER/tensorboard` shows them
+# **What to notice.** The loss goes on over the dotted line as if nothing had happened, because nothing has. The
+# pictures are still noise: so few steps of a small batch are for showing the road, not for walking it. In a long run
+# the grids show, from the same noise, how the samples sharpen; `tensorboard --logdir FOLDER/tensorboard` shows them
 # beside the curves.
 #
 # **Try.** Delete `checkpoint.pt` and resume. What does the error say?
@@ -222,8 +223,8 @@ for name, a, b in (("value, bf16", rounded_v, exact_v), ("derivative, ours under
 
 # %% [markdown]
 # **What to notice.** The value loses a fraction of a percent or so; a derivative that is made of rounded values loses
-# far more, because a difference of two close numbers keeps little of them. Ours loses nothing, since it is never
-# rounded.
+# far more, because a difference of two close numbers keeps little of them. Ours keeps all but the last bit of float32,
+# since it is never rounded.
 #
 # **Try.** Make `h` ten times larger and ten times smaller. Which error grows, and why do both ends hurt?
 

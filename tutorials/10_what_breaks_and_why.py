@@ -93,10 +93,10 @@ plt.show()
 # %% [markdown]
 # **What to notice.** On the very same weights the Eulerian gradient is several times as long as the Lagrangian one, and
 # the semigroup's, which has no derivative in it, is the shortest. Without a stop-gradient (the last two) the gradient
-# also flows through the target, and LSD loses most of its advantage. A long gradient is not yet a training that fails: the
-# recipe cuts each gradient to a norm of at most 1, and our digits train with all three (README). What grows with the
-# gradient is what such a cut throws away, and what one unlucky batch can do. The paper found the Eulerian losses highly
-# unstable on large pictures; at 8 x 8 pixels we do not see a run blow up.
+# also flows through the target, and LSD loses most of its advantage. A long gradient is not yet a training that fails:
+# the recipe cuts each gradient to a norm of at most 1, and our digits train with all three (README). What grows with
+# the gradient is what such a cut throws away, and what one unlucky batch can do. The paper found the Eulerian losses
+# highly unstable on large pictures; at 8 x 8 pixels we do not see a run blow up.
 #
 # **Try.** Take a network that has learned nothing (`training.build(config)` alone). Why are all the norms so small?
 
