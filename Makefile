@@ -5,17 +5,22 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+DRIVER := $(VENV)/.installed-browser
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
-.PHONY: help install demo test lint lab bench clean
+.PHONY: help install demo test test-browser lint lab bench clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch torchvision
 	$(BIN)/python -m pip install --quiet --editable '.[notebooks,images,dev]'
+	touch $@
+
+$(DRIVER): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[notebooks,images,dev,browser]'
 	touch $@
 
 install: $(READY)  ## create .venv and install the library with its tools
@@ -33,6 +38,10 @@ lint: $(READY)  ## ruff and pyright
 test: lint  ## lint, then every test, then every notebook with short trainings
 	$(BIN)/pytest -n 2 --dist worksteal
 	FLOWMAP_EDU_QUICK=1 OMP_NUM_THREADS=1 $(BIN)/pytest $(NBVAL) -n 2 --dist loadscope tutorials
+
+test-browser: $(DRIVER)  ## move every slider by keys in JupyterLab and on static pages (needs chromium)
+	@command -v chromium >/dev/null || { echo "make test-browser: chromium is missing: apt-get install chromium" >&2; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal tests/browser
 
 lab: $(READY)  ## open JupyterLab in tutorials/
 	$(BIN)/jupyter lab --notebook-dir tutorials

@@ -4,15 +4,15 @@ import math
 
 import matplotlib
 import torch
-from ipywidgets import FloatSlider, IntSlider, Play, link
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from flowmap_edu import losses, metrics, plots
+from flowmap_edu.controls import RealSlider, WholeSlider
 from flowmap_edu.exact import Checkerboard, ExactFlow
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.interactive import WIDE, Interactive, Maps, View, jumps, named, noise, reference, table
+from flowmap_edu.interactive import Interactive, Maps, View, jumps, named, noise, reference, table
 
 PATHS = 48  # paths drawn, at most
 DRAWS = 256  # points for the residuals at one (s, t)
@@ -79,9 +79,9 @@ def time_explorer(X: FlowMap, exact: ExactFlow | None = None) -> Interactive:
         if s.value > t.value:
             (t if which == "s" else s).value = (s if which == "s" else t).value
 
-    how = {"min": 0.0, "max": 1.0, "step": 0.05, "continuous_update": truth is None, "style": WIDE}
-    s = FloatSlider(value=0.0, description="start time s", **how)
-    t = FloatSlider(value=1.0, description="end time t", **how)
+    how = {"min": 0.0, "max": 1.0, "step": 0.05, "continuous_update": truth is None}
+    s = RealSlider(value=0.0, description="start time s", **how)
+    t = RealSlider(value=1.0, description="end time t", **how)
     return Interactive({"s": s, "t": t}, draw, lambda s, t: f"from s = {s:.2f} to t = {t:.2f}", arrange=arrange)
 
 
@@ -120,7 +120,7 @@ def trajectory_player(maps: Maps, x0: Tensor, exact: ExactFlow | None = None) ->
         exact: the exact problem whose curves X*_{0,t}(x0) are drawn too; None: no curves.
 
     Returns:
-        the player; its control is "steps", and its `above[0]` plays. A view's numbers: "paths", shape
+        the player; its control is "steps". A view's numbers: "paths", shape
         (N + 1, B, 2) by the map's name, "curves", shape (33, B, 2), and "distance" by name: root mean square,
         between the paths' and curves' ends.
 
@@ -153,12 +153,10 @@ def trajectory_player(maps: Maps, x0: Tensor, exact: ExactFlow | None = None) ->
         by_steps = {n: player.views[n,].numbers["paths"] for n in (1, 4, 16)}
         return draw_paths(by_steps, curves, isinstance(truth, Checkerboard))
 
-    slider = IntSlider(min=1, max=16, value=1, description="jumps N", continuous_update=True, style=WIDE)
-    play = Play(min=1, max=16, value=1, interval=700, description="play N from 1 to 16", repeat=False)
-    link((play, "value"), (slider, "value"))
+    slider = WholeSlider(min=1, max=16, value=1, description="jumps N", interval=700)
     ready = [(1,), (4,), (16,)]
     label = f"The paths of {len(x0)} points under 1, 4 and 16 jumps by {', '.join(tried)}"
-    player = Interactive({"steps": slider}, draw, jumps, ready=ready, above=[play], still=still, label=label)
+    player = Interactive({"steps": slider}, draw, jumps, ready=ready, still=still, label=label)
     return player
 
 

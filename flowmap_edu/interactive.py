@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 
 from flowmap_edu import checks
+from flowmap_edu.controls import RealSlider
 from flowmap_edu.exact import ExactFlow
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.live import has_reader
 
 try:
-    from ipywidgets import HTML, HBox, HTMLMath, Layout, VBox, Widget
+    from ipywidgets import HTML, HBox, HTMLMath, Layout, VBox
 except ImportError as missing:
     raise ImportError("ipywidgets is needed here: pip install 'flowmap-edu[notebooks]'") from missing
 
 Maps = FlowMap | Mapping[str, FlowMap]
-WIDE = {"description_width": "initial"}  # a control's description is never cut off
 COLOUR = "color: var(--jp-ui-font-color1, inherit)"  # the theme's, dark or light
 
 
@@ -69,12 +69,11 @@ class Interactive(VBox):
         name: a setting's values -> the setting in a few words, such as "3 jumps".
         ready: settings to draw at once, besides that of the start.
         arrange: called with the name of the control that was moved, before anything is drawn: it may move others.
-        above: further widgets, shown before the controls.
         still: draws the still picture; None: the picture at the start.
         label: what the picture is for, the accessible name of the still.
 
     Attributes:
-        controls, above: as given; set a control's `value` to move it.
+        controls: as given; set a control's `value` to move it.
         views: settings -> the views drawn so far.
         view: the view that is shown.
         note: one line: what is shown, what is being computed, or what went wrong.
@@ -91,15 +90,13 @@ class Interactive(VBox):
         *,
         ready: Iterable[tuple] = (),
         arrange: Callable[[str], None] | None = None,
-        above: Sequence[Widget] = (),
         still: Callable[[], bytes] | None = None,
         label: str = "",
     ):
         self.controls, self.draw, self.name, self.arrange = dict(controls), draw, name, arrange
-        self.above = list(above)
         self.note, self.math, self.card = HTML(), HTMLMath(), Card()
         self.moving, self.label = False, label
-        row = HBox([*self.above, *self.controls.values()], layout=Layout(flex_flow="row wrap"))
+        row = HBox(list(self.controls.values()), layout=Layout(flex_flow="row wrap"))
         super().__init__([row, self.note, self.math, self.card])
         self.views: dict[tuple, View] = {key: draw(*key) for key in dict.fromkeys([self.setting, *ready])}
         self.first = self.view = self.views[self.setting]
@@ -107,6 +104,7 @@ class Interactive(VBox):
         for which, control in self.controls.items():
             control.observe(lambda _, which=which: self.moved(which), names="value")
         self.show()
+        self.tell()
 
     @property
     def setting(self) -> tuple:
@@ -124,6 +122,13 @@ class Interactive(VBox):
         finally:
             self.moving = False
         self.show()
+        self.tell()
+
+    def tell(self) -> None:
+        """Let the sliders know that their values are shown: one that plays goes on only then."""
+        for control in self.controls.values():
+            if isinstance(control, RealSlider):
+                control.shown = control.value
 
     def show(self) -> None:
         """Show the view of the present setting, drawn now if it never was; an error becomes the note."""

@@ -6,18 +6,16 @@ is the flow map at theta = 1. `loss_explorer` draws a loss of losses.py as a fun
 the step that training takes, minus the gradient. A stop-gradient changes the second and not the first.
 """
 
-from typing import Any
-
 import matplotlib
 import torch
-from ipywidgets import Dropdown
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from flowmap_edu import losses, plots
+from flowmap_edu.controls import Menu
 from flowmap_edu.exact import Gaussian
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.interactive import COLOUR, WIDE, Interactive, View, table
+from flowmap_edu.interactive import COLOUR, Interactive, View, table
 from flowmap_edu.methods import GRID, METHODS
 
 SOURCES = {  # whose velocity is read: as `velocity`, `short` and `lead` of a row of methods.METHODS
@@ -183,17 +181,17 @@ def loss_explorer() -> Interactive:
     def arrange(which: str) -> None:
         if which == "condition":
             choices = losses.STOPGRADS[condition.value]
-            stopgrad.options = choices
+            stopgrad.options = list(choices)
             stopgrad.value = choices[-1]  # the source's own
         if which != "source":
             before, possible = source.value, sources(condition.value, stopgrad.value)
             source.options = possible
             source.value = before if before in possible else "self"
 
-    condition: Any = Dropdown(options=list(losses.STOPGRADS), description="condition", style=WIDE)
+    condition = Menu(list(losses.STOPGRADS), description="condition")
     choices = losses.STOPGRADS[condition.value]
-    stopgrad: Any = Dropdown(options=choices, value=choices[-1], description="stop-gradient", style=WIDE)
-    source = Dropdown(options=sources(condition.value, stopgrad.value), description="velocity of", style=WIDE)
+    stopgrad = Menu(choices, choices[-1], description="stop-gradient")
+    source = Menu(sources(condition.value, stopgrad.value), description="velocity of")
     controls = {"condition": condition, "stopgrad": stopgrad, "source": source}
     return Interactive(
         controls,

@@ -12,15 +12,15 @@ from collections.abc import Iterable
 
 import matplotlib
 import torch
-from ipywidgets import IntSlider
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from flowmap_edu import checks, metrics, plots
+from flowmap_edu.controls import WholeSlider
 from flowmap_edu.exact import Checkerboard, ExactFlow
 from flowmap_edu.explorers import time_explorer, trajectory_player
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.interactive import WIDE, Interactive, Maps, View, jumps, named, noise, reference, table
+from flowmap_edu.interactive import Interactive, Maps, View, jumps, named, noise, reference, table
 from flowmap_edu.loss_explorer import loss_explorer
 
 __all__ = ["Interactive", "loss_explorer", "step_slider", "time_explorer", "trajectory_player"]
@@ -103,7 +103,7 @@ def step_slider(
         by_steps = {n: ready.views[n,].numbers["samples"] for n in steps}
         return still_points(by_steps) if plane else still_sheets(by_steps)
 
-    slider = IntSlider(min=1, max=steps[-1], value=steps[0], description="jumps N", continuous_update=True, style=WIDE)
+    slider = WholeSlider(min=1, max=steps[-1], value=steps[0], description="jumps N")
     label = f"Samples of {', '.join(tried)} after {', '.join(map(str, steps))} jumps from the same noise"
     ready = Interactive({"steps": slider}, draw, jumps, ready=[(n,) for n in steps], still=still, label=label)
     return ready

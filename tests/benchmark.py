@@ -1,7 +1,7 @@
 """`make bench`: measure every number of the README's table, and write the table there.
 
     python tests/benchmark.py                 everything that is not in runs/bench yet, about four CPU hours
-    python tests/benchmark.py --only step     one part: quality, methods, step, memory, time
+    python tests/benchmark.py --only step     one part: quality, methods, step, memory, widgets, time
     python tests/benchmark.py --jobs 2        trainings side by side (CPU seconds are counted per process)
 
 Trainings run on one thread each and are planned in steps (`STEPS_OF`), the CPU seconds they took are
@@ -174,6 +174,62 @@ def memory_of_one_step() -> None:
     print(json.dumps([before, used()]))
 
 
+def milliseconds(values: list[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):.1f} ms ({min(values):.1f} to {max(values):.1f})"
+
+
+def moved() -> list[str]:
+    """What a move of a slider costs: in Python for 10,000 points, and, where chromium is, in the browser."""
+    from flowmap_edu import live, widgets
+
+    torch.set_num_threads(1)
+    slider = widgets.step_slider(
+        runs.load("checkerboard-lsd"), torch.randn(10_000, 2, generator=torch.Generator().manual_seed(0)) / 3**0.5
+    )
+    spent: dict[str, list[float]] = {"first visit": [], "visited before": []}
+    for values in spent.values():
+        for n in (3, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15):  # those that are not ready from the start
+            started = time.perf_counter()
+            slider.controls["steps"].value = n
+            values.append(1000 * (time.perf_counter() - started))
+    lines = [f"| slider over N, 10,000 points, in Python: {visit} | {milliseconds(v)} |" for visit, v in spent.items()]
+    chromium = shutil.which("chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        chromium = None
+    if chromium is None:
+        return [*lines, "| in the browser | not measured: chromium or playwright is missing |"]
+    (RUNS / "live.html").parent.mkdir(parents=True, exist_ok=True)
+    (RUNS / "live.html").write_text(live.page(live.checkerboard()))
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        frames, maps = in_browser(browser.new_page())
+        browser.close()
+    lines.append(f"| live figure in chromium, no GPU: a frame of 10,000 points that travel | {milliseconds(frames)} |")
+    return [*lines, f"| the same: 1,000 points by the small map, drawn | {milliseconds(maps)} |"]
+
+
+def in_browser(page) -> tuple[list[float], list[float]]:
+    """Milliseconds a frame on the way to each N, and of each answer of the small map, as the figure notes them."""
+    page.goto((RUNS / "live.html").as_uri())
+    host = page.locator(".flow-live").locator("xpath=..")
+    read = lambda name: host.evaluate("(el, name) => el.dataset[name]", name)  # noqa: E731
+    frames, maps = [], []
+    for n in range(2, 17):
+        page.get_by_role("slider", name="jumps N").press("ArrowRight")
+        page.wait_for_function(
+            "([el, n]) => el.dataset.steps === n && el.dataset.settled === 'true'", arg=[host.element_handle(), str(n)]
+        )
+        frames.append(float(read("ms")))
+    for k in range(1, 16):  # both jumps are new for every s
+        page.get_by_role("slider", name="from s").press("ArrowRight")
+        page.wait_for_function("([el, s]) => Math.abs(el.dataset.s - s) < 1e-9", arg=[host.element_handle(), k / 100])
+        maps.append(float(read("mapMs")))
+    return frames, maps
+
+
 def wall() -> list[str]:
     """Wall seconds of the README's two commands on an installed environment."""
     lines = []
@@ -198,11 +254,11 @@ def write_table(parts: dict[str, list[str]]) -> None:
 def main() -> None:
     """Run the parts asked for, print them, and write them into the README."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", choices=("quality", "methods", "step", "memory", "time"), nargs="+")
+    options.add_argument("--only", choices=("quality", "methods", "step", "memory", "widgets", "time"), nargs="+")
     options.add_argument("--jobs", type=int, default=1)
     arguments = options.parse_args()
     parts = {"quality": lambda: quality(arguments.jobs), "methods": lambda: methods_at_one_budget(arguments.jobs)}
-    parts |= {"step": step, "memory": memory, "time": wall}
+    parts |= {"step": step, "memory": memory, "widgets": moved, "time": wall}
     found = {name: parts[name]() for name in arguments.only or parts}
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
     print("\n".join(line for lines in found.values() for line in lines))

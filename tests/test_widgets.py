@@ -14,12 +14,13 @@ import re
 import pytest
 import torch
 from IPython.core.formatters import DisplayFormatter
-from ipywidgets import FloatSlider, IntSlider
 from matplotlib.image import imread
+from traitlets import TraitError
 
 import flowmap_edu
 from flowmap_edu import exact, explorers, interactive, losses, metrics, plots, widgets
 from flowmap_edu import loss_explorer as explorer
+from flowmap_edu.controls import Menu, RealSlider, WholeSlider
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS, Trained, method
 
@@ -233,13 +234,26 @@ def test_the_paths_are_the_maps_trajectories_and_the_curves_exact():
             assert cell(w, name, "distance of the ends, root mean square") == f"{off:.4f}"
     for k, point in enumerate(w.view.numbers["curves"]):
         assert torch.allclose(point, BALL.flow_map(0.0, k / 32, x0), atol=1e-6)
-    play = w.above[0]
-    play.value = 4
-    assert w.controls["steps"].value == 4
-    assert w.view is w.views[4,]
-    w.controls["steps"].value = 9
-    assert play.value == 9
-    assert (play.min, play.max) == (1, 16)
+    slider = w.controls["steps"]
+    assert (slider.min, slider.max) == (1, 16)
+    assert slider.interval > 0  # so there is a button that plays it
+
+
+def test_playing_waits_for_the_picture(monkeypatch):
+    """`shown` follows only when the picture stands, also after an error, so that no number of jumps is skipped."""
+    seen, original = [], explorers.draw_paths
+    w = widgets.trajectory_player(MAP, X0, BALL)
+    slider = w.controls["steps"]
+    assert slider.shown == slider.value == 1
+    monkeypatch.setattr(explorers, "draw_paths", lambda *a: seen.append(slider.shown) or original(*a))
+    for n in (2, 3):
+        slider.value = n
+        assert slider.shown == n
+    assert seen == [1, 2]
+    monkeypatch.setattr(explorers, "draw_paths", lambda *a: 1 / 0)  # noqa: ARG005
+    slider.value = 5
+    assert "not computed" in words(w)
+    assert slider.shown == 5
 
 
 # --- losses ----------------------------------------------------------------------------------------
@@ -386,13 +400,35 @@ def test_fallback_and_access():
         assert set(data) == {"image/png", "text/plain"}  # nobody is here to move anything
         assert len(re.search(r'<img [^>]*alt="([^"]+)"', w.card.value)[1]) > 30
         assert "<i>" not in w.card.value
-        for control in [*w.controls.values(), *w.above]:
+        for control in w.controls.values():
             assert control.description
         for part in (w.note, w.card):
             assert "var(--jp-ui-font-color1, inherit)" in part.value
             assert "black" not in part.value
-        sliders = [c for c in w.controls.values() if isinstance(c, (IntSlider, FloatSlider))]
-        assert all(slider.readout for slider in sliders)
+
+
+def test_a_slider_stays_between_its_ends_and_on_its_kind():
+    """A whole one takes whole numbers only, as a front end sends them; both move back to the end they left."""
+    whole, real = WholeSlider(min=1, max=16, value=40), RealSlider(value=-0.5)
+    assert (whole.value, real.value) == (16, 0.0)
+    whole.value, real.value = 0, 1
+    assert (whole.value, real.value) == (1, 1.0)
+    assert (type(whole.value), type(real.value)) == (int, float)
+    with pytest.raises(TraitError):
+        whole.value = 2.5
+
+
+def test_a_menu_keeps_to_its_options():
+    """Another value is refused; options that lack the present one choose the first."""
+    menu = Menu(["a", "b", "c"], "b")
+    with pytest.raises(TraitError, match="one of a, b, c is wanted, got 'd'"):
+        menu.value = "d"
+    menu.options = ["c", "b"]
+    assert menu.value == "b"
+    menu.options = ["c", "a"]
+    assert menu.value == "c"
+    with pytest.raises(TraitError):
+        menu.options = []
 
 
 def test_the_slider_is_sent_to_a_reader_only(monkeypatch):

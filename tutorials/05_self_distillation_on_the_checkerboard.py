@@ -27,16 +27,14 @@
 
 # %%
 import copy
-import io
 import json
 
-import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
 import flowmap_edu
-from flowmap_edu import FlowMap, exact, losses, metrics, plots, recipes, runs, targets, training
+from flowmap_edu import FlowMap, exact, losses, metrics, plots, recipes, runs, targets, training, widgets
 
 plots.use_style()
 board = exact.Checkerboard()
@@ -244,32 +242,17 @@ plt.show()
 # %% [markdown]
 # ## 4. What do the samples look like?
 #
-# The same noise for every picture: 1 to 16 jumps by each map. (Twenty seconds.) Move the slider to hold two step counts
-# against each other; the still figure below has all of them.
+# The same noise for every picture, 10,000 points of it: 1 to 16 jumps by each map. (Half a minute.) On top is the
+# density; under it are the points, coloured by the quarter of the plane in which each began; the table has KL64 and
+# the distance to the exact map, which sections 5 and 6 are about. Hold two numbers of jumps against each other with the
+# arrow keys: one and two first, then Home and End. Which squares change? (A number that is not among those of the still
+# figure below takes a moment on the first visit.)
+
+# %%
+widgets.step_slider(maps, noise[:10_000], steps=STEPS)
 
 # %%
 samples = {name: {n: X.sample(noise, n) for n in STEPS} for name, X in tqdm(maps.items(), desc="sampling")}
-
-
-def picture(n):
-    figure, axes = plt.subplots(1, len(samples), figsize=(9, 2.1), sharex=True, sharey=True)
-    for ax, (name, drawn) in zip(axes, samples.items(), strict=True):
-        plots.density(ax, drawn[n], bins=48)
-        ax.set_title(f"{name}, {n} step{'s' * (n > 1)}")
-    figure.savefig(buffer := io.BytesIO(), format="png", dpi=64)
-    plt.close(figure)
-    return buffer.getvalue()
-
-
-pictures = {n: picture(n) for n in STEPS}
-
-# %%
-slider = widgets.SelectionSlider(options=STEPS, value=1, description="steps")
-image = widgets.Image(value=pictures[1], format="png")
-slider.observe(lambda change: setattr(image, "value", pictures[change["new"]]), names="value")
-widgets.VBox([slider, image])
-
-# %%
 figure, axes = plt.subplots(5, 5, figsize=(7.4, 7.6), dpi=62, sharex=True, sharey=True)
 for row, (name, drawn) in zip(axes, samples.items(), strict=True):
     row[0].set_ylabel(name)

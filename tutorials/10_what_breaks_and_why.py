@@ -99,10 +99,10 @@ ax.set(xscale="log", xlabel="norm of a batch's gradient", title="Same network, s
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The Eulerian gradients are longer than the Lagrangian one, and noisier, by a half and more; without
-# any derivative, the semigroup's is far shorter. That is a difference, not a catastrophe: at 8 x 8 pixels our ESD runs
-# train as well as the others, under the stop-gradient "convex" (README; lesson 04 shows where "full" can blow up).
-# What makes larger pictures worse, the paper says, is the spatial Jacobian; we have not run any.
+# **What to notice.** The Eulerian gradients are longer than the Lagrangian one, and noisier, by a half and more;
+# without any derivative, the semigroup's is far shorter. That is a difference, not a catastrophe: at 8 x 8 pixels our
+# ESD runs train as well as the others, under the stop-gradient "convex" (README; lesson 04 shows where "full" can blow
+# up). What makes larger pictures worse, the paper says, is the spatial Jacobian; we have not run any.
 #
 # **Try.** The same on the shipped map, which was trained with LSD: put `runs.load("digits-lsd").slope` into `neutral`
 # (and let its parameters want gradients, `.requires_grad_(True)`). Now LSD looks far calmer. Why is that not fair?

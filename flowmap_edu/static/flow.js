@@ -357,7 +357,7 @@ function stepPanel({ steps, scores, clouds, points, squares, caption }, model, e
 /** The right panel: X_{s,t} of the small network, evaluated here. */
 function mapPanel({ small, squares, note }, model, el) {
   const time = (name) => Math.min(1, Math.max(0, Number(model.get(name)) || 0));
-  let s = Math.min(time("s"), time("t")), t = time("t"), found = null;
+  let s = Math.min(time("s"), time("t")), t = time("t"), found = null, telling = false;
   const sliders = ["from s", "to t"].map((text) => slider(text, { min: 0, max: 1, step: 0.01 }));
   const output = make("output");
   output.setAttribute("aria-live", "polite");
@@ -393,11 +393,14 @@ function mapPanel({ small, squares, note }, model, el) {
     if (which) [s, t] = [Math.min(s, value), value];
     else [s, t] = [value, Math.max(t, value)];
     show();
+    telling = true;
     model.set("s", s);
     model.set("t", t);
+    telling = false;
     model.save_changes();
   };
   const told = () => {
+    if (telling) return; // of the two that move together the model has only one yet
     const asked = [Math.min(time("s"), time("t")), time("t")];
     if (asked[0] === s && asked[1] === t) return;
     [s, t] = asked;
