@@ -230,15 +230,15 @@ print(f"one jump or two over the middle: half of all points end less than {apart
 # The last figure needs no Python once it stands: a browser moves it, in this notebook, in a page made of it, and in a
 # lecture hall without network. On the left 2,000 points travel from where one number of jumps puts them to where the
 # next one does. On the right a smaller copy of the map is evaluated in the browser itself, for any pair of times: blue
-# is noise carried to time $s$, red is where the map takes it from there by time $t$.
+# is noise carried to time $s$, orange is where the map takes it from there by time $t$.
 
 # %%
 live.checkerboard(points=2000)
 
 # %% [markdown]
 # **What to notice.** On the left hardly a point leaves its square; what moves are the threads in between. On the right,
-# with $t$ at its end, the red cloud stays about the same while $s$ moves and the blue one changes: where a point ends
-# does not depend on where along its way one asks. That is the equation of section 5, for every $s$ at once.
+# with $t$ at its end, the orange cloud stays about the same while $s$ moves and the blue one changes: where a point
+# ends does not depend on where along its way one asks. That is the equation of section 5, for every $s$ at once.
 #
 # **Try.** Push $s$ and $t$ together. Which cloud do you see, and why can it only be that one?
 
