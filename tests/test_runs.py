@@ -146,7 +146,9 @@ def test_killed_and_resumed_is_the_unbroken_run(tmp_path, how):
     """kill -9 or Ctrl-C in the middle, then --resume: the same map as the run that nobody touched, to the bit."""
     words = ("train", "checkerboard", "--steps", "600", "--save-seconds", "0", "--out")
     subprocess.run(command(*words, tmp_path / "whole"), check=True, capture_output=True)
+    listening = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are deaf to Ctrl-C
     process = subprocess.Popen(command(*words, tmp_path / "broken"), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    signal.signal(signal.SIGINT, listening)
     while not (tmp_path / "broken" / "checkpoint.pt").exists():
         time.sleep(0.02)
         assert process.poll() is None
