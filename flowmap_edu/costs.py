@@ -9,6 +9,7 @@ The hours are estimates: the operations of the whole run over a speed that is as
 import multiprocessing
 import resource
 import sys
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -83,6 +84,7 @@ def batch_of(config: Config) -> losses.Batch:
 def peak(config: Config) -> int:
     """Bytes that a step of this batch adds to the most that this process has held; to be called in a fresh process."""
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # torch's own, once a process
     state, batch = training.State(config), batch_of(config)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     training.loss_of_batch(state, batch, torch.tensor(1.0)).backward()

@@ -61,6 +61,8 @@ def test_outputs_are_stored_from_one_run_top_to_bottom(source):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert not [out for cell in cells for out in cell.outputs if out.output_type in ("error",)]
     assert source.with_suffix(".ipynb").stat().st_size < 1_000_000
+    printed = "".join(out.get("text", "") for cell in cells for out in cell.outputs if out.output_type == "stream")
+    assert "site-packages" not in printed  # a warning with a path of somebody's machine
 
 
 @by_name
