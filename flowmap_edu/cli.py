@@ -12,12 +12,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from flowmap_edu import checks, comparison, datasets, distributed, methods, runs
 from flowmap_edu.config import PROBLEMS, Config
-from flowmap_edu.evaluation import CHUNK, base_noise, digit_rows, fid_rows, fid_table, judge, kl_rows, paper_table
+from flowmap_edu.evaluation import (
+    CHUNK,
+    base_noise,
+    classes_in_turn,
+    digit_rows,
+    fid_rows,
+    fid_table,
+    judge,
+    kl_rows,
+    paper_table,
+)
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.losses import METHODS
 from flowmap_edu.recipes import CPU_RECIPES, PAPER_KL, RECIPES, STEPS, recipe
@@ -32,7 +41,7 @@ def run_training(config: Config, out: Path, arguments: argparse.Namespace, resum
     states = runs.train(
         config, out, resume=resume, every=every, save_seconds=arguments.save_seconds, device=arguments.device
     )
-    if arguments.tensorboard or not arguments.grid_every is arguments.fid_every is None:
+    if arguments.tensorboard or arguments.grid_every is not None or arguments.fid_every is not None:
         from flowmap_edu import watch
 
         fid = one_step_fid(config, arguments) if arguments.fid_every else None
@@ -144,15 +153,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
         X = methods.Trained(X, config.row, base_of(config), arguments.seed)
         if config.pictures:
             noise = base_noise(20, config, arguments.seed)
-            plots.pictures_figure(X, noise, some_labels(config, 20), arguments.figure)
+            plots.pictures_figure(X, noise, classes_in_turn(config, 20), arguments.figure)
         else:
             plots.board_figure({config.method.upper(): X}, PROBLEMS[config.problem]().sigma, arguments.figure)
         print(f"the picture is {arguments.figure}")
-
-
-def some_labels(config: Config, n: int) -> Tensor | None:
-    """The classes 0, 1, 2, ... in turn, shape (n,); None without classes."""
-    return torch.arange(n) % config.classes if config.classes else None
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -164,7 +168,7 @@ def sample(arguments: argparse.Namespace) -> None:
     if out.exists():
         raise ValueError(f"{out} is already there; name another file")
     X, sigma = runs.load(arguments.run, device=arguments.device, ema=arguments.ema), base_of(config)
-    x0, labels = base_noise(n, config, arguments.seed), some_labels(config, n)
+    x0, labels = base_noise(n, config, arguments.seed), classes_in_turn(config, n)
     parts, size = [], CHUNK if config.pictures else n
     for k in tqdm(range(0, n, size), desc="sampling", unit="part", disable=n <= size):
         part = X if labels is None else X.given(labels[k : k + size])

@@ -26,6 +26,11 @@ def base_noise(n: int, config: Config, seed: int) -> Tensor:
     return base_of(config) * torch.randn(n, *shape, generator=torch.Generator().manual_seed(seed))
 
 
+def classes_in_turn(config: Config, n: int) -> Tensor | None:
+    """The classes 0, 1, 2, ... in turn, shape (n,); None for a network without classes."""
+    return torch.arange(n) % config.classes if config.classes else None
+
+
 def in_turn(steps: Sequence[int], label: str) -> Any:
     """The numbers of steps, one after the other, with a progress bar where somebody looks."""
     for n in steps:

@@ -22,11 +22,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensors_to_bytes
-from torch import Tensor
 
 from flowmap_edu import checks, distributed
 from flowmap_edu.datasets import shipped_folder
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.state import worked_on
 from flowmap_edu.training import Config, State, build, fit
 
 FORMAT = 1
@@ -128,14 +128,7 @@ def load(name: str | Path, *, device: str = "cpu", ema: float | None = None) -> 
         net.load_state_dict(load_tensors(path.read_bytes()))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path} is missing, truncated or of another network: {error}") from error
-    net.eval().requires_grad_(False).to(there)
-    if there.type == "cpu":
-        return FlowMap(net)
-
-    def v(*arguments: Tensor) -> Tensor:
-        return net(*(a.to(there) for a in arguments)).to(arguments[0].device)
-
-    return FlowMap(v)
+    return worked_on(net.eval().requires_grad_(False).to(there), there)
 
 
 def read_checkpoint(out: Path, config: Config) -> dict[str, Any]:

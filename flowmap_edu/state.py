@@ -46,6 +46,18 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
     return update
 
 
+def worked_on(net: nn.Module, device: torch.device) -> FlowMap:
+    """The map of a network that works on a device; what goes in and comes out stays where the caller keeps it."""
+    if device.type == "cpu":
+        return FlowMap(net)
+
+    def v(*arguments: Tensor) -> Tensor:
+        """The slope, carried to the device and back."""
+        return net(*(a.to(device) for a in arguments)).to(arguments[0].device)
+
+    return FlowMap(v)
+
+
 def averaged(net: nn.Module, decay: float) -> AveragedModel:
     """A moving average of the network's weights, without dropout."""
     return AveragedModel(net, multi_avg_fn=moving_average(decay)).eval()

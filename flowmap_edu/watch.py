@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import torch
 
 from flowmap_edu import checks, distributed, plots
-from flowmap_edu.evaluation import base_noise
+from flowmap_edu.evaluation import base_noise, classes_in_turn
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Trained
 from flowmap_edu.recipes import STEPS
-from flowmap_edu.state import State
+from flowmap_edu.state import State, worked_on
 from flowmap_edu.training import base_of, learning_rate
 
 COLUMNS = 16
@@ -25,19 +24,23 @@ COLUMNS = 16
 
 def drawn(state: State) -> FlowMap:
     """The averaged map as its row draws from it, for noise on the CPU."""
-    net, device = state.average.module, state.device
-    X = FlowMap(lambda *arguments: net(*(a.to(device) for a in arguments)).cpu())
+    X = worked_on(state.average.module, state.device)
     return Trained(X, state.config.row, base_of(state.config), state.config.seed)
 
 
 def write_grid(state: State, out: Path) -> Path:
     """Write the sample grid of this step; the noise is the seed's, the same at every step."""
     x0 = base_noise(COLUMNS, state.config, state.config.seed)
-    labels = torch.arange(COLUMNS) % state.config.classes if state.config.classes else None
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"step-{state.step:08d}.png"
-    plots.pictures_figure(drawn(state), x0, labels, path, STEPS)
+    plots.pictures_figure(drawn(state), x0, classes_in_turn(state.config, COLUMNS), path, STEPS)
     return path
+
+
+def due(state: State, every: int | None) -> bool:
+    """Whether a multiple of `every` lies between the yield before this one and this one, or the run is at its end."""
+    before = state.history[-2][0] if len(state.history) > 1 else 0
+    return every is not None and (state.step // every > before // every or state.step == state.steps)
 
 
 def watched(
@@ -69,19 +72,16 @@ def watched(
         yield from states
         return
     log: Any = None
-    grids = fids = 0
     for state in states:
         if log is None and tensorboard:
             log = writer(out / "tensorboard", state.step)
-        if grid_every and (state.step // grid_every > grids or state.step == state.steps):
+        if due(state, grid_every):
             if not state.config.pictures:
                 raise ValueError(f"sample grids are for pictures, this run is on {state.config.problem!r}")
-            grids = state.step // grid_every
             path = write_grid(state, out / "samples")
             if log:
                 log.add_image("samples", plt.imread(path)[..., :3], state.step, dataformats="HWC")
-        if fid_every and fid and (state.step // fid_every > fids or state.step == state.steps):
-            fids = state.step // fid_every
+        if fid and due(state, fid_every):
             distance = fid(drawn(state))
             with (out / "fid.csv").open("a") as file:
                 file.write(f"{state.step},{distance}\n")

@@ -243,3 +243,12 @@ def test_evaluate_prints_the_emoji_s_distance_and_who_ran_what(tmp_path, monkeyp
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if " paper " in line] == ["lsd", "psd-m", "psd-u"] * 3
     assert sum("ours" in line and "not run by us" in line for line in lines) == 9
+
+
+def test_a_resumed_run_draws_at_the_same_steps(tmp_path):
+    """Grids at the multiples of grid_every and at the end, wherever the run was stopped."""
+    config = digits()
+    half = next(training.fit(config, every=3)).checkpoint()
+    for _ in watch.watched(training.fit(config, resume=half, every=1), tmp_path, grid_every=4):
+        pass
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == ["step-00000004.png", "step-00000006.png"]
