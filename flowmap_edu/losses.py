@@ -102,8 +102,7 @@ def lagrangian(
     held = stopgrad != "none"
     with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad != "semi"):
         X_st, dX_dt = X.partial_t(s, t, x)  # (B, *D) each
-    landing = X_st.detach() if held else X_st
-    residual = dX_dt - read_velocity(X, t, landing, velocity, held)
+    residual = dX_dt - read_velocity(X, t, X_st, velocity, held)  # held: no gradient through the landing point either
     if stopgrad == "semi":
         slope = X.v(s, t, x)
         residual = residual + slope - slope.detach()  # its value, and the gradient of v

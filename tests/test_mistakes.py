@@ -43,7 +43,7 @@ MISTAKES = [
     ),
     Mistake(
         "3: LSD reads the velocity at the start point x and not where the jump lands",
-        [("read_velocity(X, t, landing, velocity", "read_velocity(X, t, x, velocity")],
+        [("read_velocity(X, t, X_st, velocity", "read_velocity(X, t, x, velocity")],
         [laws.exact_maps_make_every_loss_vanish, laws.exact_teachers_agree, laws.stop_gradients_are_frozen_copies],
     ),
     Mistake(
