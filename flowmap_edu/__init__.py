@@ -9,9 +9,9 @@ Start with `tutorials/`, or with a shipped map:
 
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import Linear, Trigonometric
-from flowmap_edu.nets import MLP
-from flowmap_edu.runs import load, save, shipped
-from flowmap_edu.training import Config, fit
+from flowmap_edu.nets.mlp import MLP
+from flowmap_edu.training.loop import Config, fit
+from flowmap_edu.training.runs import load, save, shipped
 
 __version__ = "0.1.0"
 __all__ = ["MLP", "Config", "FlowMap", "Linear", "Trigonometric", "fit", "load", "save", "shipped"]

@@ -14,9 +14,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from flowmap_edu import checks, comparison, datasets, distributed, methods, runs
-from flowmap_edu.config import PROBLEMS, Config
-from flowmap_edu.evaluation import (
+from flowmap_edu import _checks as checks
+from flowmap_edu import methods
+from flowmap_edu.bench import comparison
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.losses import METHODS
+from flowmap_edu.problems import datasets
+from flowmap_edu.recipes.evaluation import (
     CHUNK,
     base_noise,
     classes_in_turn,
@@ -27,10 +31,10 @@ from flowmap_edu.evaluation import (
     kl_rows,
     paper_table,
 )
-from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.losses import METHODS
-from flowmap_edu.recipes import CPU_RECIPES, PAPER_KL, RECIPES, STEPS, recipe
-from flowmap_edu.training import DivergedError, MemoryShortError, base_of
+from flowmap_edu.recipes.named import CPU_RECIPES, PAPER_KL, RECIPES, STEPS, recipe
+from flowmap_edu.training import distributed, runs
+from flowmap_edu.training.config import PROBLEMS, Config
+from flowmap_edu.training.loop import DivergedError, MemoryShortError, base_of
 
 
 def run_training(config: Config, out: Path, arguments: argparse.Namespace, resume: bool = False) -> None:
@@ -42,7 +46,7 @@ def run_training(config: Config, out: Path, arguments: argparse.Namespace, resum
         config, out, resume=resume, every=every, save_seconds=arguments.save_seconds, device=arguments.device
     )
     if arguments.tensorboard or arguments.grid_every is not None or arguments.fid_every is not None:
-        from flowmap_edu import watch
+        from flowmap_edu.viz import monitor as watch
 
         fid = one_step_fid(config, arguments) if arguments.fid_every else None
         watching = {"grid_every": arguments.grid_every, "fid_every": arguments.fid_every, "fid": fid}
@@ -148,7 +152,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if Path(arguments.run).is_dir():
         runs.write(Path(arguments.run) / name, json.dumps(found, indent=1).encode())
     if arguments.figure:
-        from flowmap_edu import plots
+        from flowmap_edu.viz import plots
 
         X = methods.Trained(X, config.row, base_of(config), arguments.seed)
         if config.pictures:
@@ -176,7 +180,7 @@ def sample(arguments: argparse.Namespace) -> None:
         parts.append(methods.sample(part, config.row, x0[k : k + size], arguments.steps, sigma=sigma, seed=seed))
     x = torch.cat(parts)
     if out.suffix == ".png":
-        from flowmap_edu import plots
+        from flowmap_edu.viz import plots
 
         plots.sheet(x, out)
     elif config.pictures:

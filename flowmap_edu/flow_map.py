@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
-from flowmap_edu import checks
+from flowmap_edu import _checks as checks
 from flowmap_edu.interpolant import per_sample
 
 Time = float | Tensor

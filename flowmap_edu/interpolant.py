@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from flowmap_edu import checks
+from flowmap_edu import _checks as checks
 
 
 def per_sample(t: Tensor, x: Tensor) -> Tensor:

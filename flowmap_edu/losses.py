@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowmap_edu import checks
+from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import per_sample
 

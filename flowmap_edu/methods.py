@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flowmap_edu import checks, losses
+from flowmap_edu import _checks as checks
+from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
 
 LEVELS = 7  # dyadic jumps of length 1, 1/2, ..., 1/64, made of two halves; halves of 1/128 read the diagonal

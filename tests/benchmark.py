@@ -24,10 +24,12 @@ from pathlib import Path
 
 import torch
 
-from flowmap_edu import FlowMap, comparison, losses, methods, runs
-from flowmap_edu.nets import MLP
-from flowmap_edu.recipes import STEPS
-from flowmap_edu.training import compiled
+from flowmap_edu import FlowMap, losses, methods
+from flowmap_edu.bench import comparison
+from flowmap_edu.nets.mlp import MLP
+from flowmap_edu.recipes.named import STEPS
+from flowmap_edu.training import runs
+from flowmap_edu.training.loop import compiled
 
 HERE = Path(__file__).resolve().parent.parent
 RUNS = HERE / "runs" / "bench"
@@ -181,7 +183,7 @@ def milliseconds(values: list[float]) -> str:
 
 def moved() -> list[str]:
     """What a move of a slider costs: in Python for 10,000 points, and, where chromium is, in the browser."""
-    from flowmap_edu import live, widgets
+    from flowmap_edu.viz import live, widgets
 
     torch.set_num_threads(1)
     slider = widgets.step_slider(

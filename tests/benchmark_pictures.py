@@ -20,9 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from benchmark import RUNS, SEEDS, write_table
 
-from flowmap_edu import costs, runs, training
+from flowmap_edu.bench import costs
 from flowmap_edu.losses import METHODS
-from flowmap_edu.recipes import STEPS, recipe
+from flowmap_edu.recipes.named import STEPS, recipe
+from flowmap_edu.training import loop as training
+from flowmap_edu.training import runs
 
 
 def one_training(task: tuple[str, int]) -> dict:

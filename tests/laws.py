@@ -11,8 +11,8 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from flowmap_edu import exact
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.problems import exact
 
 GAUSSIANS = [
     exact.Gaussian(0.0, 1.0, 1.0),

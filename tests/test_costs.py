@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from flowmap_edu import costs, unet
+from flowmap_edu.bench import costs
 from flowmap_edu.flow_map import directional
-from flowmap_edu.recipes import RECIPES
+from flowmap_edu.nets import unet
+from flowmap_edu.recipes.named import RECIPES
 
 PAGE = Path(__file__).resolve().parent.parent / "tutorials" / "scaling.md"
 

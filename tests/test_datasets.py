@@ -18,8 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from flowmap_edu import datasets
-from flowmap_edu.datasets import Images, load
+from flowmap_edu.problems import datasets
+from flowmap_edu.problems.datasets import Images, load
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 

@@ -11,8 +11,8 @@ from numpy.polynomial.legendre import leggauss
 from scipy.integrate import solve_ivp
 from torch.func import jvp
 
-from flowmap_edu.exact import Checkerboard, Gaussian, GaussianMixture, truncated_normals
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.problems.exact import Checkerboard, Gaussian, GaussianMixture, truncated_normals
 
 BOARD = Checkerboard()
 GAUSSIAN = Gaussian(mean=torch.tensor([0.7, -1.2, 0.1]), std=0.3, sigma=0.8)

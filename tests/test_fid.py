@@ -10,9 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from flowmap_edu import classifier, datasets, evaluation, image_metrics, inception, unet
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.recipes import PAPER_FID, STEPS, recipe
+from flowmap_edu.metrics import classifier, inception
+from flowmap_edu.metrics import frechet as image_metrics
+from flowmap_edu.nets import unet
+from flowmap_edu.problems import datasets
+from flowmap_edu.recipes import evaluation
+from flowmap_edu.recipes.named import PAPER_FID, STEPS, recipe
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from flowmap_edu import exact
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.problems import exact
 
 pytestmark = pytest.mark.usefixtures("float64")
 

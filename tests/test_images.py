@@ -13,10 +13,17 @@ from matplotlib.figure import Figure
 from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
-from flowmap_edu import classifier, cli, datasets, image_metrics, losses, methods, plots, runs, training, unet
+from flowmap_edu import cli, losses, methods
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.recipes import STEPS, recipe
-from flowmap_edu.training import Config
+from flowmap_edu.metrics import classifier
+from flowmap_edu.metrics import frechet as image_metrics
+from flowmap_edu.nets import unet
+from flowmap_edu.problems import datasets
+from flowmap_edu.recipes.named import STEPS, recipe
+from flowmap_edu.training import loop as training
+from flowmap_edu.training import runs
+from flowmap_edu.training.loop import Config
+from flowmap_edu.viz import plots
 
 TRAIN, HELD_OUT = datasets.load("digits"), datasets.load("digits", train=False)
 ONE = torch.tensor(1.0)

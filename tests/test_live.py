@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from flowmap_edu import load, losses
-from flowmap_edu.exact import Checkerboard
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import kl64
-from flowmap_edu.nets import MLP
+from flowmap_edu.metrics.exactness import kl64
+from flowmap_edu.nets.mlp import MLP
+from flowmap_edu.problems.exact import Checkerboard
 
-live = pytest.importorskip("flowmap_edu.live", reason="the extra `notebooks` is not installed", exc_type=ImportError)
+live = pytest.importorskip("flowmap_edu.viz.live", reason="notebooks is not installed", exc_type=ImportError)
 
 NODE = shutil.which("node")
 HERE = Path(__file__).parent

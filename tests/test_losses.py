@@ -8,8 +8,9 @@ import torch
 from scipy import stats
 from torch.func import jvp
 
-from flowmap_edu import exact, losses
+from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.problems import exact
 
 BOARD = exact.Checkerboard()
 EVERY = [(condition, stopgrad) for condition, choices in laws.STOPGRADS.items() for stopgrad in choices]

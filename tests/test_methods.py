@@ -14,9 +14,11 @@ import sources
 import torch
 from scipy import stats
 
-from flowmap_edu import exact, losses, methods, training
+from flowmap_edu import losses, methods
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.recipes import recipe
+from flowmap_edu.problems import exact
+from flowmap_edu.recipes.named import recipe
+from flowmap_edu.training import loop as training
 
 SIGMA = exact.Checkerboard().sigma
 CLOSE = 1e-10

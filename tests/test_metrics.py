@@ -8,8 +8,9 @@ import pytest
 import torch
 from scipy import stats
 
-from flowmap_edu import exact, metrics
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
 
 BOARD = exact.Checkerboard()
 K = 2048  # white bins

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.func import jvp
 
-from flowmap_edu.nets import MLP, FastGELU
+from flowmap_edu.nets.mlp import MLP, FastGELU
 
 
 def test_fast_gelu_is_torchs_tanh_gelu():

@@ -16,8 +16,11 @@ import pytest
 import torch
 
 import flowmap_edu
-from flowmap_edu import cli, evaluation, exact, runs
-from flowmap_edu.training import Config
+from flowmap_edu import cli
+from flowmap_edu.problems import exact
+from flowmap_edu.recipes import evaluation
+from flowmap_edu.training import runs
+from flowmap_edu.training.loop import Config
 
 SMALL = Config(problem="gaussian", steps=40, hidden=16, layers=2, batch=32, bank=16, fourier=8, warmup=5, compile=False)
 BOARD = dataclasses.replace(SMALL, problem="checkerboard")
@@ -46,7 +49,7 @@ def test_a_saved_map_comes_back_to_the_bit(tmp_path):
 
 def test_shipped_maps_are_what_their_tables_say():
     """Each shipped map reproduces its KL64 table (fewer points here, so up to sampling) from its own files."""
-    from flowmap_edu.metrics import kl64
+    from flowmap_edu.metrics.exactness import kl64
 
     assert set(runs.shipped()) >= {f"checkerboard-{method}" for method in ("lsd", "esd", "psd-m", "psd-u")}
     x0 = exact.Checkerboard().sigma * torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0))
@@ -170,7 +173,7 @@ def test_evaluate_prints_what_the_metrics_say(finished, capsys):
     printed = capsys.readouterr().out.splitlines()
     report = json.loads((finished / "kl64.json").read_text())
     x0 = exact.Checkerboard().sigma * torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0))
-    from flowmap_edu.metrics import kl64
+    from flowmap_edu.metrics.exactness import kl64
 
     for line, row, n in zip(printed[2:], report["rows"], (1, 3), strict=True):
         expected = kl64(runs.load(finished).sample(x0, n))
@@ -180,8 +183,8 @@ def test_evaluate_prints_what_the_metrics_say(finished, capsys):
 
 def test_table_shows_ours_beside_the_paper_s(capsys):
     """A row a method from the shipped maps, and under it the paper's figures as its page prints them."""
-    from flowmap_edu.metrics import kl64
-    from flowmap_edu.recipes import PAPER_KL
+    from flowmap_edu.metrics.exactness import kl64
+    from flowmap_edu.recipes.named import PAPER_KL
 
     assert cli.main(["table", "checkerboard", "--points", "3000"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -234,7 +237,7 @@ def test_bad_counts_on_the_command_line(finished, capsys):
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
     """Status 3, the reason on stderr, and the folder still loads."""
-    from flowmap_edu import training
+    from flowmap_edu.training import loop as training
 
     real, calls = training.loss_of_batch, []
 

@@ -7,8 +7,10 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from flowmap_edu import exact, losses, targets
+from flowmap_edu import losses
 from flowmap_edu.interpolant import Linear, Trigonometric
+from flowmap_edu.problems import exact
+from flowmap_edu.training import targets
 
 pytestmark = pytest.mark.usefixtures("float64")
 PATHS = [Linear(), Trigonometric()]

@@ -7,10 +7,12 @@ import warnings
 import pytest
 import torch
 
-from flowmap_edu import exact, metrics, training
-from flowmap_edu.config import OPTIMIZERS
-from flowmap_edu.recipes import RECIPES, recipe
-from flowmap_edu.training import Config, DivergedError, fit
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.recipes.named import RECIPES, recipe
+from flowmap_edu.training import loop as training
+from flowmap_edu.training.config import OPTIMIZERS
+from flowmap_edu.training.loop import Config, DivergedError, fit
 
 SMALL = Config(problem="gaussian", steps=40, hidden=16, layers=2, batch=32, bank=16, fourier=8, warmup=5, compile=False)
 METHODS = ("lsd", "esd", "psd-m", "psd-u")

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.func import jacfwd, jvp
 from torch.utils.flop_counter import FlopCounterMode
 
-from flowmap_edu import FlowMap, losses, unet
-from flowmap_edu.unet import CONFIGS, Attention, Block, Fourier, UNet, Weight, build
+from flowmap_edu import FlowMap, losses
+from flowmap_edu.nets import unet
+from flowmap_edu.nets.unet import CONFIGS, Attention, Block, Fourier, UNet, Weight, build
 
 TINY = {"width": 8, "multipliers": (1, 2), "blocks": 1, "attention": (4,), "classes": 3}
 LABELS = torch.tensor([0, 2, -1, 1])

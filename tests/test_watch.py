@@ -9,10 +9,17 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from flowmap_edu import cli, datasets, evaluation, losses, plots, runs, training, unet, watch
-from flowmap_edu.evaluation import base_noise
+from flowmap_edu import cli, losses
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.recipes import RECIPES, recipe
+from flowmap_edu.nets import unet
+from flowmap_edu.problems import datasets
+from flowmap_edu.recipes import evaluation
+from flowmap_edu.recipes.evaluation import base_noise
+from flowmap_edu.recipes.named import RECIPES, recipe
+from flowmap_edu.training import loop as training
+from flowmap_edu.training import runs
+from flowmap_edu.viz import monitor as watch
+from flowmap_edu.viz import plots
 
 TINY = {"size": 32, "width": 8, "multipliers": (1, 2), "blocks": 1, "attention": (16,)}
 

@@ -18,11 +18,14 @@ from matplotlib.image import imread
 from traitlets import TraitError
 
 import flowmap_edu
-from flowmap_edu import exact, explorers, interactive, losses, metrics, plots, widgets
-from flowmap_edu import loss_explorer as explorer
-from flowmap_edu.controls import Menu, RealSlider, WholeSlider
+from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS, Trained, method
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.viz import explorers, interactive, plots, widgets
+from flowmap_edu.viz import loss_explorer as explorer
+from flowmap_edu.viz.controls import Menu, RealSlider, WholeSlider
 
 PNG = b"\x89PNG\r\n\x1a\n"
 BALL = exact.Gaussian(torch.tensor([0.4, -0.2]), 0.3, 0.6)

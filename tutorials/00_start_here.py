@@ -29,7 +29,10 @@ import matplotlib.pyplot as plt
 import torch
 
 import flowmap_edu
-from flowmap_edu import FlowMap, exact, live, metrics, plots, widgets
+from flowmap_edu import FlowMap
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.viz import live, plots, widgets
 
 plots.use_style()
 STEPS = (1, 2, 4, 8, 16)

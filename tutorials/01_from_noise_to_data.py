@@ -28,8 +28,11 @@
 import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import MLP, FlowMap, Linear, exact, losses, metrics, plots
-from flowmap_edu.training import budget
+from flowmap_edu import MLP, FlowMap, Linear, losses
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.training.loop import budget
+from flowmap_edu.viz import plots
 
 plots.use_style()
 torch.manual_seed(0)

@@ -30,8 +30,10 @@ import matplotlib.pyplot as plt
 import torch
 from torch.func import jvp
 
-from flowmap_edu import MLP, FlowMap, exact, losses, plots, widgets
-from flowmap_edu.training import budget
+from flowmap_edu import MLP, FlowMap, losses
+from flowmap_edu.problems import exact
+from flowmap_edu.training.loop import budget
+from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
 torch.manual_seed(0)

@@ -29,7 +29,10 @@ import matplotlib.pyplot as plt
 import torch
 
 import flowmap_edu
-from flowmap_edu import FlowMap, exact, losses, metrics, plots, widgets
+from flowmap_edu import FlowMap, losses
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
 torch.set_default_dtype(torch.float64)  # to tell a small number from zero

@@ -31,7 +31,11 @@ import copy
 import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import MLP, FlowMap, exact, losses, metrics, plots, training, widgets
+from flowmap_edu import MLP, FlowMap, losses
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.training import loop as training
+from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
 board = exact.Checkerboard()

@@ -34,7 +34,13 @@ import torch
 from tqdm.auto import tqdm
 
 import flowmap_edu
-from flowmap_edu import FlowMap, exact, losses, metrics, plots, recipes, runs, targets, training, widgets
+from flowmap_edu import FlowMap, losses
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.recipes import named as recipes
+from flowmap_edu.training import loop as training
+from flowmap_edu.training import runs, targets
+from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
 board = exact.Checkerboard()

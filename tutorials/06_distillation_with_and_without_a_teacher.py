@@ -30,7 +30,12 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu import FlowMap, exact, losses, metrics, plots, recipes, training
+from flowmap_edu import FlowMap, losses
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.recipes import named as recipes
+from flowmap_edu.training import loop as training
+from flowmap_edu.viz import plots
 
 plots.use_style()
 board = exact.Checkerboard()

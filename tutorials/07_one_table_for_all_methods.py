@@ -33,7 +33,13 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu import FlowMap, exact, losses, methods, metrics, plots, recipes, runs, training
+from flowmap_edu import FlowMap, losses, methods
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.recipes import named as recipes
+from flowmap_edu.training import loop as training
+from flowmap_edu.training import runs
+from flowmap_edu.viz import plots
 
 plots.use_style()
 board = exact.Checkerboard()

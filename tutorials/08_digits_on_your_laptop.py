@@ -28,7 +28,15 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu import classifier, datasets, evaluation, image_metrics, plots, recipes, runs, training, unet, widgets
+from flowmap_edu.metrics import classifier
+from flowmap_edu.metrics import frechet as image_metrics
+from flowmap_edu.nets import unet
+from flowmap_edu.problems import datasets
+from flowmap_edu.recipes import evaluation
+from flowmap_edu.recipes import named as recipes
+from flowmap_edu.training import loop as training
+from flowmap_edu.training import runs
+from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
 STEPS = training.budget(1000)

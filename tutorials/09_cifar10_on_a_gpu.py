@@ -32,7 +32,15 @@ from tempfile import mkdtemp
 import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import costs, datasets, evaluation, plots, recipes, runs, training, unet, watch
+from flowmap_edu.bench import costs
+from flowmap_edu.nets import unet
+from flowmap_edu.problems import datasets
+from flowmap_edu.recipes import evaluation
+from flowmap_edu.recipes import named as recipes
+from flowmap_edu.training import loop as training
+from flowmap_edu.training import runs
+from flowmap_edu.viz import monitor as watch
+from flowmap_edu.viz import plots
 
 plots.use_style()
 STEPS, folder = training.budget(60), Path(mkdtemp()) / "emoji"
@@ -100,7 +108,7 @@ print(f"an estimate, not a measurement: {hours:.0f} hours on one H100, {hours / 
 #     --tensorboard
 # ```
 #
-# CIFAR-10 itself comes with `flowmap_edu.datasets.load("cifar10", download=True)`, 162 MB. For this lesson we stay
+# CIFAR-10 itself comes with `datasets.load("cifar10", download=True)`, 162 MB. For this lesson we stay
 # on the CPU and take pictures that come with the library, in CIFAR-10's own format and size: emoji.
 
 # %%

@@ -34,7 +34,15 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu import classifier, datasets, evaluation, image_metrics, methods, plots, recipes, runs, training
+from flowmap_edu import methods
+from flowmap_edu.metrics import classifier
+from flowmap_edu.metrics import frechet as image_metrics
+from flowmap_edu.problems import datasets
+from flowmap_edu.recipes import evaluation
+from flowmap_edu.recipes import named as recipes
+from flowmap_edu.training import loop as training
+from flowmap_edu.training import runs
+from flowmap_edu.viz import plots
 
 plots.use_style()
 STEPS, read, held_out = training.budget(400), classifier.load(), datasets.load("digits", train=False).values()

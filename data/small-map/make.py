@@ -23,10 +23,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import flowmap_edu
-from flowmap_edu import exact, losses
-from flowmap_edu.config import OPTIMIZERS
-from flowmap_edu.metrics import kl64
-from flowmap_edu.nets import MLP
+from flowmap_edu import losses
+from flowmap_edu.metrics.exactness import kl64
+from flowmap_edu.nets.mlp import MLP
+from flowmap_edu.problems import exact
+from flowmap_edu.training.config import OPTIMIZERS
 
 HERE = Path(__file__).parent
 TEACHER = "checkerboard-lsd"

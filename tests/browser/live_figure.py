@@ -3,8 +3,8 @@
 import torch
 from playwright.sync_api import expect
 
-from flowmap_edu import live
-from flowmap_edu.runs import load
+from flowmap_edu.training.runs import load
+from flowmap_edu.viz import live
 
 PICTURE = "(c) => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let h = 0;" + (
     " for (const v of d) h = (h * 31 + v) | 0; return h; }"

@@ -16,11 +16,16 @@ from matplotlib.image import imread
 from playwright.sync_api import expect
 from steps import OUTPUT, change, colours, contrast, open_notebook, run_all, table
 
-from flowmap_edu import exact, live, load, losses, metrics, runs, training, widgets
-from flowmap_edu import loss_explorer as explorer
-from flowmap_edu.evaluation import base_noise
+from flowmap_edu import load, losses
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.recipes import recipe
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems import exact
+from flowmap_edu.recipes.evaluation import base_noise
+from flowmap_edu.recipes.named import recipe
+from flowmap_edu.training import loop as training
+from flowmap_edu.training import runs
+from flowmap_edu.viz import live, widgets
+from flowmap_edu.viz import loss_explorer as explorer
 
 BOARD = exact.Checkerboard()
 TESTED = {
@@ -251,7 +256,10 @@ def test_lesson_08(lesson):
 # --- in the dark ---------------------------------------------------------------------------------------
 
 SMALL = """import torch
-from flowmap_edu import exact, live, load, widgets
+from flowmap_edu import load
+from flowmap_edu.problems import exact
+from flowmap_edu.viz import live
+from flowmap_edu.viz import widgets
 x0 = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) / 3**0.5
 widgets.step_slider(load("checkerboard-lsd"), x0, (1, 2))
 ---

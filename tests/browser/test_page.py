@@ -7,7 +7,7 @@ import torch
 from conftest import REPOSITORY
 from live_figure import Figure
 
-from flowmap_edu import live
+from flowmap_edu.viz import live
 
 POINTS = 2_000
 

@@ -5,9 +5,12 @@ import functools
 import torch
 from torch import Tensor
 
-from flowmap_edu import datasets, losses, methods, targets, unet
-from flowmap_edu.config import PROBLEMS, Config
+from flowmap_edu import losses, methods
 from flowmap_edu.interpolant import Linear
+from flowmap_edu.nets import unet
+from flowmap_edu.problems import datasets
+from flowmap_edu.training import targets
+from flowmap_edu.training.config import PROBLEMS, Config
 
 
 def base_of(config: Config) -> float:

@@ -11,12 +11,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from flowmap_edu import losses, plots
-from flowmap_edu.controls import Menu
-from flowmap_edu.exact import Gaussian
+from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.interactive import COLOUR, Interactive, View, table
 from flowmap_edu.methods import GRID, METHODS
+from flowmap_edu.problems.exact import Gaussian
+from flowmap_edu.viz import plots
+from flowmap_edu.viz.controls import Menu
+from flowmap_edu.viz.interactive import COLOUR, Interactive, View, table
 
 SOURCES = {  # whose velocity is read: as `velocity`, `short` and `lead` of a row of methods.METHODS
     "self": ("self", "self", None),

@@ -7,8 +7,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from flowmap_edu import checks, exact, losses
+from flowmap_edu import _checks as checks
+from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.problems import exact
 
 BINS = 64
 CELL = torch.arange(BINS) // (BINS // 4)

@@ -1,7 +1,7 @@
 """What a run costs: operations and memory counted by running one small step, hours estimated from them.
 
-    python -m flowmap_edu.costs                 the table of tutorials/scaling.md (a few minutes)
-    python -m flowmap_edu.costs digits emoji    the same for other recipes
+    python -m flowmap_edu.bench.costs                 the table of tutorials/scaling.md (a few minutes)
+    python -m flowmap_edu.bench.costs digits emoji    the same for other recipes
 
 The hours are estimates: the operations of the whole run over a speed that is assumed and not measured.
 """
@@ -19,9 +19,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from flowmap_edu import losses, methods, training, unet
-from flowmap_edu.config import Config
-from flowmap_edu.recipes import RECIPES
+from flowmap_edu import losses, methods
+from flowmap_edu.nets import unet
+from flowmap_edu.recipes.named import RECIPES
+from flowmap_edu.training import loop as training
+from flowmap_edu.training.config import Config
 
 PEAK = 989e12  # operations a second of an H100 SXM with dense bfloat16, as its data sheet states
 SHARE = 0.25  # of it that we assume a network of this kind to reach; not measured by us

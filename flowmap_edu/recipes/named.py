@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Any
 
-from flowmap_edu import checks, methods
-from flowmap_edu.config import Config
+from flowmap_edu import _checks as checks
+from flowmap_edu import methods
+from flowmap_edu.training.config import Config
 
 STEPS = (1, 2, 4, 8, 16)  # numbers of jumps that the tables show
 

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowmap_edu import checks
+from flowmap_edu import _checks as checks
 from flowmap_edu.interpolant import per_sample
-from flowmap_edu.ode import LAST, average_slope
+from flowmap_edu.problems.ode import LAST, average_slope
 
 Time = float | Tensor
 

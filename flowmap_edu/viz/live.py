@@ -1,6 +1,6 @@
 """A live figure without a kernel: one anywidget that also lives in a page with no network and no Python.
 
-    from flowmap_edu import live
+    from flowmap_edu.viz import live
     figure = live.checkerboard()                          # in a notebook: shown as it stands
     Path("flow.html").write_text(live.page(figure))       # for a lecture hall without network
 
@@ -28,12 +28,13 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from flowmap_edu import checks, runs
-from flowmap_edu.datasets import shipped_folder
-from flowmap_edu.exact import Checkerboard
+from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.nets import MLP
-from flowmap_edu.plots import COLOURS
+from flowmap_edu.nets.mlp import MLP
+from flowmap_edu.problems.datasets import shipped_folder
+from flowmap_edu.problems.exact import Checkerboard
+from flowmap_edu.training import runs
+from flowmap_edu.viz.plots import COLOURS
 
 try:
     import anywidget

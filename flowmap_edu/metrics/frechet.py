@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from flowmap_edu import checks
+from flowmap_edu import _checks as checks
 
 SUBSET, SUBSETS = 1000, 100  # of KID, as its authors and everybody after them
 

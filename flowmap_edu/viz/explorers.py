@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from flowmap_edu import losses, metrics, plots
-from flowmap_edu.controls import RealSlider, WholeSlider
-from flowmap_edu.exact import Checkerboard, ExactFlow
+from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.interactive import Interactive, Maps, View, jumps, named, noise, reference, table
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems.exact import Checkerboard, ExactFlow
+from flowmap_edu.viz import plots
+from flowmap_edu.viz.controls import RealSlider, WholeSlider
+from flowmap_edu.viz.interactive import Interactive, Maps, View, jumps, named, noise, reference, table
 
 PATHS = 48  # paths drawn, at most
 DRAWS = 256  # points for the residuals at one (s, t)

@@ -11,13 +11,15 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from flowmap_edu import checks, distributed, plots
-from flowmap_edu.evaluation import base_noise, classes_in_turn
+from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Trained
-from flowmap_edu.recipes import STEPS
-from flowmap_edu.state import State, worked_on
-from flowmap_edu.training import base_of, learning_rate
+from flowmap_edu.recipes.evaluation import base_noise, classes_in_turn
+from flowmap_edu.recipes.named import STEPS
+from flowmap_edu.training import distributed
+from flowmap_edu.training.loop import base_of, learning_rate
+from flowmap_edu.training.state import State, worked_on
+from flowmap_edu.viz import plots
 
 COLUMNS = 16
 

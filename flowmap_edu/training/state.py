@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from flowmap_edu import unet
-from flowmap_edu.config import OPTIMIZERS, PROBLEMS, Config
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.nets import MLP
+from flowmap_edu.nets import unet
+from flowmap_edu.nets.mlp import MLP
+from flowmap_edu.training.config import OPTIMIZERS, PROBLEMS, Config
 
 CPU = torch.device("cpu")
 

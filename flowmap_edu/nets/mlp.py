@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from flowmap_edu import checks
+from flowmap_edu import _checks as checks
 
 
 class FastGELU(nn.Module):

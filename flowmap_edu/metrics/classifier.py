@@ -1,6 +1,6 @@
 """A small classifier of a data set: its features give a Fréchet distance, its answers the labels read back.
 
-    python -m flowmap_edu.classifier digits FILE.safetensors      trains it (a minute or a few), says how much it knows
+    python -m flowmap_edu.metrics.classifier digits FILE.safetensors    trains it, says how much it knows
 
 The shipped weights, data/digits-classifier and data/emoji-classifier, were made by that command. Photographs are
 judged by the Inception network (`inception.py`), which is far larger and comes by hand.
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from flowmap_edu import checks, datasets
+from flowmap_edu import _checks as checks
+from flowmap_edu.problems import datasets
 
 FEATURES = 64
 KNOWN = {"digits": {"size": 8, "channels": 1}, "emoji": {"size": 32, "channels": 3}}

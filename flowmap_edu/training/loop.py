@@ -19,11 +19,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from flowmap_edu import checks, distributed, losses, methods, unet
-from flowmap_edu.batches import base_of, draw_batch, draw_data, pictures_of
-from flowmap_edu.config import Config
+from flowmap_edu import _checks as checks
+from flowmap_edu import losses, methods
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.state import State, build, moving_average
+from flowmap_edu.nets import unet
+from flowmap_edu.training import distributed
+from flowmap_edu.training.batches import base_of, draw_batch, draw_data, pictures_of
+from flowmap_edu.training.config import Config
+from flowmap_edu.training.state import State, build, moving_average
 
 __all__ = [
     "Config", "DivergedError", "Loss", "MemoryShortError", "State", "as_map", "base_of", "budget", "build",

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import torch
 from pytorch_optimizer import SOAP
 
-from flowmap_edu import checks, datasets, exact, methods, unet
-from flowmap_edu.nets import ACTIVATIONS
+from flowmap_edu import _checks as checks
+from flowmap_edu import methods
+from flowmap_edu.nets import unet
+from flowmap_edu.nets.mlp import ACTIVATIONS
+from flowmap_edu.problems import datasets, exact
 
 PROBLEMS = {"checkerboard": exact.Checkerboard, "gaussian": exact.Gaussian}
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {

@@ -19,10 +19,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from flowmap_edu import checks, losses, methods, runs
+from flowmap_edu import _checks as checks
+from flowmap_edu import losses, methods
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.recipes import STEPS, recipe
-from flowmap_edu.training import State, draw_batch, loss_of_batch
+from flowmap_edu.recipes.named import STEPS, recipe
+from flowmap_edu.training import runs
+from flowmap_edu.training.loop import State, draw_batch, loss_of_batch
 
 DIVERGED = 3  # the command line's exit status for a training that diverged
 

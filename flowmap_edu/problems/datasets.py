@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from flowmap_edu import checks
+from flowmap_edu import _checks as checks
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -356,7 +356,7 @@ DATASETS = {
 
 def shipped_folder() -> Path:
     """Where what comes with the library lies: data/ of the checkout, or of the installed package."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     return next((p for p in (package / "data", package.parent / "data") if p.is_dir()), package / "data")
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowmap_edu import checks
-from flowmap_edu.controls import RealSlider
-from flowmap_edu.exact import ExactFlow
+from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.live import has_reader
+from flowmap_edu.problems.exact import ExactFlow
+from flowmap_edu.viz.controls import RealSlider
+from flowmap_edu.viz.live import has_reader
 
 try:
     from ipywidgets import HTML, HBox, HTMLMath, Layout, VBox

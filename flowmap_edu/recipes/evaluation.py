@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from flowmap_edu import checks, datasets, methods
-from flowmap_edu.config import PROBLEMS, Config
+from flowmap_edu import _checks as checks
+from flowmap_edu import methods
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import kl64, map_error
-from flowmap_edu.recipes import PAPER_FID, STEPS
-from flowmap_edu.training import base_of, pictures_of
+from flowmap_edu.metrics.exactness import kl64, map_error
+from flowmap_edu.problems import datasets
+from flowmap_edu.recipes.named import PAPER_FID, STEPS
+from flowmap_edu.training.config import PROBLEMS, Config
+from flowmap_edu.training.loop import base_of, pictures_of
 
 CHUNK = 250  # pictures that are drawn, and whose features are computed, at a time
 TITLES = {"cifar10": "CIFAR-10", "celeba64": "CelebA-64", "afhq64": "AFHQ-64"}
@@ -77,7 +79,8 @@ def digit_rows(X: FlowMap, config: Config, steps: Sequence[int], seed: int, labe
     """
     if config.problem != "digits":
         raise ValueError(f"FD-digits is defined for the digits, this run is on {config.problem!r}")
-    from flowmap_edu import classifier, image_metrics  # torchmetrics is in the extra `images`
+    from flowmap_edu import image_metrics  # torchmetrics is in the extra `images`
+    from flowmap_edu.metrics import classifier
 
     features = classifier.load()
     train, held_out = (datasets.load("digits", train=part).values() for part in (True, False))
@@ -131,7 +134,7 @@ def judge(problem: str, weights: str | None = None) -> tuple[nn.Module, str]:
     Raises:
         ValueError: as `inception.inception`.
     """
-    from flowmap_edu import classifier, inception
+    from flowmap_edu.metrics import classifier, inception
 
     if problem in classifier.KNOWN and not weights:
         return classifier.load(problem=problem), f"FD-{problem}"

@@ -23,11 +23,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensors_to_bytes
 
-from flowmap_edu import checks, distributed
-from flowmap_edu.datasets import shipped_folder
+from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.state import worked_on
-from flowmap_edu.training import Config, State, build, fit
+from flowmap_edu.problems.datasets import shipped_folder
+from flowmap_edu.training import distributed
+from flowmap_edu.training.loop import Config, State, build, fit
+from flowmap_edu.training.state import worked_on
 
 FORMAT = 1
 COLUMNS = ("step", "loss", "grad_norm", "largest_grad_norm", "cpu_seconds")

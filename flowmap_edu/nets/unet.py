@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.forward_ad import make_dual, unpack_dual
 
-from flowmap_edu import checks
+from flowmap_edu import _checks as checks
 
 SILU_MAGNITUDE = 0.596  # sqrt(E silu(z)^2) for z ~ N(0, 1)
 EPSILON = 1e-4  # the magnitude below which pixel norm lets go: a pixel that is zero stays zero

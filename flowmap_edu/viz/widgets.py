@@ -1,6 +1,7 @@
 """The interactive figures, and the first of them: a slider over the number of jumps.
 
-    from flowmap_edu import load, widgets
+    from flowmap_edu import load
+    from flowmap_edu.viz import widgets
     widgets.step_slider(load("checkerboard-lsd"), torch.randn(10_000, 2) / 3**0.5)
 
 `step_slider`, `time_explorer`, `trajectory_player` and `loss_explorer` all return an
@@ -15,13 +16,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from flowmap_edu import checks, metrics, plots
-from flowmap_edu.controls import WholeSlider
-from flowmap_edu.exact import Checkerboard, ExactFlow
-from flowmap_edu.explorers import time_explorer, trajectory_player
+from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.interactive import Interactive, Maps, View, jumps, named, noise, reference, table
-from flowmap_edu.loss_explorer import loss_explorer
+from flowmap_edu.metrics import exactness as metrics
+from flowmap_edu.problems.exact import Checkerboard, ExactFlow
+from flowmap_edu.viz import plots
+from flowmap_edu.viz.controls import WholeSlider
+from flowmap_edu.viz.explorers import time_explorer, trajectory_player
+from flowmap_edu.viz.interactive import Interactive, Maps, View, jumps, named, noise, reference, table
+from flowmap_edu.viz.loss_explorer import loss_explorer
 
 __all__ = ["Interactive", "loss_explorer", "step_slider", "time_explorer", "trajectory_player"]
 

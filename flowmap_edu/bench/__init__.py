@@ -1,0 +1,1 @@
+"""Every method at one budget, and what a run costs."""

@@ -1,0 +1,1 @@
+"""Networks v(s, t, x)."""
