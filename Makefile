@@ -16,11 +16,11 @@ help:  ## list the targets
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch torchvision
-	$(BIN)/python -m pip install --quiet --editable '.[notebooks,images,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[notebooks,images,evaluation,dev]'
 	touch $@
 
 $(DRIVER): $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[notebooks,images,dev,browser]'
+	$(BIN)/python -m pip install --quiet --editable '.[notebooks,images,evaluation,dev,browser]'
 	touch $@
 
 install: $(READY)  ## create .venv and install the library with its tools

@@ -5,13 +5,60 @@ Start with `tutorials/`, or with a shipped map:
     import flowmap_edu, torch
     X = flowmap_edu.load("checkerboard-lsd")
     points = X.sample(torch.randn(1000, 2) / 3**0.5, steps=1)
+
+or with data of your own:
+
+    problem = flowmap_edu.FromTensor(x)
+    for state in flowmap_edu.fit(problem, problem.network(), METHODS["lsd"], Training(steps=5000)):
+        print(state.step, state.loss)
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from flowmap_edu import losses, methods, metrics, nets, problems
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import Linear, Trigonometric
-from flowmap_edu.nets.mlp import MLP
-from flowmap_edu.training.loop import Config, fit
-from flowmap_edu.training.runs import load, save, shipped
+from flowmap_edu.methods import METHODS, Method
+from flowmap_edu.nets import MLP, UNet
+from flowmap_edu.problems import FromDataset, FromTensor, Problem
+from flowmap_edu.training import Training, fit, load, save, shipped
 
-__version__ = "0.1.0"
-__all__ = ["MLP", "Config", "FlowMap", "Linear", "Trigonometric", "fit", "load", "save", "shipped"]
+if TYPE_CHECKING:
+    from flowmap_edu import viz
+
+__version__ = "0.2.0.dev0"
+__all__ = [
+    "METHODS",
+    "MLP",
+    "FlowMap",
+    "FromDataset",
+    "FromTensor",
+    "Linear",
+    "Method",
+    "Problem",
+    "Training",
+    "Trigonometric",
+    "UNet",
+    "fit",
+    "load",
+    "losses",
+    "methods",
+    "metrics",
+    "nets",
+    "problems",
+    "save",
+    "shipped",
+    "viz",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    """Figures need matplotlib: viz is imported where it is first used."""
+    if name == "viz":
+        return importlib.import_module("flowmap_edu.viz")
+    raise AttributeError(f"module 'flowmap_edu' has no attribute {name!r}")

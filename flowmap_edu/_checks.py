@@ -1,7 +1,9 @@
 """Argument checks shared by the package: each names what came and what was wanted."""
 
+import importlib
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,3 +92,50 @@ def count(name: str, value: int) -> None:
     """Raise ValueError unless value is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def whole(name: str, value: int) -> None:
+    """Raise ValueError unless value is a whole number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
+
+
+def share(name: str, value: float) -> None:
+    """Raise ValueError unless value is a number in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+
+
+def positive(name: str, value: float) -> None:
+    """Raise ValueError unless value is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be positive, got {value!r}")
+
+
+def labels(label: Tensor | None, x: Tensor, classes: int) -> None:
+    """Raise ValueError unless a network of so many classes is given labels that fit x: none without classes."""
+    if label is None:
+        if classes:
+            raise ValueError(f"this network has {classes} classes: pass label=, one whole number a sample (-1: hidden)")
+        return
+    if not classes:
+        raise ValueError("this network has no classes: leave label out, or make it with classes=")
+    if not isinstance(label, Tensor) or label.dtype != torch.int64 or label.shape != x.shape[:1]:
+        came = f"{label.dtype} {tuple(label.shape)}" if isinstance(label, Tensor) else type(label).__name__
+        raise ValueError(f"label must be int64 of shape ({x.shape[0]},), got {came}")
+    if not torch.compiler.is_compiling():  # a check of values would break the compiled graph
+        wrong = label[(label < -1) | (label >= classes)]
+        if len(wrong):
+            raise ValueError(f"label must lie in -1..{classes - 1}, got {wrong[0].item()}")
+
+
+def extra(module: str, name: str) -> Any:
+    """A module of an optional extra, imported only where it is needed.
+
+    Raises:
+        ImportError: if it is not installed; the message names the extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{module} is needed here: pip install 'flowmap-edu[{name}]'") from error

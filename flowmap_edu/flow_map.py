@@ -1,4 +1,4 @@
-"""The flow map X, built from a network v, with its derivatives and its samplers.
+"""The flow map X, built from a network v, with its derivatives and its samples.
 
     X_{s,t}(x) = x + (t - s) v_{s,t}(x)
 
@@ -12,13 +12,17 @@ Source: Boffi, Albergo & Vanden-Eijnden 2025, arXiv 2505.18825.
 """
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.func import jvp
+from torch.func import jvp  # type: ignore[attr-defined]
 
 from flowmap_edu import _checks as checks
-from flowmap_edu.interpolant import per_sample
+from flowmap_edu.interpolant import Interpolant, per_sample
+from flowmap_edu.sample import Jumps, Sampler
+
+__all__ = ["FlowMap"]
 
 Time = float | Tensor
 
@@ -26,77 +30,83 @@ Time = float | Tensor
 def directional(f: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """f(*at) and its derivative along the direction `along`, in one forward-mode pass, in full precision."""
     with torch.autocast(at[0].device.type, enabled=False):
-        value, derivative, *_ = jvp(lambda *z: f(*(a.clone() for a in z)), at, along)  # torch.compile: no views there
-    return value, derivative  # type: ignore[return-value]
+        value, derivative = cast(
+            tuple[Tensor, Tensor],
+            jvp(lambda *z: f(*(a.clone() for a in z)), at, along),  # clones: torch.compile takes no views there
+        )
+    return value, derivative
 
 
 class FlowMap:
     r"""The two-time map X_{s,t}(x) = x + (t - s) v_{s,t}(x).
 
     Args:
-        v: any callable (s, t, x) -> (B, *D) with s and t of shape (B,): a network, an exact map's
+        v: any callable v(s, t, x, **condition) -> (B, *D) with s and t of shape (B,): a network, an exact map's
             average slope, a plain function. It must treat the samples of a batch one by one
             (no batch normalisation): the derivatives below rely on it.
+        sampler: how `sample` draws; None for equal jumps. See `sample.py`.
+        interpolant: the path that the map was trained on; None where that is not known.
 
     Throughout, s and t are numbers or tensors of shape (B,) in [0, 1], and x has shape
     (B, *D): (B, 2) for points, (B, C, H, W) for images. Whatever receives anything else
-    raises ValueError.
+    raises ValueError. What v is told besides, such as label=, goes through every call as `condition`.
     """
 
-    def __init__(self, v: Callable[..., Tensor]):
+    def __init__(
+        self, v: Callable[..., Tensor], sampler: Sampler | None = None, interpolant: Interpolant | None = None
+    ):
         if not callable(v):
             raise ValueError(f"v must be callable as v(s, t, x), got {type(v).__name__}")
         self.slope = v
+        self.sampler: Sampler = sampler or Jumps()
+        self.interpolant = interpolant
 
-    def v(self, s: Time, t: Time, x: Tensor) -> Tensor:
+    def v(self, s: Time, t: Time, x: Tensor, **condition: Any) -> Tensor:
         """The average slope v_{s,t}(x) = (X_{s,t}(x) - x) / (t - s) of the jump, shape (B, *D)."""
         checks.points("x", x)
-        return self.slope(checks.batch_of_times("s", s, x), checks.batch_of_times("t", t, x), x)
+        return self.slope(checks.batch_of_times("s", s, x), checks.batch_of_times("t", t, x), x, **condition)
 
-    def __call__(self, s: Time, t: Time, x: Tensor) -> Tensor:
+    def __call__(self, s: Time, t: Time, x: Tensor, **condition: Any) -> Tensor:
         """X_{s,t}(x): where the flow carries x, known at time s, by time t; shape (B, *D)."""
         checks.points("x", x)
         s, t = checks.batch_of_times("s", s, x), checks.batch_of_times("t", t, x)
-        return x + per_sample(t - s, x) * self.slope(s, t, x)
+        return x + per_sample(t - s, x) * self.slope(s, t, x, **condition)
 
-    def given(self, labels: Tensor) -> "FlowMap":
-        """The map of a network v(s, t, x, labels) that is conditioned on classes, with these given; shape (B,).
+    def conditioned(self, **condition: Any) -> "FlowMap":
+        """The same map with a condition fixed, such as label= of shape (B,): it then serves batches of that size."""
+        return FlowMap(lambda s, t, x: self.slope(s, t, x, **condition), self.sampler, self.interpolant)
 
-        It serves batches of that one size: to sample more than 8,192 at once, give `sample` a larger chunk.
-        """
-        return FlowMap(lambda s, t, x: self.slope(s, t, x, labels))
-
-    def velocity(self, t: Time, x: Tensor) -> Tensor:
+    def velocity(self, t: Time, x: Tensor, **condition: Any) -> Tensor:
         """The map's own velocity, read on its diagonal: v_{t,t}(x), shape (B, *D)."""
-        return self.v(t, t, x)
+        return self.v(t, t, x, **condition)
 
-    def partial_t(self, s: Time, t: Time, x: Tensor) -> tuple[Tensor, Tensor]:
+    def partial_t(self, s: Time, t: Time, x: Tensor, **condition: Any) -> tuple[Tensor, Tensor]:
         """X_{s,t}(x) and d/dt X_{s,t}(x): where x lands, and how fast the landing point moves with t."""
         checks.points("x", x)
         t = checks.batch_of_times("t", t, x)
-        return directional(lambda t: self(s, t, x), (t,), (torch.ones_like(t),))
+        return directional(lambda t: self(s, t, x, **condition), (t,), (torch.ones_like(t),))
 
-    def partial_s(self, s: Time, t: Time, x: Tensor) -> tuple[Tensor, Tensor]:
+    def partial_s(self, s: Time, t: Time, x: Tensor, **condition: Any) -> tuple[Tensor, Tensor]:
         """X_{s,t}(x) and d/ds X_{s,t}(x), the point x held where it is."""
         checks.points("x", x)
         s = checks.batch_of_times("s", s, x)
-        return directional(lambda s: self(s, t, x), (s,), (torch.ones_like(s),))
+        return directional(lambda s: self(s, t, x, **condition), (s,), (torch.ones_like(s),))
 
-    def push(self, s: Time, t: Time, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    def push(self, s: Time, t: Time, x: Tensor, w: Tensor, **condition: Any) -> tuple[Tensor, Tensor]:
         """X_{s,t}(x) and grad X_{s,t}(x) w: where the tangent vector w at x is carried; w has x's shape."""
         checks.points("x", x)
         checks.same_shape("x", x, "w", w)
-        return directional(lambda x: self(s, t, x), (x,), (w,))
+        return directional(lambda x: self(s, t, x, **condition), (x,), (w,))
 
-    def eulerian(self, s: Time, t: Time, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    def eulerian(self, s: Time, t: Time, x: Tensor, w: Tensor, **condition: Any) -> tuple[Tensor, Tensor]:
         """X_{s,t}(x) and d/ds X_{s,t}(x) + grad X_{s,t}(x) w, in one pass: start time and point move together."""
         checks.points("x", x)
         checks.same_shape("x", x, "w", w)
         s = checks.batch_of_times("s", s, x)
-        return directional(lambda s, x: self(s, t, x), (s, x), (torch.ones_like(s), w))
+        return directional(lambda s, x: self(s, t, x, **condition), (s, x), (torch.ones_like(s), w))
 
     @torch.no_grad()
-    def trajectory(self, x0: Tensor, steps: int) -> Tensor:
+    def trajectory(self, x0: Tensor, steps: int, **condition: Any) -> Tensor:
         """The points visited on the way from time 0 to time 1 in equal jumps.
 
         x_{k+1} = X_{t_k, t_{k+1}}(x_k) with t_k = k / steps.
@@ -104,6 +114,7 @@ class FlowMap:
         Args:
             x0: draws from the base, shape (B, *D).
             steps: the number N of jumps, at least 1.
+            condition: what v is told besides, such as label= of shape (B,).
 
         Returns:
             x_0, ..., x_N, shape (N + 1, B, *D).
@@ -116,21 +127,36 @@ class FlowMap:
         checks.finite("x0", x0)
         path = [x0]
         for k in range(steps):
-            path.append(self(k / steps, (k + 1) / steps, path[-1]))
+            path.append(self(k / steps, (k + 1) / steps, path[-1], **condition))
         return torch.stack(path)
 
     @torch.no_grad()
-    def sample(self, x0: Tensor, steps: int, chunk: int = 8192) -> Tensor:
-        """Draws from the model: the last point of `trajectory(x0, steps)`, shape (B, *D).
+    def sample(self, x0: Tensor, steps: int, chunk: int = 8192, seed: int = 0, **condition: Any) -> Tensor:
+        """Draws from the model in `steps` evaluations of v by the map's own sampler, shape (B, *D).
 
         Args:
             x0: draws from the base, shape (B, *D).
-            steps: the number N of jumps, at least 1.
-            chunk: how many samples go through v at a time; it bounds memory, not the result.
+            steps: the number N of evaluations, at least 1: jumps, Euler steps or restarts.
+            chunk: how many samples go through v at a time. It bounds memory; with restarts the fresh noise of a
+                sample depends on it.
+            seed: of that fresh noise.
+            condition: what v is told besides; a tensor with one entry a sample, such as label=, is cut along with x0.
 
         Raises:
-            ValueError: as `trajectory`.
+            ValueError: if steps or chunk is below 1, x0 has no batch axis or is not finite, or a label has another
+                length than x0.
         """
         checks.count("chunk", chunk)
+        checks.count("steps", steps)
         checks.points("x0", x0)
-        return torch.cat([self.trajectory(part, steps)[-1] for part in x0.split(chunk)])
+        checks.finite("x0", x0)
+        for name, value in condition.items():
+            if isinstance(value, Tensor) and value.ndim and len(value) != len(x0):
+                raise ValueError(f"{name} must have one entry a sample, {len(x0)}; got shape {tuple(value.shape)}")
+        generator = torch.Generator().manual_seed(seed + 1_000_003)  # not the seed that x0 may have been drawn from
+        parts = []
+        for start in range(0, max(1, len(x0)), chunk):
+            part = slice(start, start + chunk)
+            given = {k: c[part] if isinstance(c, Tensor) and c.ndim else c for k, c in condition.items()}
+            parts.append(self.sampler(self, x0[part], steps, generator, **given))
+        return torch.cat(parts)

@@ -8,11 +8,15 @@ Source: Albergo, Boffi & Vanden-Eijnden 2023, "Stochastic interpolants".
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from flowmap_edu import _checks as checks
+from flowmap_edu import _reference
+
+__all__ = ["Interpolant", "Linear", "Trigonometric"]
 
 
 def per_sample(t: Tensor, x: Tensor) -> Tensor:
@@ -20,7 +24,7 @@ def per_sample(t: Tensor, x: Tensor) -> Tensor:
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 
-class Interpolant(ABC):
+class Interpolant(_reference.Recorded, ABC):
     """A path from x0 to x1 given by two scalar functions of time."""
 
     @abstractmethod
@@ -48,6 +52,7 @@ class Interpolant(ABC):
         return a * x0 + b * x1, da * x0 + db * x1
 
 
+@dataclass(frozen=True)
 class Linear(Interpolant):
     """The straight path: I_t = (1 - t) x0 + t x1, so dI_t = x1 - x0."""
 
@@ -57,6 +62,7 @@ class Linear(Interpolant):
         return 1 - t, t, -one, one
 
 
+@dataclass(frozen=True)
 class Trigonometric(Interpolant):
     """The path on a quarter circle: I_t = cos(pi t / 2) x0 + sin(pi t / 2) x1.
 

@@ -26,6 +26,8 @@ from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import per_sample
 
+__all__ = ["STOPGRADS", "Batch", "Diagonal", "Jumps", "diagonal", "eulerian", "lagrangian", "semigroup", "sum_square"]
+
 Velocity = Callable[[Tensor, Tensor], Tensor] | Tensor
 
 STOPGRADS = {  # condition: its stop-gradients, the one that the source recommends last
@@ -33,7 +35,10 @@ STOPGRADS = {  # condition: its stop-gradients, the one that the source recommen
     "eulerian": ("none", "convex", "semi", "full"),
     "semigroup": ("none", "convex"),
 }
-METHODS = {"lsd": "lagrangian", "esd": "eulerian", "psd-m": "semigroup", "psd-u": "semigroup"}
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def sum_square(residual: Tensor) -> Tensor:
@@ -41,14 +46,14 @@ def sum_square(residual: Tensor) -> Tensor:
     return residual.square().flatten(1).sum(1)
 
 
-def read_velocity(X: FlowMap, t: Tensor, x: Tensor, velocity: Velocity | None, held: bool) -> Tensor:
-    """The velocity at (t, x): the map's own diagonal or the teacher's; without gradient if held."""
-    with torch.set_grad_enabled(torch.is_grad_enabled() and not held):
+def target_velocity(X: FlowMap, t: Tensor, x: Tensor, velocity: Velocity | None, detach: bool) -> Tensor:
+    """The velocity at (t, x): the map's own diagonal, or `velocity` where one is given; without gradient if detach."""
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not detach):
         if velocity is None:
             return X.velocity(t, x)
         b = velocity(t, x) if callable(velocity) else velocity
     checks.same_shape("the velocity", b, "x", x)
-    return b.detach() if held else b
+    return b.detach() if detach else b
 
 
 def diagonal(X: FlowMap, t: Tensor, x: Tensor, target: Tensor) -> Tensor:
@@ -99,10 +104,10 @@ def lagrangian(
     """
     checks.one_of("stopgrad", stopgrad, STOPGRADS["lagrangian"])
     checks.ordered("s", s, "t", t)
-    held = stopgrad != "none"
+    detach = stopgrad != "none"
     with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad != "semi"):
         X_st, dX_dt = X.partial_t(s, t, x)  # (B, *D) each
-    residual = dX_dt - read_velocity(X, t, X_st, velocity, held)  # held: no gradient through the landing point either
+    residual = dX_dt - target_velocity(X, t, X_st, velocity, detach)  # detached: through the landing point as well
     if stopgrad == "semi":
         slope = X.v(s, t, x)
         residual = residual + slope - slope.detach()  # its value, and the gradient of v
@@ -117,7 +122,7 @@ def eulerian(
     *,
     stopgrad: str = "full",
     velocity: Velocity | None = None,
-    lead: Tensor | None = None,
+    first_term: Tensor | None = None,
     ramp: float | Tensor = 1.0,
 ) -> Tensor:
     """Eulerian residual, squared: |d/ds X_{s,t}(x) + grad X_{s,t}(x) v_{s,s}(x)|^2.
@@ -138,7 +143,7 @@ def eulerian(
             -v + [b + (t - s) (d/ds v + grad v . b)] and holds the bracket, whose mean is then all
             that counts: b may be replaced by anything with that mean, the sample's own slope too.
         velocity: replaces v_{s,s}: a callable (t, x), or its values at (s, x).
-        lead: with "semi", replaces the b that stands alone in the bracket, shape (B, *D).
+        first_term: with "semi", replaces the first b of the bracket, the one that stands alone, shape (B, *D).
         ramp: with "semi", a factor r in [0, 1] before (t - s), the tangent warm-up of consistency models.
 
     Returns:
@@ -151,9 +156,9 @@ def eulerian(
     """
     checks.one_of("stopgrad", stopgrad, STOPGRADS["eulerian"])
     checks.ordered("s", s, "t", t)
-    if stopgrad != "semi" and (lead is not None or isinstance(ramp, Tensor) or ramp != 1.0):
-        raise ValueError(f"lead and ramp belong to the stopgrad 'semi', got them with {stopgrad!r}")
-    b = read_velocity(X, s, x, velocity, held=stopgrad != "none")
+    if stopgrad != "semi" and (first_term is not None or isinstance(ramp, Tensor) or ramp != 1.0):
+        raise ValueError(f"first_term and ramp belong to the stopgrad 'semi', got them with {stopgrad!r}")
+    b = target_velocity(X, s, x, velocity, detach=stopgrad != "none")
     if stopgrad == "full":
         with torch.no_grad():
             pushed = X.push(s, t, x, b)[1]
@@ -163,7 +168,7 @@ def eulerian(
     if stopgrad == "semi":
         slope = X.v(s, t, x)
         tangent = residual + slope.detach() - b  # (t - s) (d/ds v + grad v . b)
-        residual = (b if lead is None else lead) + ramp * tangent - slope
+        residual = (b if first_term is None else first_term) + ramp * tangent - slope
     return sum_square(residual)
 
 
@@ -210,130 +215,55 @@ def semigroup(
     h = per_sample((t - u) / (t - s).clamp_min(torch.finfo(x.dtype).tiny), x)  # at s = t both slopes agree
     short = X if short is None else short
     with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad == "none"):
-        first = short.v(s, u, x) if velocity is None else read_velocity(X, s, x, velocity, held=stopgrad == "convex")
+        first = (
+            short.v(s, u, x) if velocity is None else target_velocity(X, s, x, velocity, detach=stopgrad == "convex")
+        )
         second = short.v(u, t, x + per_sample(u - s, x) * first)
         two_jumps = (1 - h) * first + h * second
     residual = one_jump - two_jumps
     return sum_square(residual if velocity_form else per_sample(t - s, x) * residual)
 
 
-def uniform(n: int, *, even: bool = True, generator: torch.Generator | None = None) -> Tensor:
-    """n numbers in [0, 1): one in each of n equal cells, in order, if even; independent draws otherwise."""
-    r = torch.rand(n, generator=generator)
-    return (torch.arange(n) + r) / n if even else r
+class Diagonal(NamedTuple):
+    """What flow matching reads: times t (D,), points x = I_t (D, *shape), target (D, *shape), label (D,) or None."""
+
+    t: Tensor
+    x: Tensor
+    target: Tensor
+    label: Tensor | None = None
 
 
-def sample_times(
-    n: int, *, at_zero: float = 0.0, at_one: float = 0.0, even: bool = True, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """Pairs (s, t), uniform on the triangle 0 <= s <= t <= 1, and shares of them on two of its sides.
+class Jumps(NamedTuple):
+    """What a condition reads: times s <= u <= t (J,), points x = I_s and slopes dx = dI_s (J, *shape), label (J,)."""
 
-    t = sqrt(r1) and s = t r2 with r1, r2 uniform.
-
-    Args:
-        n: how many.
-        at_zero: the share of pairs with s = 0, t uniform. The Lagrangian condition carries what is
-            known along t at a fixed s, so these pairs are the road to the one-step map X_{0,1}.
-        at_one: the share of pairs with t = 1, s uniform: the same road for the Eulerian condition,
-            which carries it along s at a fixed t. Both are 0 in the source.
-        even: spread the times evenly over their range, which leaves fewer gaps than independent draws.
-        generator: for a repeatable draw.
-
-    Returns:
-        s and t, shape (n,) each: the pairs at s = 0 first, those at t = 1 last.
-
-    Raises:
-        ValueError: if n < 1, or the two shares are negative or exceed 1 together.
-    """
-    checks.count("n", n)
-    if not (at_zero >= 0 and at_one >= 0 and at_zero + at_one <= 1):
-        raise ValueError(f"at_zero and at_one must be shares of one batch, got {at_zero} and {at_one}")
-    zeros = round(at_zero * n)
-    ones = min(round(at_one * n), n - zeros)
-    inner = n - zeros - ones
-
-    def draw(k: int) -> Tensor:
-        return uniform(k, even=even, generator=generator)
-
-    r = draw(inner).sqrt()[torch.randperm(inner, generator=generator)]
-    s = torch.cat([torch.zeros(zeros), r * draw(inner), draw(ones)])
-    t = torch.cat([draw(zeros), r, torch.ones(ones)])
-    return s, t
+    s: Tensor
+    u: Tensor
+    t: Tensor
+    x: Tensor
+    dx: Tensor | None = None
+    label: Tensor | None = None
 
 
 class Batch(NamedTuple):
-    """What one step of self-distillation reads: a diagonal part and an off-diagonal part.
+    """What one step of training reads: points on the diagonal, and jumps off it. Either part may be empty."""
 
-    t (D,), x_t (D, ...), target (D, ...) for the diagonal; s, u, r (O,), x_s (O, ...) for the
-    jumps from s to r over u, and dx_s (O, ...), the slope dI_s of the samples that they start on.
-    labels (D + O,): the samples' classes, where the data has any.
-    """
-
-    t: Tensor
-    x_t: Tensor
-    target: Tensor
-    s: Tensor
-    u: Tensor
-    r: Tensor
-    x_s: Tensor
-    dx_s: Tensor | None = None
-    labels: Tensor | None = None
-
-    def parts(self) -> tuple["Batch", "Batch"]:
-        """The diagonal part alone, and the off-diagonal part alone."""
-        labels = (None, None) if self.labels is None else self.labels.split([len(self.t), len(self.s)])
-        on = Batch(self.t, self.x_t, self.target, self.s[:0], self.u[:0], self.r[:0], self.x_s[:0], None, labels[0])
-        off = Batch(self.t[:0], self.x_t[:0], self.target[:0], self.s, self.u, self.r, self.x_s, self.dx_s, labels[1])
-        return on, off
+    diagonal: Diagonal
+    jumps: Jumps
 
     def share(self, part: int, of: int) -> "Batch":
         """Every of-th sample of both parts, from `part` on: as evenly spread in time as the whole."""
-        labels = self.labels
-        if labels is not None:
-            labels = torch.cat([part_of[part::of] for part_of in labels.split([len(self.t), len(self.s)])])
-        return Batch(*(None if x is None else x[part::of] for x in self[:-1]), labels)  # type: ignore[arg-type]
+        return self.changed(lambda x: x[part::of])
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> "Batch":
-        """The batch on a device, its pictures in a memory format."""
+        """The batch on a device, its images in a memory format."""
 
-        def moved(x: Tensor | None) -> Tensor | None:
-            if x is None:
-                return None
+        def moved(x: Tensor) -> Tensor:
             x = x.to(device, non_blocking=True)
             return x.contiguous(memory_format=memory_format if x.ndim == 4 else torch.contiguous_format)
 
-        return Batch(*map(moved, self))  # type: ignore[arg-type]
+        return self.changed(moved)
 
-
-def self_distillation(
-    X: FlowMap, batch: Batch, *, method: str = "lsd", stopgrad: str | None = None, velocity: Velocity | None = None
-) -> Tensor:
-    """Diagonal loss and one of the three off-diagonal losses over one batch.
-
-    L(v) = |v_{t,t}(I_t) - dI_t|^2 on the diagonal part, |residual_{s,t}(I_s)|^2 on the rest.
-    The mean of what is returned is the training loss, the two parts weighted by their share
-    of the batch (75 % and 25 % in the source).
-
-    Args:
-        batch: from `training.draw_batch`, or made by hand.
-        method: "lsd", "esd", "psd-m" or "psd-u"; the last two differ in the batch's u alone.
-        stopgrad: as in the method's own loss; None takes the source's recommendation.
-        velocity: as in `lagrangian` and `eulerian`; not used by the semigroup.
-
-    Returns:
-        one value a sample, shape (D + O,), the diagonal part first.
-
-    Raises:
-        ValueError: for an unknown method, or whatever the single losses refuse.
-    """
-    checks.one_of("method", method, METHODS)
-    condition = METHODS[method]
-    stopgrad = stopgrad or STOPGRADS[condition][-1]
-    on = diagonal(X, batch.t, batch.x_t, batch.target)
-    if condition == "lagrangian":
-        off = lagrangian(X, batch.s, batch.r, batch.x_s, stopgrad=stopgrad, velocity=velocity)
-    elif condition == "eulerian":
-        off = eulerian(X, batch.s, batch.r, batch.x_s, stopgrad=stopgrad, velocity=velocity)
-    else:
-        off = semigroup(X, batch.s, batch.u, batch.r, batch.x_s, stopgrad=stopgrad)
-    return torch.cat([on, off])
+    def changed(self, f: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with f applied to each tensor."""
+        one, two = ([None if x is None else f(x) for x in part] for part in self)
+        return Batch(Diagonal(*one), Jumps(*two))  # type: ignore[arg-type]

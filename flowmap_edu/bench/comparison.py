@@ -20,11 +20,13 @@ import torch
 from tqdm import tqdm
 
 from flowmap_edu import _checks as checks
-from flowmap_edu import losses, methods
+from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.recipes.named import STEPS, recipe
-from flowmap_edu.training import runs
-from flowmap_edu.training.loop import State, draw_batch, loss_of_batch
+from flowmap_edu.methods import METHODS
+from flowmap_edu.problems.problem import STEPS
+from flowmap_edu.recipes import recipe
+from flowmap_edu.training import State, draw_batch, runs
+from flowmap_edu.training.loop import loss_of_batch
 
 DIVERGED = 3  # the command line's exit status for a training that diverged
 
@@ -37,14 +39,14 @@ def command(*words: object, quiet: bool) -> int:
 
 
 def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: bool) -> int:
-    """Train a row into `out`, or go on with what is there; 0, or DIVERGED.
+    """Train a method into `out`, or resume the run there; 0, or DIVERGED.
 
     Raises:
         ValueError: if the command failed in another way.
     """
     if (out / "checkpoint.pt").is_file():
-        about, _ = runs.read_about(out)
-        if about["steps_done"] == about["steps"]:
+        header = runs.read_metadata(out).header
+        if header["steps_done"] == header["steps"]:
             return 0
         words: list[object] = ["--resume"]
     else:
@@ -56,34 +58,37 @@ def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: boo
 
 
 def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) -> dict:
-    """Train (or read back) one row and its KL64; what the table says of it."""
-    row, out = methods.method(name), folder / name
-    teacher = folder / "teacher" if row.taught else None
-    status = train(name, minutes / 2 if row.taught else minutes, out, teacher, quiet)
+    """Train (or read back) one method and its KL64; what the table says of it."""
+    checks.one_of("method", name, METHODS)
+    out, taught = folder / name, METHODS[name].needs_teacher
+    teacher = folder / "teacher" if taught else None
+    status = train(name, minutes / 2 if taught else minutes, out, teacher, quiet)
     if not out.is_dir():
         return {"diverged": True, "kl64": [], "cpu_seconds": 0.0, "grad_norm": float("nan"), "steps": 0}
-    about, _ = runs.read_about(out)
-    seconds = about["cpu_seconds"] + (runs.read_about(teacher)[0]["cpu_seconds"] if teacher else 0.0)
+    header = runs.read_metadata(out).header
+    seconds = header["cpu_seconds"] + (runs.read_metadata(teacher).header["cpu_seconds"] if teacher else 0.0)
     rows = []
     if status != DIVERGED:
-        if not (out / "kl64.json").is_file():
+        if not (out / "evaluation.json").is_file():
             command("evaluate", out, "--points", points, quiet=quiet)
-        rows = json.loads((out / "kl64.json").read_text())["rows"]
+        rows = json.loads((out / "evaluation.json").read_text())["rows"]
     largest = [float(line.split(",")[3]) for line in (out / "history.csv").read_text().split()[1:]]
     found = {"diverged": status == DIVERGED, "kl64": [r["kl64"] for r in rows], "cpu_seconds": seconds}
-    return found | {"grad_norm": max(largest), "steps": about["steps_done"]}
+    return found | {"grad_norm": max(largest), "steps": header["steps_done"]}
 
 
 def prepared(name: str, batch: int | None = None) -> State:
-    """A fresh run of a row, its teacher (if it reads one) a network of the same size."""
-    changes = {"batch": batch, "bank": 0} if batch else {}
-    config = recipe("checkerboard", name, steps=100, compile=False, **changes)
-    return State(config, FlowMap(State(recipe("checkerboard", "fm", steps=1)).net))
+    """A fresh run of a method, its teacher (if it reads one) a network of the same size."""
+    changes = {"batch": batch, "stf_batch": 0} if batch else {}
+    run = recipe("checkerboard", name, steps=100, compile=False, **changes)
+    teacher = FlowMap(recipe("checkerboard", "fm", steps=1).net) if run.method.needs_teacher else None
+    return State(*run, teacher)
 
 
 def one_step(state: State, batch: losses.Batch | None = None) -> None:
     """Draw a batch, unless it is given, and compute the training loss and its gradient; the weights stay."""
-    batch = draw_batch(state.config, state.generator) if batch is None else batch
+    if batch is None:
+        batch = draw_batch(state.problem, state.method, state.training, state.generator)
     loss_of_batch(state, batch, torch.tensor(1.0)).backward()
     state.optimizer.zero_grad()
 
@@ -109,7 +114,7 @@ def peak_of_a_step(name: str, batch: int = 60_000) -> float:
     """Bytes that one step adds to the most this process has held; to be called in a fresh process."""
     torch.set_num_threads(1)
     state = prepared(name, batch)
-    data = draw_batch(state.config, state.generator)
+    data = draw_batch(state.problem, state.method, state.training, state.generator)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     one_step(state, data)
     return 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
@@ -127,20 +132,20 @@ def step_memories(names: list[str]) -> dict[str, float]:
 def table(names: list[str], minutes: float, folder: Path, points: int = 1_000_000, jobs: int = 1) -> str:
     """Train the named rows for `minutes` CPU minutes each and say what they reach, as a table in Markdown.
 
-    The runs go into `folder`; those that are there are gone on with or read back. The numbers are
+    The runs go into `folder`; existing runs are resumed or read back. The numbers are
     written to methods.json beside them.
 
     Raises:
         ValueError: for an unknown method, a budget that is not positive, or a training that failed.
     """
     for name in names:
-        methods.method(name)
+        checks.one_of("method", name, METHODS)
     checks.count("jobs", jobs)
     if not minutes > 0:
         raise ValueError(f"minutes must be positive, got {minutes}")
     quiet = jobs > 1 or not sys.stderr.isatty()
     folder.mkdir(parents=True, exist_ok=True)
-    if any(methods.method(name).taught for name in names):
+    if any(METHODS[name].needs_teacher for name in names):
         train("fm", minutes / 2, folder / "teacher", None, quiet)
     with ThreadPoolExecutor(jobs) as pool:
         runs_of = pool.map(lambda name: measured(name, minutes, folder, points, quiet), names)
@@ -169,14 +174,14 @@ def lines(found: dict[str, dict], minutes: float, points: int) -> list[str]:
         "| --- | --- |" + " --- |" * (len(STEPS) + 4),
     ]
     for name, result in found.items():
-        row = methods.method(name)
-        mark = " (Euler)" if row.condition == "diagonal" else " (re-noised)" if row.renoises else ""
+        method = METHODS[name]
+        mark = {"euler": " (Euler)", "restarts": " (restarts)", "jumps": ""}[method.sampler]
         if result["diverged"]:
             cells = [f"diverged at step {result['steps']:,} or soon after"] + [""] * (len(STEPS) - 1)
         else:
             cells = [f"{kl:.3f}" for kl in result["kl64"]]
         costs = f"{result['step_time']:.1f} | {result['step_memory']:.1f} | {result['grad_norm']:.3g}"
-        teacher = "yes" if row.taught else "no"
+        teacher = "yes" if method.needs_teacher else "no"
         out.append(f"| {name}{mark} | {teacher} | {' | '.join(cells)} | {costs} | {result['cpu_seconds']:.0f} |")
     budget = f"Budget: {minutes:g} CPU minutes a row, half of it the teacher's where there is one"
     costs = "Time and memory of an eager step are over those of flow matching"

@@ -12,18 +12,17 @@ import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from flowmap_edu import losses, methods
-from flowmap_edu.nets import unet
-from flowmap_edu.recipes.named import RECIPES
-from flowmap_edu.training import loop as training
-from flowmap_edu.training.config import Config
+from flowmap_edu import losses, times
+from flowmap_edu.recipes import Recipe, recipe
+from flowmap_edu.training.loop import loss_of_batch
+from flowmap_edu.training.state import State
 
 PEAK = 989e12  # operations a second of an H100 SXM with dense bfloat16, as its data sheet states
 SHARE = 0.25  # of it that we assume a network of this kind to reach; not measured by us
@@ -53,7 +52,7 @@ class Costs:
 
     Attributes:
         parameters: of the network.
-        forward: operations of one pass through the network, for one picture.
+        forward: operations of one pass through the network, for one image.
         step: operations of a training step, for one sample of its batch, the average over both parts.
         memory: bytes that a step holds at its peak for one sample more in the batch, in float32 on a CPU.
         state: bytes of weights, gradients, the optimiser's two moments and the averages, whatever the batch.
@@ -72,48 +71,57 @@ class Costs:
         return self.step * self.samples / (machines * speed) / 3600
 
 
-def batch_of(config: Config) -> losses.Batch:
-    """A batch of pictures of noise, without any data set: costs do not depend on what is seen."""
-    sizes = unet.CONFIGS[config.problem]
-    shape, on = (sizes.get("channels", 3), sizes["size"], sizes["size"]), round(config.batch * config.diagonal)
+def noise_batch(run: Recipe) -> losses.Batch:
+    """A batch of images of noise, without any data set: costs do not depend on what is seen."""
+    problem, _, method, training = run
+    n, on = training.batch, training.on_diagonal(method)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(config.batch, *shape, generator=generator)
-    s, u, r = methods.draw_times(config.row, config.batch - on, generator=generator)
-    labels = torch.zeros(config.batch, dtype=torch.int64) if config.classes else None
-    return losses.Batch(torch.rand(on, generator=generator), x[:on], x[:on], s, u, r, x[on:], x[on:], labels)
+    x = torch.randn(n, *problem.shape, generator=generator)
+    s, u, t = times.draw(method, n - on, generator=generator)
+    label = torch.zeros(n, dtype=torch.int64) if problem.classes else None
+    first, second = (None, None) if label is None else (label[:on], label[on:])
+    diagonal = losses.Diagonal(torch.rand(on, generator=generator), x[:on], x[:on], first)
+    return losses.Batch(diagonal, losses.Jumps(s, u, t, x[on:], x[on:], second))
 
 
-def peak(config: Config) -> int:
+def small(name: str, method: str, batch: int) -> Recipe:
+    """The recipe with a small batch."""
+    return recipe(name, method, batch=batch, diagonal=0.75, accumulate=1)
+
+
+def peak(name: str, method: str, batch: int) -> int:
     """Bytes that a step of this batch adds to the most that this process has held; to be called in a fresh process."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # torch's own, once a process
-    state, batch = training.State(config), batch_of(config)
+    run = small(name, method, batch)
+    state, noise = State(*run), noise_batch(run)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    training.loss_of_batch(state, batch, torch.tensor(1.0)).backward()
+    loss_of_batch(state, noise, torch.tensor(1.0)).backward()
     return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
-def counted(config: Config) -> Costs:
-    """The costs of a recipe for pictures.
+def counted(name: str, method: str = "lsd") -> Costs:
+    """The costs of a recipe for images.
 
     Raises:
-        ValueError: if the recipe is not for pictures.
+        ValueError: if there is no such recipe or method, or it is not for images.
     """
-    if not config.pictures:
-        raise ValueError(f"costs are counted for pictures, got a recipe for {config.problem!r}")
-    small = replace(config, batch=SMALL, diagonal=0.75, accumulate=1)
-    state, batch = training.State(small), batch_of(small)
-    labels = None if batch.labels is None else batch.labels[:1]
+    whole = recipe(name, method).training
+    run = small(name, method, SMALL)
+    if len(run.problem.shape) != 3:
+        raise ValueError(f"costs are counted for images, the samples of {name!r} have shape {run.problem.shape}")
+    state, batch = State(*run), noise_batch(run)
+    t, x, _, label = (None if a is None else a[:1] for a in batch.diagonal)
     with torch.no_grad(), Operations() as forward:
-        state.net(batch.t[:1], batch.t[:1], batch.x_t[:1], labels)
+        state.net(t, t, x, **({} if label is None else {"label": label}))
     with Operations() as step:
-        training.loss_of_batch(state, batch, torch.tensor(1.0)).backward()
+        loss_of_batch(state, batch, torch.tensor(1.0)).backward()
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-        less, more = pool.map(peak, [small, replace(small, batch=2 * SMALL)])
+        less, more = pool.map(peak, [name] * 2, [method] * 2, [SMALL, 2 * SMALL])
     parameters = sum(p.numel() for p in state.net.parameters())
-    copies = 4 + 1 + (config.second_ema is not None)
-    samples = config.batch * (config.steps or 0)
+    copies = 4 + 1 + (whole.second_ema is not None)
+    samples = whole.batch * (whole.steps or 0)
     held = (more - less) / SMALL
     return Costs(parameters, forward.total, step.total / SMALL, held, 4 * copies * parameters, samples)
 
@@ -126,7 +134,7 @@ def table(names: Sequence[str]) -> list[str]:
         "| --- |" + " --- |" * 8,
     ]
     for name in names:
-        c = counted(RECIPES[name])
+        c = counted(name)
         hours = " | ".join(f"~{c.hours(n):,.0f}" if c.samples else "" for n in (1, 8))
         lines.append(
             f"| {name} | {c.parameters / 1e6:.2f} M | {c.samples / 1e6:,.0f} M | {c.forward / 1e9:.2f} G | "

@@ -1,1 +1,14 @@
-"""Numbers that say how good a map is."""
+"""Numbers that say how good a map is.
+
+KL64 and errors are for what is known exactly; residuals and the semigroup gap need no truth. Distances of images are
+in `metrics.images`, two-sample numbers in `metrics.two_sample`, copies of training data in `metrics.memorising`.
+"""
+
+from flowmap_edu.metrics.errors import map_error, residuals, semigroup_gap
+from flowmap_edu.metrics.kl64 import KL64, floor64, kl64
+
+__all__ = ["KL64", "floor64", "kl64", "map_error", "residuals", "semigroup_gap"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

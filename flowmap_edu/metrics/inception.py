@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from flowmap_edu.problems import datasets
+from flowmap_edu import _checks as checks
+from flowmap_edu.metrics.images import as_bytes
 
 INCEPTION_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -20,7 +21,7 @@ INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb91
 
 
 class Inception(nn.Module):
-    """The Inception network as FID uses it: pictures (B, 3, H, W) in [-1, 1] -> features (B, 2048).
+    """The Inception network as FID uses it: images (B, 3, H, W) in [-1, 1] -> features (B, 2048).
 
     The network wants bytes, and itself makes them 299 x 299 with TensorFlow's old bilinear rule, as published.
     """
@@ -38,11 +39,11 @@ class Inception(nn.Module):
             ValueError: if x is not floating-point of shape (B, 3, H, W), or has values outside [-1, 1].
         """
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
-            raise ValueError(f"pictures must be floating-point of shape (B, 3, H, W), got {tuple(x.shape)} {x.dtype}")
+            raise ValueError(f"images must be floating-point of shape (B, 3, H, W), got {tuple(x.shape)} {x.dtype}")
         low, high = x.min().item(), x.max().item()
         if not (low >= -1 and high <= 1):
-            raise ValueError(f"pictures must lie in [-1, 1], got values in [{low}, {high}]")
-        return torch.cat([self.network(part)[0] for part in datasets.as_bytes(x).split(50)])  # 250 at once take some GB
+            raise ValueError(f"images must lie in [-1, 1], got values in [{low}, {high}]")
+        return torch.cat([self.network(part)[0] for part in as_bytes(x).split(50)])  # 250 at once take some GB
 
 
 def inception(weights: str | Path | None = None) -> Inception:
@@ -73,7 +74,7 @@ def inception(weights: str | Path | None = None) -> Inception:
             "computed with it is not FID",
             stacklevel=2,
         )
-    extractor = datasets.extra("torch_fidelity.feature_extractor_inceptionv3").FeatureExtractorInceptionV3
+    extractor = checks.extra("torch_fidelity.feature_extractor_inceptionv3", "images").FeatureExtractorInceptionV3
     torch.save(held, copy := io.BytesIO())  # torch-fidelity unpickles whatever it gets: it gets what we have written
     copy.seek(0)
     try:

@@ -1,4 +1,4 @@
-"""The network for points in the plane: an MLP on x, s and t."""
+"""The network for points: an MLP on x, s and t."""
 
 import math
 from itertools import pairwise
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flowmap_edu import _checks as checks
+from flowmap_edu._reference import recorded
 
 
 class FastGELU(nn.Module):
@@ -23,8 +24,9 @@ class FastGELU(nn.Module):
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": FastGELU}
 
 
+@recorded
 class MLP(nn.Module):
-    """v_{s,t}(x) as a multilayer perceptron on [x, Fourier features of x, harmonics of s and t].
+    """v_{s,t}(x) as a multilayer perceptron on [x, Fourier features of x, sines and cosines of s and t, class].
 
     Args:
         dim: entries of a point.
@@ -34,9 +36,10 @@ class MLP(nn.Module):
         fourier: number of random Fourier features of x / scale, half cosines and half sines;
             0 for none. They let a small network draw the sharp edges of the squares.
         bandwidth: standard deviation of their frequencies, in radians per unit of x / scale.
-        harmonics: K, for sin and cos of pi k s and pi k t with k = 1..K; 0 gives s and t as
+        time_frequencies: K, for sin and cos of pi k s and pi k t with k = 1..K; 0 gives s and t as
             they are.
         activation: "silu" or "gelu".
+        classes: how many classes the network is told of, as a vector with a single 1; 0 for none.
 
     Weights and frequencies are drawn from torch's global generator; both are kept in the state.
 
@@ -45,7 +48,7 @@ class MLP(nn.Module):
     """
 
     frequencies: Tensor  # (dim, fourier / 2)
-    multiples: Tensor  # (harmonics,)
+    multiples: Tensor  # (time_frequencies,)
 
     def __init__(
         self,
@@ -56,21 +59,22 @@ class MLP(nn.Module):
         scale: float = 1.0,
         fourier: int = 64,
         bandwidth: float = 2.0,
-        harmonics: int = 4,
+        time_frequencies: int = 4,
         activation: str = "silu",
+        classes: int = 0,
     ):
         super().__init__()
         for name, value in (("dim", dim), ("hidden", hidden), ("layers", layers)):
             checks.count(name, value)
-        for name, value in (("fourier", fourier), ("harmonics", harmonics)):
-            checks.at_least(name, value, 0)
+        for name, value in (("fourier", fourier), ("time_frequencies", time_frequencies), ("classes", classes)):
+            checks.whole(name, value)
         if fourier % 2:
             raise ValueError(f"fourier must be even, half cosines and half sines; got {fourier}")
         checks.one_of("activation", activation, ACTIVATIONS)
-        self.dim, self.scale = dim, scale
+        self.dim, self.scale, self.classes = dim, scale, classes
         self.register_buffer("frequencies", bandwidth * torch.randn(dim, fourier // 2))
-        self.register_buffer("multiples", math.pi * torch.arange(1.0, harmonics + 1))
-        width = dim + 2 * (fourier // 2) + (4 * harmonics or 2)
+        self.register_buffer("multiples", math.pi * torch.arange(1.0, time_frequencies + 1))
+        width = dim + 2 * (fourier // 2) + (4 * time_frequencies or 2) + classes
         sizes = [width] + [hidden] * layers
         blocks = []
         for fan_in, fan_out in pairwise(sizes):
@@ -78,7 +82,7 @@ class MLP(nn.Module):
         self.body = nn.Sequential(*blocks, nn.Linear(hidden, dim))
 
     def features(self, s: Tensor, t: Tensor, x: Tensor) -> Tensor:
-        """What the first layer reads, shape (B, dim + fourier + 4 harmonics)."""
+        """What the first layer reads, shape (B, dim + fourier + 4 time_frequencies)."""
         x = x / self.scale
         phase = x @ self.frequencies
         times = torch.stack([s, t], dim=1)  # (B, 2)
@@ -87,12 +91,22 @@ class MLP(nn.Module):
             times = torch.cat([angle.cos(), angle.sin()], dim=1)
         return torch.cat([x, phase.cos(), phase.sin(), times], dim=1)
 
-    def forward(self, s: Tensor, t: Tensor, x: Tensor) -> Tensor:
-        """v_{s,t}(x), shape (B, dim), for s, t of shape (B,) and x of shape (B, dim).
+    def forward(self, s: Tensor, t: Tensor, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """v_{s,t}(x), shape (B, dim).
+
+        Args:
+            s, t: start and end times, shape (B,).
+            x: points at time s, shape (B, dim).
+            label: the class of each sample, int64 of shape (B,), where the network has classes; -1 for a hidden one.
 
         Raises:
-            ValueError: if x is not of shape (B, dim).
+            ValueError: if x is not of shape (B, dim), or label is missing, not expected, not int64 or out of range.
         """
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise ValueError(f"x must have shape (B, {self.dim}), got {tuple(x.shape)}")
-        return self.body(self.features(s, t, x))
+        checks.labels(label, x, self.classes)
+        features = self.features(s, t, x)
+        if label is not None:
+            one_hot = label[:, None] == torch.arange(self.classes, device=label.device)  # all False for -1
+            features = torch.cat([features, one_hot.to(features.dtype)], dim=1)
+        return self.body(features)

@@ -3,17 +3,16 @@ r"""The flow map of any known velocity, by one accurate ODE solve.
 The library's own solver, for two reasons: every derivative of the map is taken by
 `torch.func.jvp` straight through it, which the adaptive solvers on offer for torch do not allow, and
 each sample steps at its own pace, which is several times faster where few samples are hard.
-The method and its coefficients are scipy's DOP853.
+The method is Dormand and Prince's of order 8; its coefficients stand in dop853.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
-from scipy.integrate import DOP853
 from torch import Tensor
 
 from flowmap_edu.interpolant import per_sample
+from flowmap_edu.problems.dop853 import E3, E5, A, B, C
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
@@ -46,17 +45,17 @@ def average_slope(velocity: Velocity, s: Tensor, t: Tensor, x: Tensor, tolerance
     Raises:
         ArithmeticError: if no step is small enough.
 
-    Source: the tableau of DOP853, Hairer, Norsett & Wanner 1993, as scipy keeps it.
+    Source: Hairer, Norsett & Wanner 1993, DOP853.
     """
     y, tau, h = torch.zeros_like(x), torch.zeros_like(s.detach()), torch.full_like(s.detach(), 0.05)
     active = torch.arange(len(x), device=x.device)
     while len(active):
         y0, tau0, h0 = y[active], tau[active], torch.minimum(h[active], 1 - tau[active])
         where, k = (s[active], t[active], x[active]), []
-        for c, row in zip(DOP853.C, DOP853.A, strict=True):
+        for c, row in zip(C, A, strict=True):
             k.append(slope_rate(velocity, tau0 + c * h0, *where, y0 + per_sample(h0, y0) * combine(row, k)))
-        y1 = y0 + per_sample(h0, y0) * combine(DOP853.B, k)
-        e5, e3 = (combine(row, k).detach().norm(dim=-1) for row in (DOP853.E5, DOP853.E3))
+        y1 = y0 + per_sample(h0, y0) * combine(B, k)
+        e5, e3 = (combine(row, k).detach().norm(dim=-1) for row in (E5, E3))
         error = h0 * e5**2 / (e5**2 + 0.01 * e3**2).clamp(min=1e-300).sqrt()
         error = error / (tolerance * (1 + y1.detach().norm(dim=-1)))
         good = error <= 1
@@ -69,6 +68,6 @@ def average_slope(velocity: Velocity, s: Tensor, t: Tensor, x: Tensor, tolerance
     return y
 
 
-def combine(coefficients: np.ndarray, k: list[Tensor]) -> Tensor:
+def combine(coefficients: Sequence[float], k: list[Tensor]) -> Tensor:
     """sum_j c_j k_j over the stages computed so far; 0 before the first."""
-    return sum(c * k_j for c, k_j in zip(coefficients.tolist(), k, strict=False) if c)  # type: ignore
+    return sum(c * k_j for c, k_j in zip(coefficients, k, strict=False) if c)  # type: ignore[return-value]

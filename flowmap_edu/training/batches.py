@@ -1,65 +1,45 @@
 """What one step of training reads: fresh data, noise and times, as a `losses.Batch`."""
 
-import functools
-
 import torch
 from torch import Tensor
 
-from flowmap_edu import losses, methods
-from flowmap_edu.interpolant import Linear
-from flowmap_edu.nets import unet
-from flowmap_edu.problems import datasets
+from flowmap_edu import losses, times
+from flowmap_edu.methods import Method
+from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import targets
-from flowmap_edu.training.config import PROBLEMS, Config
+from flowmap_edu.training.training import Training
 
 
-def base_of(config: Config) -> float:
-    """The standard deviation of the run's base."""
-    return config.sigma if config.pictures else PROBLEMS[config.problem]().sigma
+def draw_data(
+    problem: Problem, n: int, label_dropout: float = 0.0, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """n draws of the data x1, shape (n, *D), and their labels, shape (n,), if there are any; -1 where hidden."""
+    x1, label = problem.sample(n, generator)
+    if label is not None and label_dropout:
+        label = label.where(torch.rand(n, generator=generator) >= label_dropout, -1)
+    return x1, label
 
 
-@functools.lru_cache(maxsize=2)
-def pictures_of(problem: str, root: str | None) -> datasets.Images:
-    """The training pictures of a data set, kept from one batch to the next.
-
-    Raises:
-        ValueError: if they are not there, or are not what the network of that name takes.
-    """
-    images, sizes = datasets.load(problem, root), unet.CONFIGS[problem]
-    side, channels, classes = sizes["size"], sizes.get("channels", 3), sizes.get("classes", 0)
-    if images.shape != (channels, side, side):
-        wanted = (channels, side, side)
-        raise ValueError(f"the network of {problem} takes pictures of shape {wanted}, the data have {images.shape}")
-    if classes and classes != images.classes:
-        raise ValueError(f"the network of {problem} has {classes} classes, the data have {images.classes}")
-    return images
-
-
-def draw_data(config: Config, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
-    """n draws of the data x1, shape (n, *D), and the class labels that the network is told, if any; -1 where hidden."""
-    if config.pictures:
-        x1, labels = pictures_of(config.problem, config.root).draw(n, generator)
-        if not config.classes or labels is None:
-            return x1, None
-        if config.unlabelled:
-            labels = labels.where(torch.rand(n, generator=generator) >= config.unlabelled, -1)
-        return x1, labels
-    return PROBLEMS[config.problem]().sample(n, generator=generator), None
-
-
-def draw_batch(config: Config, generator: torch.Generator | None = None, levels: int = methods.LEVELS) -> losses.Batch:
-    """One fresh batch: interpolants and targets on the diagonal, jumps (s, u, r) from I_s off it."""
-    interpolant, sigma = Linear(), base_of(config)
-    on = round(config.batch * config.diagonal)
-    off = config.batch - on
-    x1, labels = draw_data(config, config.batch, generator)
-    x0 = sigma * torch.randn(x1.shape, generator=generator)
-    t = losses.uniform(on, even=config.even, generator=generator)
-    sides = {"at_zero": config.at_zero, "at_one": config.at_one}
-    s, u, r = methods.draw_times(config.row, off, **sides, even=config.even, levels=levels, generator=generator)
+def draw_batch(
+    problem: Problem,
+    method: Method,
+    training: Training,
+    generator: torch.Generator | None = None,
+    levels: int = times.LEVELS,
+) -> losses.Batch:
+    """One fresh batch: interpolants and targets on the diagonal, jumps s <= u <= t from I_s off it."""
+    interpolant, n = training.interpolant, training.batch
+    on = training.on_diagonal(method)
+    x1, label = draw_data(problem, n, training.label_dropout, generator)
+    x0 = problem.base(n, generator)
+    spread = {"stratified": training.stratified, "generator": generator}
+    t = times.uniform(on, **spread)
+    sides = {"at_zero": training.at_zero, "at_one": training.at_one}
+    s, u, end = times.draw(method, n - on, **sides, **spread, levels=levels)
     x_t, target = interpolant(t, x0[:on], x1[:on])
-    if config.bank and on:
-        data = torch.cat([x1[:on], draw_data(config, config.bank, generator)[0]])
-        target = targets.averaged(interpolant, t, x_t, target, data, sigma)
+    if training.stf_batch and on:
+        data = torch.cat([x1[:on], draw_data(problem, training.stf_batch, generator=generator)[0]])
+        target = targets.stable(interpolant, t, x_t, target, data, problem.sigma)
     x_s, dx_s = interpolant(s, x0[on:], x1[on:])
-    return losses.Batch(t, x_t, target, s, u, r, x_s, dx_s, labels)
+    first, second = (None, None) if label is None else (label[:on], label[on:])
+    return losses.Batch(losses.Diagonal(t, x_t, target, first), losses.Jumps(s, u, end, x_s, dx_s, second))

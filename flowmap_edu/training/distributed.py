@@ -5,7 +5,7 @@
 Each process draws the whole batch from the run's seed and keeps every n-th sample of it, so that n processes take
 the steps that one would take. PyTorch's DistributedDataParallel averages the gradients. It listens to the module
 that it wraps, and a forward-mode derivative cannot pass through it: so what is wrapped is the whole loss
-(`training.Loss`), which calls the bare network inside.
+(`loop.Loss`), which calls the bare network inside.
 """
 
 import contextlib
@@ -47,8 +47,8 @@ def device_of(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started, if it started this one, and leave them at the end."""
+def process_group(device: torch.device) -> Iterator[None]:
+    """Set up the process group if torchrun started this process, and destroy it at the end."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
         yield
         return
@@ -69,12 +69,12 @@ def mean(x: Tensor) -> Tensor:
     return x
 
 
-def shared(module: nn.Module) -> nn.Module:
-    """The module with its gradients averaged over the processes; the module itself if there is one alone."""
+def data_parallel(module: nn.Module) -> nn.Module:
+    """The module with its gradients averaged over the processes; the module itself if there is one process."""
     return DistributedDataParallel(module, broadcast_buffers=False) if world() > 1 else module
 
 
-def own_sum(module: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
-    """Where a backward pass adds to this process's gradients alone, unless it is the last of the step."""
-    hold = isinstance(module, DistributedDataParallel) and not last
-    return module.no_sync() if hold else contextlib.nullcontext()  # type: ignore[union-attr]
+def no_sync(module: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
+    """A context that skips gradient synchronisation, except on the last micro-batch of a step."""
+    skip = isinstance(module, DistributedDataParallel) and not last
+    return module.no_sync() if skip else contextlib.nullcontext()  # type: ignore[union-attr]

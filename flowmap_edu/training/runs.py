@@ -1,15 +1,15 @@
 """A run on disk: train into a folder, go on from it, load the map that it holds.
 
-    DIR/config.json        the configuration, and the format's version
-    DIR/map.safetensors    the averaged weights: the map itself; map-<decay>.safetensors: the second average's
-    DIR/checkpoint.pt      all that resuming needs (read with weights_only=True: no code runs)
-    DIR/history.csv        step, loss, gradient norm, CPU seconds
+    DIR/config.json          problem, network, method, training; the format's version
+    DIR/map.safetensors      the averaged weights: the map itself; map-<decay>.safetensors: the second average's
+    DIR/tensors.safetensors  arrays among the problem's arguments, if there are any
+    DIR/checkpoint.pt        all that resuming needs (read with weights_only=True: no code runs)
+    DIR/history.csv          step, loss, gradient norm, CPU seconds
 
 Every file is written beside its place and moved there, so that a kill leaves the last good one.
 """
 
 import csv
-import dataclasses
 import io
 import json
 import os
@@ -22,15 +22,22 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensors_to_bytes
+from torch import nn
 
 from flowmap_edu import _checks as checks
+from flowmap_edu import sample
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems.datasets import shipped_folder
+from flowmap_edu.methods import Method
+from flowmap_edu.nets.unet import renamed_keys
+from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import distributed
-from flowmap_edu.training.loop import Config, State, build, fit
-from flowmap_edu.training.state import worked_on
+from flowmap_edu.training.loop import fit
+from flowmap_edu.training.metadata import RunInfo, differences, document, parsed
+from flowmap_edu.training.network import on_device
+from flowmap_edu.training.state import State
+from flowmap_edu.training.training import Training
 
-FORMAT = 1
 COLUMNS = ("step", "loss", "grad_norm", "largest_grad_norm", "cpu_seconds")
 
 
@@ -49,25 +56,24 @@ def write(path: Path, content: bytes) -> None:
     beside.replace(path)
 
 
-def save_map(state: State, out: Path) -> None:
-    """Write the averaged map and its configuration: what `load` reads."""
+def save_map(state: State, out: Path, teacher: str | None = None) -> None:
+    """Write the averaged map and what it was made of: what `load` reads."""
     out.mkdir(parents=True, exist_ok=True)
-    about = {
-        "format": FORMAT,
-        "steps_done": state.step,
-        "steps": state.steps,
-        "cpu_seconds": round(state.cpu_seconds, 1),
-    }
-    write(out / "config.json", json.dumps(about | {"config": dataclasses.asdict(state.config)}, indent=1).encode())
+    about, tensors = document(state.problem, state.net, state.method, state.training, teacher)
+    header = {"steps_done": state.step, "steps": state.steps, "cpu_seconds": round(state.cpu_seconds, 1)}
+    if tensors:
+        write(out / "tensors.safetensors", tensors_to_bytes(tensors))
+    write(out / "config.json", json.dumps(about | header, indent=1).encode())
     write(out / "map.safetensors", tensors_to_bytes(state.average.module.state_dict()))
     if state.second is not None:
-        write(out / f"map-{state.config.second_ema}.safetensors", tensors_to_bytes(state.second.module.state_dict()))
+        name = f"map-{state.training.second_ema}.safetensors"
+        write(out / name, tensors_to_bytes(state.second.module.state_dict()))
 
 
-def save(state: State, out: str | Path) -> None:
+def save(state: State, out: str | Path, teacher: str | None = None) -> None:
     """Write everything: the map, the checkpoint to resume from and the history."""
     out = Path(out)
-    save_map(state, out)
+    save_map(state, out, teacher)
     buffer = io.BytesIO()
     torch.save(state.checkpoint(), buffer)
     write(out / "checkpoint.pt", buffer.getvalue())
@@ -89,73 +95,72 @@ def folder_of(name: str | Path) -> Path:
     raise ValueError(f"{str(name)!r} is neither a run's folder (no config.json in it) nor a shipped map ({known})")
 
 
-def read_about(name: str | Path) -> tuple[dict[str, Any], Config]:
-    """What config.json of a run says: its header (steps done, CPU seconds) and its configuration.
+def read_metadata(name: str | Path) -> RunInfo:
+    """What config.json of a run says: steps done and CPU seconds, the problem, the network, the method, the training.
 
     Raises:
-        ValueError: if the folder is missing, the file is damaged or the format is another.
+        ValueError: if the folder is missing, the file is damaged or the format is unknown.
     """
-    path = folder_of(name) / "config.json"
+    folder = folder_of(name)
+    path = folder / "config.json"
     try:
-        about = json.loads(path.read_text())
-        version, config = about["format"], about["config"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged or not a run's configuration: {error}") from error
-    if version != FORMAT:
-        raise ValueError(f"{path} has format {version}, this library reads format {FORMAT}")
-    try:
-        return about, Config(**config)
-    except TypeError as error:
-        raise ValueError(f"{path} was written by another version of this library: {error}") from error
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return parsed(content, folder)
 
 
-def load(name: str | Path, *, device: str = "cpu", ema: float | None = None) -> FlowMap:
-    """The map of a run folder, or a shipped one by its name, such as "checkerboard-lsd".
+def load(name: str | Path, *, net: nn.Module | None = None, device: str = "cpu", ema: float | None = None) -> FlowMap:
+    """The map of a run folder, or a shipped one by its name, such as "checkerboard-lsd"; it draws by its own sampler.
 
     Args:
         name: the folder or the name.
+        net: the network, where the folder cannot say how it is made (a class of a notebook, for example).
         device: where the network works; what goes in and comes out stays where the caller keeps it.
         ema: which of the run's two moving averages, by its decay; None for the first.
 
     Raises:
-        ValueError: if the folder is missing, truncated or of another version, or there is no such device or average.
+        ValueError: if the folder is missing, truncated or of an unknown format, the module of the network is gone,
+            or there is no such device or average.
     """
-    _, config = read_about(name)
+    info = read_metadata(name)
+    training = info.training
     if ema is not None:
-        checks.one_of("ema", ema, [d for d in (config.ema, config.second_ema) if d is not None])
-    path = folder_of(name) / ("map.safetensors" if ema in (None, config.ema) else f"map-{ema}.safetensors")
-    net, there = build(config), distributed.device_of(device)
+        checks.one_of("ema", ema, [d for d in (training.ema, training.second_ema) if d is not None])
+    path = info.folder / ("map.safetensors" if ema in (None, training.ema) else f"map-{ema}.safetensors")
+    net, there = info.network() if net is None else net, distributed.device_of(device)
     try:
-        net.load_state_dict(load_tensors(path.read_bytes()))
+        net.load_state_dict(renamed_keys(load_tensors(path.read_bytes())))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path} is missing, truncated or of another network: {error}") from error
-    return worked_on(net.eval().requires_grad_(False).to(there), there)
+    how = sample.sampler(info.method.sampler, info.sigma, training.interpolant)
+    return on_device(net.eval().requires_grad_(False).to(there), there, how, training.interpolant)
 
 
-def read_checkpoint(out: Path, config: Config) -> dict[str, Any]:
-    """The checkpoint of the run in `out`, which must have the configuration `config`.
+def read_checkpoint(out: Path) -> dict[str, Any]:
+    """The checkpoint of the run in `out`.
 
     Raises:
-        ValueError: if there is none, it is truncated, or the run in the folder is another.
+        ValueError: if there is none, or it is truncated.
     """
-    _, there = read_about(out)
-    if there != config:
-        differ = [
-            f"{f.name}: {getattr(there, f.name)!r} there, {getattr(config, f.name)!r} asked"
-            for f in dataclasses.fields(Config)
-            if getattr(there, f.name) != getattr(config, f.name)
-        ]
-        raise ValueError(f"{out} holds a run of another configuration ({'; '.join(differ)})")
     try:
-        return torch.load(out / "checkpoint.pt", weights_only=True, map_location="cpu")
+        held = torch.load(out / "checkpoint.pt", weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises many kinds for a file that is cut short
         raise ValueError(f"{out / 'checkpoint.pt'} is missing or truncated: {error}") from error
+    for name in ("net", "average", "second", "teacher"):
+        if name in held:
+            held[name] = renamed_keys(held[name])
+    return held
 
 
 def train(
-    config: Config,
+    problem: Problem,
+    net: nn.Module,
+    method: Method,
+    training: Training,
     out: str | Path,
     *,
+    teacher: str | None = None,
     resume: bool = False,
     every: int = 200,
     save_seconds: float = 15.0,
@@ -164,8 +169,9 @@ def train(
     """`fit` into a folder: yields the state like it, and saves every few seconds and at the end.
 
     Args:
-        config: the run.
+        problem, net, method, training: the run.
         out: the run's folder; it must not hold a run yet, unless `resume`.
+        teacher: the run, or the shipped map, that is the teacher of a method that reads one.
         resume: go on from the folder's checkpoint, to the same numbers as an unbroken run.
         every: steps between yields; a checkpoint is written at a yield.
         save_seconds: least time between two checkpoints.
@@ -178,11 +184,13 @@ def train(
     out = Path(out)
     if not resume and (out / "checkpoint.pt").exists():
         raise ValueError(f"{out} already holds a run; resume it, or name another folder")
-    checkpoint = read_checkpoint(out, config) if resume else None
-    teacher = load(config.teacher) if config.row.taught and config.teacher else None
+    if resume and (differ := differences(read_metadata(out), problem, net, method, training)):
+        raise ValueError(f"{out} holds another run ({'; '.join(differ)})")
+    checkpoint = read_checkpoint(out) if resume else None
+    frozen = None if teacher is None else load(teacher)
     saved = time.monotonic()
-    for state in fit(config, teacher=teacher, resume=checkpoint, every=every, device=device):
+    for state in fit(problem, net, method, training, teacher=frozen, resume=checkpoint, every=every, device=device):
         if distributed.rank() == 0 and (time.monotonic() - saved >= save_seconds or state.step == state.steps):
-            save(state, out)
+            save(state, out, teacher)
             saved = time.monotonic()
         yield state

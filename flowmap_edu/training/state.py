@@ -7,28 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
+from flowmap_edu import sample
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.nets import unet
-from flowmap_edu.nets.mlp import MLP
-from flowmap_edu.training.config import OPTIMIZERS, PROBLEMS, Config
+from flowmap_edu.methods import Method
+from flowmap_edu.nets import LogWeight
+from flowmap_edu.problems.problem import Problem
+from flowmap_edu.training.network import on_device
+from flowmap_edu.training.training import OPTIMIZERS, Training, check
 
 CPU = torch.device("cpu")
-
-
-def build(config: Config) -> nn.Module:
-    """The network of a run, with the initial weights that its seed draws."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        if config.pictures:
-            net = unet.build(config.problem)
-            net.pair_linear.requires_grad_(config.weighting)
-            return net
-        problem = PROBLEMS[config.problem]()
-        features = {"fourier": config.fourier, "bandwidth": config.bandwidth, "harmonics": config.harmonics}
-        size = {"hidden": config.hidden, "layers": config.layers, "activation": config.activation}
-        return MLP(problem.dim, scale=problem.sigma, **size, **features)
+COUNTERS = ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history")
 
 
 def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
@@ -46,18 +37,6 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
     return update
 
 
-def worked_on(net: nn.Module, device: torch.device) -> FlowMap:
-    """The map of a network that works on a device; what goes in and comes out stays where the caller keeps it."""
-    if device.type == "cpu":
-        return FlowMap(net)
-
-    def v(*arguments: Tensor) -> Tensor:
-        """The slope, carried to the device and back."""
-        return net(*(a.to(device) for a in arguments)).to(arguments[0].device)
-
-    return FlowMap(v)
-
-
 def averaged(net: nn.Module, decay: float) -> AveragedModel:
     """A moving average of the network's weights, without dropout."""
     return AveragedModel(net, multi_avg_fn=moving_average(decay)).eval()
@@ -67,40 +46,75 @@ class State:
     """Where a run stands: what `fit` yields, and all that is needed to go on from there.
 
     Attributes:
+        problem, method, training: what is learned and how.
+        net, average: the network, and the moving average of its weights that is sampled from.
+        second: another moving average, or None.
+        log_weight: the learned weight w_{s,t} of the loss, or None.
         step, steps: steps done, and how many there will be (None until a budget in minutes is planned).
         loss, grad_norm: means over the steps since the last yield.
         cpu_seconds: processor time of the run so far, this process's alone.
         history: one row (step, loss, grad_norm, largest grad_norm, cpu_seconds) a yield.
-        net, average: the network, and the moving average of its weights that is sampled from.
-        second: another moving average, or None.
         device: where all of them are.
         teacher: the frozen map of a method that reads one, or None.
     """
 
-    def __init__(self, config: Config, teacher: FlowMap | None = None, device: torch.device = CPU):
-        self.config, self.device = config, device
-        self.net = build(config).to(device)
-        self.teacher = self.own_copy(teacher)
-        self.average = averaged(self.net, config.ema)
-        self.second = None if config.second_ema is None else averaged(self.net, config.second_ema)
-        self.optimizer = OPTIMIZERS[config.optimizer](self.net.parameters(), config.lr)
-        self.generator = torch.Generator().manual_seed(config.seed)
-        self.step, self.steps, self.cpu_seconds = 0, config.steps, 0.0
+    def __init__(
+        self,
+        problem: Problem,
+        net: nn.Module,
+        method: Method,
+        training: Training,
+        teacher: FlowMap | None = None,
+        device: torch.device = CPU,
+    ):
+        check(problem, net, method, training)
+        self.problem, self.method, self.training, self.device = problem, method, training, device
+        if not any(p.requires_grad for p in net.parameters()):
+            raise ValueError(f"{type(net).__name__} has no parameter to train: call net.requires_grad_(True) first")
+        self.net = net.to(device).train()
+        self.log_weight = self.weight_of_the_loss()
+        self.teacher = self.frozen_teacher(teacher)
+        self.average = averaged(self.net, training.ema)
+        self.second = None if training.second_ema is None else averaged(self.net, training.second_ema)
+        self.optimizer = OPTIMIZERS[training.optimizer](self.parameters(), training.lr)
+        self.step, self.steps, self.cpu_seconds = 0, training.steps, 0.0
+        self.schedule = LambdaLR(self.optimizer, lambda step: self.rate(step))
+        self.generator = torch.Generator().manual_seed(training.seed)
         self.loss, self.grad_norm = math.nan, math.nan
         self.history: list[tuple[float, ...]] = []
 
-    def own_copy(self, teacher: FlowMap | None) -> FlowMap | None:
+    def weight_of_the_loss(self) -> nn.Module | None:
+        """The learned weight w_{s,t}: the network's own, else a new one; None where none is learned."""
+        own = getattr(self.net, "log_weight", None)
+        if own is not None:
+            own.requires_grad_(self.training.weighting)
+        if not self.training.weighting:
+            return None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.training.seed)
+            return own if own is not None else LogWeight().to(self.device)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All that is trained: the network's weights, then those of a weight of the loss that is not part of it."""
+        own = list(self.net.parameters())
+        known = {id(p) for p in own}
+        extra = [] if self.log_weight is None else [p for p in self.log_weight.parameters() if id(p) not in known]
+        return own + extra
+
+    def frozen_teacher(self, teacher: FlowMap | None) -> FlowMap | None:
         """The teacher, frozen; if it is a network like ours, as a copy from whose weights the training starts."""
-        row = self.config.row
-        if not row.taught:
+        method = self.method
+        if teacher is not None and not method.needs_teacher:
+            raise ValueError(f"{method.title} reads no teacher: leave teacher out")
+        if not method.needs_teacher:
             return None
         if teacher is None:
-            raise ValueError(f"{self.config.method} ({row.title}) reads a teacher, got none: pass teacher=, a FlowMap")
+            raise ValueError(f"{method.title} reads a teacher, got none: pass teacher=, a FlowMap")
         if isinstance(teacher.slope, nn.Module) and shapes(teacher.slope) == shapes(self.net):
             self.net.load_state_dict(teacher.slope.state_dict())
             return FlowMap(copy.deepcopy(teacher.slope).to(self.device).requires_grad_(False))
-        if row.stages > 1:
-            raise ValueError(f"{self.config.method} renews its teacher, which must be a network of this run's size")
+        if method.stages > 1:
+            raise ValueError(f"{method.title} renews its teacher, which must be a network of this run's size")
         return teacher
 
     def renew_teacher(self) -> None:
@@ -113,54 +127,62 @@ class State:
             self.net.load_state_dict(self.average.module.state_dict())
             self.average.n_averaged.zero_()
 
+    def rate(self, step: int) -> float:
+        """The factor on the learning rate at a step; each stage has a schedule of its own."""
+        length = (self.steps or 0) / max(1, self.method.stages)
+        return self.training.learning_rate(step - round(self.stage(step) * length), round(length) or None)
+
     def take_step(self) -> None:
         """Move the weights along the gradients that they hold, and the averages after them."""
         self.optimizer.step()
         self.optimizer.zero_grad()
-        if isinstance(self.net, unet.UNet):
-            self.net.project()
+        if hasattr(self.net, "project"):
+            self.net.project()  # type: ignore[operator]
         for average in (self.average, self.second):
             if average is not None:
                 average.update_parameters(self.net)
         self.step += 1
 
     def stage(self, step: int) -> int:
-        """Which of the row's stages, equally long, a step belongs to; the first is 0."""
-        stages = max(1, self.config.row.stages)
+        """Which of the method's stages, equally long, a step belongs to; the first is 0."""
+        stages = max(1, self.method.stages)
         return 0 if stages == 1 or self.steps is None else min(stages - 1, step * stages // self.steps)
 
     @property
     def X(self) -> FlowMap:
-        """The flow map of the averaged weights."""
-        return FlowMap(self.average.module)
+        """The flow map of the averaged weights, which draws by the method's sampler."""
+        how = sample.sampler(self.method.sampler, self.problem.sigma, self.training.interpolant)
+        return on_device(self.average.module, self.device, how, self.training.interpolant)
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything that changes during a run, as a copy: tensors, numbers, lists and dicts only."""
-        held = {name: getattr(self, name) for name in ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history")}
+        held = {name: getattr(self, name) for name in COUNTERS}
         return copy.deepcopy(
             held | {name: part.state_dict() for name, part in self.parts()} | {"generator": self.generator.get_state()}
         )
 
     def parts(self) -> list[tuple[str, Any]]:
-        """What has a state_dict: the network, its averages, the optimiser, a teacher that is renewed."""
-        renewed = [("teacher", self.teacher.slope)] if self.teacher and self.config.row.stages > 1 else []
+        """What has a state_dict: network, averages, optimiser, schedule, weight of the loss, renewed teacher."""
+        renewed = [("teacher", self.teacher.slope)] if self.teacher and self.method.stages > 1 else []
         second = [("second", self.second)] if self.second is not None else []
-        return [("net", self.net), ("average", self.average), ("optimizer", self.optimizer), *second, *renewed]
+        weight = [("log_weight", self.log_weight)] if self.log_weight is not None else []
+        own = {"net": self.net, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule}
+        return [*own.items(), *second, *weight, *renewed]
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Go back to where `checkpoint` was taken.
 
         Raises:
-            ValueError: if it belongs to another configuration.
+            ValueError: if it belongs to another run.
         """
         try:
             for name, part in self.parts():
                 part.load_state_dict(checkpoint[name])
             self.generator.set_state(checkpoint["generator"])
-            for name in ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history"):
+            for name in COUNTERS:
                 setattr(self, name, checkpoint[name])
         except (KeyError, RuntimeError) as error:
-            raise ValueError(f"this checkpoint is not one of this configuration: {error}") from error
+            raise ValueError(f"this checkpoint belongs to another problem, network or method: {error}") from error
 
 
 def shapes(net: nn.Module) -> dict[str, torch.Size]:

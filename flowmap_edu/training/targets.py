@@ -18,10 +18,10 @@ from torch import Tensor
 from flowmap_edu.interpolant import Interpolant
 
 
-def averaged(
+def stable(
     interpolant: Interpolant, t: Tensor, x: Tensor, own: Tensor, data: Tensor, sigma: float, *, below: float = 0.98
 ) -> Tensor:
-    """The estimate above of E[dI_t | I_t = x], shape (B, D).
+    """The stable target field: the estimate above of E[dI_t | I_t = x], shape (B, D).
 
     Args:
         t: times, shape (B,).
@@ -36,8 +36,6 @@ def averaged(
     early = t <= below
     a, b, da, db = (c[:, None] for c in interpolant.coefficients(torch.where(early, t, 0.5)))
     precision = 1 / (a * sigma) ** 2  # (B, 1)
-    log_weight = precision * b * (x @ data.T) - (precision * b**2 / 2) * data.square().sum(
-        1
-    )  # (B, K), up to a constant
+    log_weight = precision * b * (x @ data.T) - (precision * b**2 / 2) * data.square().sum(1)  # (B, K), and a constant
     mean = log_weight.softmax(1) @ data  # E[x1 | x], (B, D)
     return torch.where(early[:, None], da * (x - b * mean) / a + db * mean, own)

@@ -1,4 +1,4 @@
-"""Numbers that say how good pictures are: Fréchet and kernel distance, and how much is memorised.
+"""How good images are: the Fréchet and the kernel distance.
 
 The Fréchet distance of two sets of features with means m and covariances C is
 
@@ -8,9 +8,9 @@ the kernel distance of two sets x and y of m features of length d each is
 
     1/(m (m-1)) sum_{i != j} [k(x_i, x_j) + k(y_i, y_j)] - 2/m^2 sum_{i, j} k(x_i, y_j),   k(x, y) = (x . y / d + 1)^3,
 
-an unbiased estimate, which a Fréchet distance is not: that one is too large, the more so the fewer the pictures.
+an unbiased estimate, which a Fréchet distance is not: that one is too large, the more so the fewer the images.
 FID and KID take the features from the Inception network (inception.py), FD-digits from our digit classifier; any
-network that maps pictures to features, and knows their number as `num_features`, can be given. The computation is
+network that maps images to features, and knows their number as `num_features`, can be given. The computation is
 torchmetrics'. It has no precision and recall, so neither have we.
 Source: Heusel et al. 2017 (FID); Bińkowski et al. 2018 (KID).
 """
@@ -21,12 +21,25 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import KernelInceptionDistance
 
 from flowmap_edu import _checks as checks
 
 SUBSET, SUBSETS = 1000, 100  # of KID, as its authors and everybody after them
+
+
+def as_bytes(x: Tensor) -> Tensor:
+    """Images in [-1, 1] as the nearest of 256 levels, uint8 of the same shape; what is outside is cut off.
+
+    Raises:
+        ValueError: if x holds a nan or an infinity.
+    """
+    checks.finite("the images", x)
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def from_bytes(pixels: Tensor) -> Tensor:
+    """2 pixel / 255 - 1, float32: `as_bytes` undone."""
+    return 2 * (pixels.float() / 255) - 1
 
 
 class Extracted(nn.Module):
@@ -42,7 +55,7 @@ class Extracted(nn.Module):
 
 
 def length_of(features: nn.Module) -> int:
-    """How many features the network gives a picture."""
+    """How many features the network gives an image."""
     n = getattr(features, "num_features", None)
     if not isinstance(n, int):
         raise ValueError(f"features must know their number as num_features; {type(features).__name__} has {n!r}")
@@ -50,15 +63,15 @@ def length_of(features: nn.Module) -> int:
 
 
 @torch.no_grad()
-def extract(features: nn.Module, pictures: Tensor) -> Tensor:
-    """The features of some pictures, shape (B, F), computed where the network is, kept on the CPU.
+def extract(features: nn.Module, images: Tensor) -> Tensor:
+    """The features of some images, shape (B, F), computed where the network is, kept on the CPU.
 
     Raises:
         ValueError: if the network gives something of another shape.
     """
-    device = next((p.device for p in features.parameters()), pictures.device)
-    found = features(pictures.to(device)).cpu()
-    wanted = (len(pictures), length_of(features))
+    device = next((p.device for p in features.parameters()), images.device)
+    found = features(images.to(device)).cpu()
+    wanted = (len(images), length_of(features))
     if found.shape != wanted:
         raise ValueError(f"features of shape {wanted} are wanted, {type(features).__name__} gave {tuple(found.shape)}")
     return found
@@ -72,16 +85,16 @@ class Kernel(NamedTuple):
 
 
 class Reference:
-    """Pictures that others are measured against; the features of each picture are computed once, for both distances.
+    """Images that others are measured against; the features of each image are computed once, for both distances.
 
-    The pictures come in parts (B, C, H, W), so that nobody has to hold all of them; their features are kept.
+    The images come in parts (B, C, H, W), so that nobody has to hold all of them; their features are kept.
 
         reference = Reference(features, parts)
         reference.hold(others).frechet(), reference.kid()
 
     Args:
-        features: maps pictures (B, C, H, W) to (B, F) and knows F as `num_features`.
-        parts: the reference's pictures, as `features` wants them.
+        features: maps images (B, C, H, W) to (B, F) and knows F as `num_features`.
+        parts: the reference's images, as `features` wants them.
 
     Raises:
         ValueError: if they are fewer than two.
@@ -89,25 +102,26 @@ class Reference:
 
     def __init__(self, features: nn.Module, parts: Iterable[Tensor]):
         self.features, given = features, Extracted(length_of(features))
-        self.metric = FrechetInceptionDistance(feature=given, reset_real_features=False)
+        frechet, kernel = (checks.extra(f"torchmetrics.image.{name}", "images") for name in ("fid", "kid"))
+        self.metric = frechet.FrechetInceptionDistance(feature=given, reset_real_features=False)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save all")
-            self.kernel = KernelInceptionDistance(feature=given, reset_real_features=False)
+            self.kernel = kernel.KernelInceptionDistance(feature=given, reset_real_features=False)
         self.n, self.held = self.add(parts, real=True), 0
 
     def add(self, parts: Iterable[Tensor], real: bool) -> int:
-        """Extract and keep the features of some pictures; how many there were."""
+        """Extract and keep the features of some images; how many there were."""
         n = 0
         for part in parts:
             found, n = extract(self.features, part), n + len(part)
             self.metric.update(found, real=real)
             self.kernel.update(found, real=real)
         if n < 2:
-            raise ValueError(f"at least two pictures are wanted, got {n}")
+            raise ValueError(f"at least two images are wanted, got {n}")
         return n
 
     def hold(self, parts: Iterable[Tensor]) -> "Reference":
-        """Take these pictures as the ones to measure, in place of those before; the reference itself is returned.
+        """Take these images as the ones to measure, in place of those before; the reference itself is returned.
 
         Raises:
             ValueError: if they are fewer than two.
@@ -118,11 +132,11 @@ class Reference:
         return self
 
     def frechet(self) -> float:
-        """The Fréchet distance of the pictures held to the reference."""
+        """The Fréchet distance of the images held to the reference."""
         return float(self.metric.compute())
 
     def kid(self, *, subset: int | None = None, subsets: int = SUBSETS, seed: int = 0) -> Kernel:
-        """The kernel distance of the pictures held to the reference, as the function `kid` below."""
+        """The kernel distance of the images held to the reference, as the function `kid` below."""
         most = min(self.n, self.held)
         subset = min(SUBSET, most) if subset is None else subset
         checks.count("subsets", subsets)
@@ -136,23 +150,23 @@ class Reference:
 
 
 def between(features: nn.Module, first: Tensor, second: Tensor, chunk: int) -> Reference:
-    """`second` as the reference, holding `first`; ValueError unless both are at least two pictures of one shape."""
+    """`second` as the reference, holding `first`; ValueError unless both are at least two images of one shape."""
     for name, x in (("first", first), ("second", second)):
         if x.ndim != 4 or len(x) < 2:
-            raise ValueError(f"{name} must be at least two pictures (B, C, H, W), got {tuple(x.shape)}")
-    checks.same_shape("a picture of first", first[0], "a picture of second", second[0])
+            raise ValueError(f"{name} must be at least two images (B, C, H, W), got {tuple(x.shape)}")
+    checks.same_shape("an image of first", first[0], "an image of second", second[0])
     return Reference(features, second.split(chunk)).hold(first.split(chunk))
 
 
 def frechet(features: nn.Module, first: Tensor, second: Tensor, *, chunk: int = 500) -> float:
-    """The Fréchet distance between two sets of pictures, in the squared units of the features.
+    """The Fréchet distance between two sets of images, in the squared units of the features.
 
     Args:
-        features: maps pictures (B, C, H, W) to (B, F) and knows F as `num_features`.
-        first, second: pictures as `features` wants them, at least two each.
+        features: maps images (B, C, H, W) to (B, F) and knows F as `num_features`.
+        first, second: images as `features` wants them, at least two each.
 
     Raises:
-        ValueError: if one set is too small, or the shapes of the pictures differ.
+        ValueError: if one set is too small, or the shapes of the images differ.
     """
     return between(features, first, second, chunk).frechet()
 
@@ -167,49 +181,18 @@ def kid(
     seed: int = 0,
     chunk: int = 500,
 ) -> Kernel:
-    """The kernel distance between two sets of pictures, over `subsets` random subsets of `subset` pictures of each.
+    """The kernel distance between two sets of images, over `subsets` random subsets of `subset` images of each.
 
     For two sets of one distribution it scatters around 0, and is below it as often as not. It is a function of its
     arguments: torch's global generator is neither read nor moved.
 
     Args:
-        features: maps pictures (B, C, H, W) to (B, F) and knows F as `num_features`.
-        first, second: pictures as `features` wants them, at least two each.
+        features: maps images (B, C, H, W) to (B, F) and knows F as `num_features`.
+        first, second: images as `features` wants them, at least two each.
         subset: None: 1,000, or the smaller set if that is less.
         seed: of the subsets.
 
     Raises:
-        ValueError: if one set is too small, the shapes of the pictures differ, or there is no such subset.
+        ValueError: if one set is too small, the shapes of the images differ, or there is no such subset.
     """
     return between(features, first, second, chunk).kid(subset=subset, subsets=subsets, seed=seed)
-
-
-def nearest(pictures: Tensor, among: Tensor) -> Tensor:
-    """The Euclidean distance of each picture to the nearest of `among`, shape (B,)."""
-    exact = "donot_use_mm_for_euclid_dist"  # the faster |a|^2 - 2 ab + |b|^2 gives a copy a distance above 0
-    return torch.cdist(pictures.flatten(1), among.flatten(1), compute_mode=exact).min(1).values
-
-
-class Memorised(NamedTuple):
-    """Mean distance to the nearest training and to the nearest held-out picture, and the share nearer to training."""
-
-    to_train: float
-    to_held_out: float
-    nearer_to_train: float
-
-
-def memorised(pictures: Tensor, train: Tensor, held_out: Tensor, generator: torch.Generator | None = None) -> Memorised:
-    """Whether pictures lie nearer to those that were trained on than to others of the same kind.
-
-    As many training pictures as there are held-out ones are compared, drawn at random, since the nearest of
-    more is nearer. If the two sets are random parts of one collection, pictures that were not memorised have a
-    share near 1/2; if not, compare with what real pictures score.
-
-    Raises:
-        ValueError: if there are fewer training than held-out pictures.
-    """
-    if len(train) < len(held_out):
-        raise ValueError(f"at least {len(held_out)} training pictures are wanted, got {len(train)}")
-    some = train[torch.randperm(len(train), generator=generator)[: len(held_out)]]
-    a, b = nearest(pictures, some), nearest(pictures, held_out)
-    return Memorised(a.mean().item(), b.mean().item(), (a < b).double().mean().item())

@@ -1,0 +1,182 @@
+"""What a method is, and the loss that its choices describe. The table of known ones is in methods.py."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flowmap_edu import _checks as checks
+from flowmap_edu import losses
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.times import LEVELS
+
+WEIGHTS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {  # of the squared residual and the times
+    "one": lambda square, s, u, t: torch.ones_like(square),  # noqa: ARG005
+    "jump": lambda square, s, u, t: t - s,  # noqa: ARG005
+    "discrete": lambda square, s, u, t: (t - s) ** 2 / (u - s),  # noqa: ARG005
+    "snr": lambda square, s, u, t: torch.maximum(s**2, (1 - s) ** 2),  # noqa: ARG005
+    "tangent": lambda square, s, u, t: 1 / (square.sqrt() + 0.1),  # noqa: ARG005
+    "adaptive": lambda square, s, u, t: 1 / (square + 1e-3),  # noqa: ARG005
+}
+OF_THE_RESIDUAL = ("tangent", "adaptive")  # these weigh the diagonal part too
+TIMES = ("triangle", "to one", "grid", "dyadic")
+VELOCITIES = ("self", "sample", "teacher")
+
+
+@dataclass(frozen=True)
+class Method:
+    """The choices that make a method, and where they come from.
+
+    Attributes:
+        title: the method's name in full.
+        condition: "lagrangian", "eulerian", "semigroup"; "diagonal" for flow matching alone.
+        velocity: who gives the velocity in the residual: "self" (the diagonal v_{t,t}), "sample" (dI_s)
+            or "teacher". In the semigroup it is the slope of the first short jump; "self" is that of `short`.
+        stopgrad: as in losses.py.
+        times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point) or
+            "dyadic" (t - s = 2^-k, s a multiple of it).
+        middle: the semigroup's u: "half" way, "uniform" between s and t, or the "next" point of the grid.
+        short: the map that makes the semigroup's short jumps: "self", "average" (its moving average)
+            or "teacher".
+        weight: a name in WEIGHTS: the factor on a sample's squared residual, itself held fixed.
+        first_term: "sample" puts dI_s where the Eulerian bracket has the velocity alone ("semi" only).
+        tangent_warmup: share of the training in which the Eulerian tangent is ramped up from 0 ("semi" only).
+        diagonal: share of the batch for flow matching, where the source fixes it; None: the recipe's.
+        stages: times that a frozen teacher is renewed: 0 without, 1 for distillation, more for progressive.
+        source: the publication.
+        their_time: which end is noise in the source, and how its times translate.
+        substitution: what turns the source's formula into this row.
+        departs: where the source's practice is not this row, or this library's not the source's.
+
+    Raises:
+        ValueError: for an unknown choice, or choices that contradict each other.
+    """
+
+    title: str
+    condition: str
+    velocity: str = "self"
+    stopgrad: str = "convex"
+    times: str = "triangle"
+    middle: str = "half"
+    short: str = "self"
+    weight: str = "one"
+    first_term: str | None = None
+    tangent_warmup: float = 0.0
+    diagonal: float | None = None
+    stages: int = 0
+    source: str = ""
+    their_time: str = ""
+    substitution: str = ""
+    departs: str = ""
+
+    def __post_init__(self) -> None:
+        checks.one_of("condition", self.condition, ("diagonal", *losses.STOPGRADS))
+        checks.one_of("velocity", self.velocity, VELOCITIES)
+        checks.one_of("times", self.times, TIMES)
+        checks.one_of("middle", self.middle, ("half", "uniform", "next"))
+        checks.one_of("short", self.short, ("self", "average", "teacher"))
+        checks.one_of("weight", self.weight, WEIGHTS)
+        checks.one_of("first_term", self.first_term, (None, "sample"))
+        if self.condition != "diagonal":
+            checks.one_of("stopgrad", self.stopgrad, losses.STOPGRADS[self.condition])
+        if self.condition == "lagrangian" and self.velocity == "sample":
+            raise ValueError("the Lagrangian condition reads the velocity where the map lands: no sample lies there")
+        if (self.first_term or self.tangent_warmup) and (self.condition, self.stopgrad) != ("eulerian", "semi"):
+            raise ValueError("first_term and tangent_warmup belong to the Eulerian condition with the stopgrad 'semi'")
+        if (self.middle == "next") != (self.times == "grid"):
+            raise ValueError(f'middle "next" goes with times "grid", got {self.middle!r} and {self.times!r}')
+        if self.needs_teacher != (self.stages > 0):
+            came = f"stages={self.stages}, needs_teacher={self.needs_teacher}"
+            raise ValueError(f"stages must be above 0 exactly if a teacher is read, got {came}")
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the method reads a frozen teacher."""
+        return self.condition != "diagonal" and "teacher" in (self.velocity, self.short)
+
+    @property
+    def sampler(self) -> str:
+        """How its maps are sampled, a name in `sample.SAMPLERS`: Euler's method where only the diagonal is trained,
+        restarts where the map is known for t = 1 only, jumps otherwise.
+        """
+        return "euler" if self.condition == "diagonal" else "restarts" if self.times in ("to one", "grid") else "jumps"
+
+
+def euler_below(X: FlowMap, finest: float) -> FlowMap:
+    """X, but with jumps of length `finest` or less made by one Euler step along its diagonal."""
+
+    def v(s: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        return X.v(s, torch.where(t - s <= finest, s, t), x)
+
+    return FlowMap(v)
+
+
+def loss(
+    X: FlowMap,
+    batch: losses.Batch,
+    method: Method,
+    *,
+    teacher: FlowMap | None = None,
+    average: FlowMap | None = None,
+    ramp: float | Tensor = 1.0,
+) -> Tensor:
+    """What a method minimises over one batch: flow matching on the diagonal, the weighted residual at the jumps.
+
+    weight(|r|^2, s, u, t) |r|^2, with r the residual of the method's condition and the weight held fixed.
+
+    Args:
+        X: the map in training.
+        batch: from `training.draw_batch`, or made by hand; either part may be empty.
+        method: from METHODS, or composed.
+        teacher: the frozen map of a method that needs one; its diagonal is the velocity.
+        average: the moving average of X, for a method whose short jumps it makes; None: X itself.
+        ramp: where the tangent's warm-up stands, from 0 to 1.
+
+    Returns:
+        one value a sample, shape (D + J,), the diagonal part first.
+
+    Raises:
+        ValueError: if the method needs a teacher or the samples' slopes and there is none, or whatever the
+            single losses refuse.
+    """
+    parts, (diagonal, jumps) = [], batch
+    if len(diagonal.t):
+        square = losses.diagonal(X, diagonal.t, diagonal.x, diagonal.target)
+        of_the_residual = method.weight in OF_THE_RESIDUAL
+        parts.append(weighted(method, square, diagonal.t, diagonal.t, diagonal.t) if of_the_residual else square)
+    if len(jumps.s) and method.condition != "diagonal":
+        square = residual(X, jumps, method, teacher, average, ramp)
+        parts.append(weighted(method, square, jumps.s, jumps.u, jumps.t))
+    return torch.cat(parts)
+
+
+def weighted(method: Method, square: Tensor, s: Tensor, u: Tensor, t: Tensor) -> Tensor:
+    """The method's weight, held fixed, times the squared residual; shape (B,)."""
+    return WEIGHTS[method.weight](square.detach(), s, u, t) * square
+
+
+def residual(
+    X: FlowMap,
+    jumps: losses.Jumps,
+    method: Method,
+    teacher: FlowMap | None,
+    average: FlowMap | None,
+    ramp: float | Tensor,
+) -> Tensor:
+    """The squared residual of the method's condition at the jumps, shape (J,)."""
+    s, u, t, x, dx, _ = jumps
+    if method.needs_teacher and teacher is None:
+        raise ValueError(f"{method.title} reads a teacher, got none: pass teacher=, a FlowMap")
+    if "sample" in (method.velocity, method.first_term) and dx is None:
+        raise ValueError(f"{method.title} reads the samples' own slopes, the batch's jumps have no dx")
+    velocity = {"self": None, "sample": dx, "teacher": teacher and teacher.velocity}[method.velocity]
+    if method.condition == "lagrangian":
+        return losses.lagrangian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity)
+    if method.condition == "eulerian":
+        semi = {"first_term": dx if method.first_term else None, "ramp": ramp} if method.stopgrad == "semi" else {}
+        return losses.eulerian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity, **semi)
+    short = {"self": X, "average": average or X, "teacher": teacher or X}[method.short]
+    if method.times == "dyadic":
+        short = euler_below(short, 2.0**-LEVELS)
+    return losses.semigroup(X, s, u, t, x, stopgrad=method.stopgrad, short=short, velocity=velocity)

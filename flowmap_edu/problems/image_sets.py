@@ -1,0 +1,156 @@
+"""Five data sets of images.
+
+| class      | image       | classes | to train                | held out         | how it comes             |
+| ---------- | ----------- | ------- | ----------------------- | ---------------- | ------------------------ |
+| `Digits`   | 1 x 8 x 8   | 10      | the first 1,400         | the other 397    | with scikit-learn        |
+| `Emoji`    | 3 x 32 x 32 | 10      | all but every 10th      | every 10th       | with this library        |
+| `Cifar10`  | 3 x 32 x 32 | 10      | data_batch_1 to 5       | test_batch       | Cifar10().download()     |
+| `CelebA64` | 3 x 64 x 64 | none    | train and validation    | test             | by hand: its licence     |
+| `AFHQ64`   | 3 x 64 x 64 | 3       | train                   | test             | by hand: its licence     |
+
+Licences and checksums stand in data/README.md. The sizes of the last three networks are the flow-map paper's.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from flowmap_edu import _checks as checks
+from flowmap_edu._shipped import shipped_folder
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.problems import readers
+from flowmap_edu.problems.images import ImageProblem
+from flowmap_edu.problems.problem import STEPS
+from flowmap_edu.problems.readers import Part
+
+
+class Digits(ImageProblem):
+    """scikit-learn's 8 x 8 digits; see `ImageProblem` for the arguments. The network has 108 thousand parameters."""
+
+    name, size, data_classes, levels = "digits", (1, 8, 8), 10, 16
+    net: ClassVar[dict[str, Any]] = {"width": 8, "multipliers": (2, 3), "blocks": 1}
+
+    def read(self, folder: Path | None, train: bool) -> Part:
+        """The first 1,400, or the other 397."""
+        return readers.read_digits(folder, train)
+
+    def evaluate(  # type: ignore[override]
+        self, X: FlowMap, steps: Sequence[int] = STEPS, *, seed: int = 0
+    ) -> list[dict[str, Any]]:
+        """Fréchet distance to the held-out digits, labels read back, and what is memorised, for each number of steps.
+
+        As many digits are drawn as there are to train on, with the same labels. `floor` is the distance of the training
+        digits themselves to the held-out ones, which are the end of the file and not a random part of it.
+
+        Args:
+            X: the map.
+            steps: the numbers of steps.
+            seed: of the noise.
+
+        Raises:
+            ValueError: if a number of steps is below 1.
+        """
+        from flowmap_edu.metrics import classifier, memorising
+        from flowmap_edu.metrics.images import frechet
+
+        features = classifier.load()
+        train, held_out = (self.data(part).values() for part in (True, False))
+        floor = frechet(features, train, held_out)
+        rows = []
+        for k in steps:
+            checks.count("steps", k)
+            x, labels = self.digits(X, k, seed)
+            near = memorising.memorised(x, train, held_out, torch.Generator().manual_seed(seed))
+            right = (features.read(x) == labels).double().mean().item()
+            distance = frechet(features, x, held_out)
+            rows.append({"steps": k, "fd": distance, "floor": floor, "labels": right, **near._asdict()})
+        return rows
+
+    def digits(self, X: FlowMap, steps: int, seed: int) -> tuple[Tensor, Tensor]:
+        """1,400 digits of the model in [-1, 1], shape (1400, 1, 8, 8), and the training digits' labels, (1400,)."""
+        labels = self.data().labels
+        assert labels is not None
+        told = {"label": labels} if self.classes else {}
+        x0 = self.base(len(labels), torch.Generator().manual_seed(seed))
+        return X.sample(x0, steps, seed=seed, **told).clamp(-1, 1), labels
+
+
+class Emoji(ImageProblem):
+    """The emoji that come with the library; see `ImageProblem`. The network has 678 thousand parameters."""
+
+    name, size, data_classes, folder = "emoji", (3, 32, 32), 10, "emoji"
+    how_to_get = "It comes with the library; data/emoji/make.py makes it anew."
+    net: ClassVar[dict[str, Any]] = {"width": 24, "multipliers": (1, 2, 2), "blocks": 1, "attention": (8,)}
+
+    def place(self) -> Path:
+        """The folder in the library's own data, unless a root is given."""
+        return (shipped_folder() if self.root is None else Path(self.root).expanduser()) / "emoji"
+
+    def read(self, folder: Path | None, train: bool) -> Part:
+        """All but every 10th, or every 10th, so that all classes are in both parts."""
+        assert folder is not None
+        return readers.read_emoji(folder, train)
+
+
+class Cifar10(ImageProblem):
+    """CIFAR-10 in its binary version; see `ImageProblem`. The network has 54.7 million parameters."""
+
+    name, size, data_classes, folder, flips = "cifar10", (3, 32, 32), 10, "cifar-10-batches-bin", True
+    how_to_get = "Cifar10().download() fetches it (162 MB)."
+    net: ClassVar[dict[str, Any]] = {
+        "width": 128, "multipliers": (2, 2, 2), "blocks": 4, "attention": (16,), "dropout": 0.13,
+    }  # fmt: skip
+
+    def read(self, folder: Path | None, train: bool) -> Part:
+        """Five batches to train, one held out."""
+        assert folder is not None
+        return readers.read_cifar10(folder, train)
+
+    def download(self) -> "Cifar10":
+        """Fetch the data, unless they are there; the problem itself is returned.
+
+        Raises:
+            ValueError: if they do not arrive, or not as published.
+        """
+        folder = self.place()
+        if folder is not None and not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            readers.fetch_cifar10(folder)
+        return self
+
+
+FACES: dict[str, Any] = {"width": 128, "multipliers": (1, 2, 3, 4), "blocks": 3, "attention": (16, 8)}
+
+
+class CelebA64(ImageProblem):
+    """CelebA's aligned faces at 64 x 64, no labels; see `ImageProblem`. The network has 124.3 million parameters."""
+
+    name, size, folder, flips, net = "celeba64", (3, 64, 64), "celeba", True, FACES
+    how_to_get = (
+        "Its agreement (non-commercial research only) is yours to accept: read it at "
+        "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, fetch img_align_celeba.zip and "
+        "list_eval_partition.txt there, unpack the first and put both into that folder."
+    )
+
+    def read(self, folder: Path | None, train: bool) -> Part:
+        """The train and validation parts, or the test part."""
+        assert folder is not None
+        return readers.read_celeba(folder, train)
+
+
+class AFHQ64(ImageProblem):
+    """AFHQ v2 at 64 x 64: cat, dog, wild; see `ImageProblem`. The network has 124.3 million parameters."""
+
+    name, size, data_classes, folder, flips, net = "afhq64", (3, 64, 64), 3, "afhq_v2", True, FACES
+    how_to_get = (
+        "Its licence (CC BY-NC 4.0) is yours to accept: see https://github.com/clovaai/stargan-v2, "
+        "fetch the AFHQ v2 archive named there and unpack its train/ and test/ into that folder."
+    )
+
+    def read(self, folder: Path | None, train: bool) -> Part:
+        """Its own train and test parts."""
+        assert folder is not None
+        return readers.read_afhq(folder, train)

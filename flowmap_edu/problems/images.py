@@ -1,0 +1,258 @@
+"""Images as bytes, and the problem of learning them."""
+
+import functools
+import os
+import sys
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from flowmap_edu import _checks as checks
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.metrics import images as distances
+from flowmap_edu.nets import UNet
+from flowmap_edu.problems.problem import STEPS, Problem
+from flowmap_edu.problems.readers import Part
+
+CHUNK = 250  # images that are drawn, and whose features are computed, at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images as bytes, and their classes; `values` and `draw` turn them into numbers in [-1, 1].
+
+    Args:
+        name: the data set's.
+        pixels: uint8, shape (N, C, H, W).
+        labels: int64, shape (N,), in 0 .. classes - 1; None where there are no classes.
+        classes: how many there are, 0 without labels.
+        levels: the pixel value that means +1; 0 means -1.
+        flips: whether `draw` mirrors images left to right at random.
+
+    Raises:
+        ValueError: if the pixels or labels have another shape or type.
+    """
+
+    name: str
+    pixels: Tensor
+    labels: Tensor | None
+    classes: int
+    levels: int = 255
+    flips: bool = False
+
+    def __post_init__(self):
+        if self.pixels.ndim != 4 or self.pixels.dtype != torch.uint8 or len(self.pixels) == 0:
+            came = f"{tuple(self.pixels.shape)} {self.pixels.dtype}"
+            raise ValueError(f"pixels must be uint8 of shape (N, C, H, W) with N >= 1, got {came}")
+        if (self.labels is None) != (self.classes == 0):
+            raise ValueError(f"labels go with classes, got {self.classes} classes and labels {self.labels}")
+        if self.labels is not None and (self.labels.shape, self.labels.dtype) != ((len(self),), torch.int64):
+            came = f"{tuple(self.labels.shape)} {self.labels.dtype}"
+            raise ValueError(f"labels must be int64 of shape ({len(self)},), one an image; got {came}")
+
+    def __len__(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    def values(self, index: Tensor | slice | None = None) -> Tensor:
+        """The images at `index`, all without one: 2 pixel / levels - 1, float32 in [-1, 1], (n, C, H, W)."""
+        pixels = self.pixels if index is None else self.pixels[index]
+        return 2 * (pixels.float() / self.levels) - 1
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Part:
+        """n images with replacement, each mirrored with probability 1/2 if `flips`.
+
+        Returns:
+            their values, float32 in [-1, 1], shape (n, C, H, W); their labels, shape (n,), or None.
+
+        Raises:
+            ValueError: if n is not a whole number of at least 1.
+        """
+        checks.count("n", n)
+        index = torch.randint(len(self), (n,), generator=generator)
+        x1 = self.values(index)
+        if self.flips:
+            mirrored = torch.rand(n, generator=generator) < 0.5
+            x1 = torch.where(mirrored[:, None, None, None], x1.flip(-1), x1)
+        return x1, None if self.labels is None else self.labels[index]
+
+
+class ImageProblem(Problem):
+    """A data set of images in [-1, 1], with labels or without.
+
+    Its shape and its classes are known without its files; they are read when samples are drawn for the first time.
+
+    Args:
+        sigma: standard deviation of the base.
+        root: the folder that holds the data sets' folders; None: $FLOWMAP_EDU_DATA, or ~/.cache/flowmap_edu.
+        labels: whether the network is told the classes, where the data have any.
+
+    Raises:
+        ValueError: if sigma is not positive; when the data are read, if a file is missing (the message says how to get
+            it), damaged or of another size.
+        ImportError: when the data are read, if a library for their format is not installed.
+    """
+
+    name: ClassVar[str]
+    size: ClassVar[tuple[int, int, int]]  # (C, H, W)
+    data_classes: ClassVar[int] = 0
+    folder: ClassVar[str | None] = None  # its name below the root; None if it needs none
+    levels: ClassVar[int] = 255
+    flips: ClassVar[bool] = False
+    how_to_get: ClassVar[str] = ""
+    net: ClassVar[dict[str, Any]]  # arguments of its U-Net
+
+    def __init__(self, sigma: float = 0.5, root: str | Path | None = None, labels: bool = True):
+        checks.positive("sigma", sigma)
+        self.sigma, self.root, self.labels = sigma, root, labels
+        self.shape, self.classes = self.size, self.data_classes if labels else 0
+
+    @abstractmethod
+    def read(self, folder: Path | None, train: bool) -> Part:
+        """Pixels and labels of the part to train on, or of the part that is held out."""
+
+    def place(self) -> Path | None:
+        """The folder of the data set; None if it needs none."""
+        if self.folder is None:
+            return None
+        root = self.root or os.environ.get("FLOWMAP_EDU_DATA") or "~/.cache/flowmap_edu"
+        return Path(root).expanduser() / self.folder
+
+    def data(self, train: bool = True) -> Images:
+        """The part to train on, or the part that is held out; only the first is mirrored by `draw`.
+
+        Raises:
+            ValueError: if the folder is missing, a file is damaged, or the images have another shape.
+        """
+        folder = self.place()
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"{self.name} is not here: there is no folder {folder}. {self.how_to_get}")
+        images = loaded(type(self), folder, train)
+        if images.shape != self.shape:
+            raise ValueError(f"{self.name} must have images of shape {self.shape}, the files have {images.shape}")
+        return images
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
+        """n training images with replacement, in [-1, 1], shape (n, C, H, W), and their labels, shape (n,)."""
+        x1, label = self.data().draw(n, generator)
+        return x1, label if self.classes else None
+
+    def network(self) -> nn.Module:
+        """The U-Net of this data set's size."""
+        channels, side, _ = self.shape
+        return UNet(side, channels, classes=self.classes, **self.net)
+
+    def drawn(self, X: FlowMap, steps: int, n: int, seed: int, device: str | torch.device = "cpu") -> Iterator[Tensor]:
+        """n images of the model in parts of 250 (the last may be smaller), as a file would keep them.
+
+        That is, cut off at -1 and 1 and rounded to 8 bits. Their classes are those of training images drawn at random.
+        """
+        data, generator = self.data(), torch.Generator().manual_seed(seed)
+        for start in range(0, n, CHUNK):
+            size = min(CHUNK, n - start)
+            index = torch.randint(len(data), (size,), generator=generator)
+            x0 = self.base(size, generator).to(device)
+            fresh = int(torch.randint(2**62, (), generator=generator))  # the seed of the noise added on the way
+            told = {"label": data.labels[index].to(device)} if self.classes and data.labels is not None else {}
+            yield distances.from_bytes(distances.as_bytes(X.sample(x0, steps, seed=fresh, **told)))
+
+    def evaluate(
+        self,
+        X: FlowMap,
+        steps: Sequence[int] = STEPS,
+        *,
+        n: int | None = None,
+        seed: int = 0,
+        weights: str | Path | None = None,
+        features: nn.Module | None = None,
+        device: str | torch.device = "cpu",
+    ) -> list[dict[str, Any]]:
+        """Fréchet and kernel distance of n drawn images to the training images, for each number of steps.
+
+        The reference is the training part and not the held-out one, as everybody's FID is: that rewards copies too,
+        which `metrics.memorising` tells. The Fréchet distance depends on n; it is too large for small n, so compare
+        at one n only. `floor` is that of as many real held-out images, at most all of them, to the same reference: what
+        a perfect model would be near (None if there is one image only; where they are fewer than n, it is larger for
+        that alone). The kernel distance has no such bias.
+
+        Args:
+            X: the map.
+            steps: the numbers of steps.
+            n: how many images, at least 2; None: 10,000.
+            seed: of the noise, the classes and the subsets.
+            weights: a file with the weights of FID's Inception network.
+            features: what maps images to features; None: our classifier where there is one, else Inception.
+            device: where X computes.
+
+        Returns:
+            rows with the keys steps, fid, kid, n and floor.
+
+        Raises:
+            ValueError: if a number is too small, or the data or the features cannot be had.
+        """
+        n = 10_000 if n is None else n
+        checks.count("n", n)
+        checks.at_least("n", n, 2)
+        for k in steps:
+            checks.count("steps", k)
+        if features is None:
+            features, _ = feature_extractor(self.name, weights)
+        data, held_out = self.data(), self.data(train=False)
+        target = distances.Reference(features, in_parts(real(data), len(data), "reference"))
+        some = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[:n]
+        floor = None
+        if len(some) >= 2:
+            floor = target.hold(in_parts(real(held_out, some), len(some), "held-out images")).frechet()
+        rows = []
+        for count in steps:
+            parts = in_parts(self.drawn(X, count, n, seed, device), n, f"{count} step{'s' * (count > 1)}")
+            fid, kid = target.hold(parts).frechet(), target.kid(seed=seed).mean
+            rows.append({"steps": count, "fid": fid, "kid": kid, "n": n, "floor": floor})
+        return rows
+
+
+@functools.lru_cache(maxsize=4)
+def loaded(kind: type[ImageProblem], folder: Path | None, train: bool) -> Images:
+    """A data set's part, kept from one batch to the next."""
+    problem = kind()
+    pixels, labels = problem.read(folder, train)
+    return Images(kind.name, pixels, labels, kind.data_classes, kind.levels, kind.flips and train)
+
+
+def feature_extractor(name: str, weights: str | Path | None = None) -> tuple[nn.Module, str]:
+    """The network whose features a data set's images are compared in, and what their Fréchet distance is called.
+
+    Our own small classifier for the digits and the emoji; otherwise, or with a file of its weights, Inception.
+
+    Raises:
+        ValueError: as `inception.inception`.
+    """
+    from flowmap_edu.metrics import classifier, inception
+
+    if name in classifier.KNOWN and not weights:
+        return classifier.load(problem=name), f"FD-{name}"
+    return inception.inception(weights), "FID"
+
+
+def in_parts(parts: Iterable[Tensor], n: int, label: str) -> Iterable[Tensor]:
+    """The parts of n images, with a progress bar where a terminal shows it."""
+    if not sys.stderr.isatty():
+        return parts
+    bar = checks.extra("tqdm", "images").tqdm
+    return bar(parts, desc=label, total=-(-n // CHUNK), unit=f" x {CHUNK} images", leave=False)
+
+
+def real(data: Images, index: Tensor | None = None) -> Iterator[Tensor]:
+    """Real images, those at `index` or all, in parts of 250."""
+    for part in (torch.arange(len(data)) if index is None else index).split(CHUNK):
+        yield data.values(part)

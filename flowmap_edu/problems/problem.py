@@ -1,0 +1,70 @@
+"""What is to be learned: data x1 and base x0, and how to judge a map between them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flowmap_edu import _checks as checks
+from flowmap_edu import _reference
+from flowmap_edu.flow_map import FlowMap
+
+STEPS = (1, 2, 4, 8, 16)  # the numbers of steps that tables and figures show
+
+
+class Problem(_reference.Recorded, ABC):
+    """Data and base: the one thing that a training asks for its samples. Subclass it to bring your own.
+
+    A subclass sets `shape` and `sigma` and defines `sample`. Its arguments are remembered, so that a run's folder can
+    name the problem.
+
+    Attributes:
+        shape: of one sample, (D,) for points or (C, H, W) for pictures.
+        sigma: standard deviation of the base N(0, sigma^2 I), in data units.
+        classes: how many classes the labels have; 0 without labels.
+    """
+
+    shape: tuple[int, ...]
+    sigma: float
+    classes: int = 0
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
+        """n draws of the data x1, shape (n, *shape), and their labels, int64 of shape (n,); None without classes."""
+
+    def base(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n draws of the base x0 ~ N(0, sigma^2 I), shape (n, *shape).
+
+        Raises:
+            ValueError: if n is below 1.
+        """
+        checks.count("n", n)
+        return self.sigma * torch.randn(n, *self.shape, generator=generator)
+
+    def network(self) -> nn.Module:
+        """A network that suits the problem: what is trained where none is named.
+
+        Raises:
+            ValueError: if the problem suggests none.
+        """
+        raise ValueError(f"{type(self).__name__} suggests no network: give one, a module v(s, t, x)")
+
+    def evaluate(
+        self,
+        X: FlowMap,  # noqa: ARG002
+        steps: Sequence[int] = STEPS,  # noqa: ARG002
+        *,
+        n: int | None = None,  # noqa: ARG002
+        seed: int = 0,  # noqa: ARG002
+    ) -> list[dict[str, Any]]:
+        """How good the map is: a row for each number of steps, name to number; no rows where nothing is known.
+
+        Args:
+            X: the map.
+            steps: the numbers of steps, at least 1 each.
+            n: how many samples are drawn; None for the problem's own number.
+            seed: of the noise.
+        """
+        return []

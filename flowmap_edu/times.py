@@ -1,0 +1,116 @@
+"""Which times a training visits: t on the diagonal, and s <= u <= t for the jumps."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from flowmap_edu import _checks as checks
+
+__all__ = ["GRID", "LEVELS", "draw", "triangle", "uniform"]
+
+LEVELS = 7  # dyadic jumps of length 1, 1/2, ..., 1/64, made of two halves; halves of 1/128 read the diagonal
+GRID = 64  # steps of the grid on which discrete consistency models compare neighbours
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class Times(Protocol):
+    """What `draw` reads of a `methods.Method`."""
+
+    @property
+    def times(self) -> str:
+        """Which pairs (s, t): "triangle", "to one", "grid" or "dyadic"."""
+        ...
+
+    @property
+    def middle(self) -> str:
+        """Where u lies: "half", "uniform" or "next"."""
+        ...
+
+
+def uniform(n: int, *, stratified: bool = True, generator: torch.Generator | None = None) -> Tensor:
+    """n numbers in [0, 1), shape (n,): stratified, one in each of n equal cells, in order; or independent draws."""
+    r = torch.rand(n, generator=generator)
+    return (torch.arange(n) + r) / n if stratified else r
+
+
+def triangle(
+    n: int,
+    *,
+    at_zero: float = 0.0,
+    at_one: float = 0.0,
+    stratified: bool = True,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Pairs (s, t), uniform on the triangle 0 <= s <= t <= 1, and shares of them on two of its sides.
+
+    t = sqrt(r1) and s = t r2 with r1, r2 uniform.
+
+    Args:
+        n: how many.
+        at_zero: the share of pairs with s = 0, t uniform. The Lagrangian condition carries what is
+            known along t at a fixed s, so these pairs are the road to the one-step map X_{0,1}.
+        at_one: the share of pairs with t = 1, s uniform: the same road for the Eulerian condition,
+            which carries it along s at a fixed t. Both are 0 in the source.
+        stratified: spread the times over equal cells of their range, which leaves fewer gaps than independent draws.
+        generator: for a repeatable draw.
+
+    Returns:
+        s and t, shape (n,) each: the pairs at s = 0 first, those at t = 1 last.
+
+    Raises:
+        ValueError: if n < 1, or the two shares are negative or exceed 1 together.
+    """
+    checks.count("n", n)
+    if not (at_zero >= 0 and at_one >= 0 and at_zero + at_one <= 1):
+        raise ValueError(f"at_zero and at_one must be shares of one batch, got {at_zero} and {at_one}")
+    zeros = round(at_zero * n)
+    ones = min(round(at_one * n), n - zeros)
+    inner = n - zeros - ones
+
+    def numbers(k: int) -> Tensor:
+        return uniform(k, stratified=stratified, generator=generator)
+
+    r = numbers(inner).sqrt()[torch.randperm(inner, generator=generator)]
+    s = torch.cat([torch.zeros(zeros), r * numbers(inner), numbers(ones)])
+    t = torch.cat([numbers(zeros), r, torch.ones(ones)])
+    return s, t
+
+
+def draw(
+    method: Times,
+    n: int,
+    *,
+    at_zero: float = 0.0,
+    at_one: float = 0.0,
+    stratified: bool = True,
+    levels: int = LEVELS,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """n draws of a method's times s <= u <= t, shape (n,) each.
+
+    Args:
+        method: a `methods.Method`: its `times` say which pairs (s, t), its `middle` where u lies.
+        n: how many; 0 gives empty tensors.
+        at_zero, at_one, stratified: as in `triangle`; the shares serve methods with times "triangle" alone.
+        levels: how many of the LEVELS dyadic jump lengths to use, from the shortest.
+        generator: for a repeatable draw.
+    """
+    if not n:
+        return torch.empty(0), torch.empty(0), torch.empty(0)
+    if method.times == "triangle":
+        s, t = triangle(n, at_zero=at_zero, at_one=at_one, stratified=stratified, generator=generator)
+    elif method.times == "to one":
+        s, t = uniform(n, stratified=stratified, generator=generator), torch.ones(n)
+    elif method.times == "grid":
+        s, t = torch.randint(GRID, (n,), generator=generator) / GRID, torch.ones(n)
+        return s, s + 1 / GRID, t
+    else:
+        length = 2.0 ** (torch.randint(levels, (n,), generator=generator) + 1 - LEVELS)
+        s = (torch.rand(n, generator=generator) / length).floor() * length
+        return s, s + length / 2, s + length
+    h = torch.rand(n, generator=generator) if method.middle == "uniform" else 0.5
+    return s, h * s + (1 - h) * t, t

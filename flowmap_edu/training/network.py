@@ -1,0 +1,71 @@
+"""What the loop asks of a network, which is any module v(s, t, x, **condition)."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd  # the base class of torch's own dropout layers
+
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.interpolant import Interpolant
+from flowmap_edu.problems.problem import Problem
+from flowmap_edu.sample import Sampler
+
+
+def accepts(net: nn.Module, name: str) -> bool:
+    """Whether the network's forward takes this condition by name."""
+    parameters = inspect.signature(net.forward).parameters
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def has_dropout(net: nn.Module) -> bool:
+    """Whether a forward pass in training draws random numbers: by its attribute `dropout`, or by torch's layers."""
+    own = getattr(net, "dropout", 0.0)
+    return bool(isinstance(own, float) and own > 0) or any(isinstance(m, _DropoutNd) and m.p > 0 for m in net.modules())
+
+
+def condition(net: nn.Module, label: Tensor | None, dropout: bool | None) -> dict[str, Any]:
+    """What the network is told of a batch: its labels, if there are any, and whether to drop, if it can be told."""
+    told: dict[str, Any] = {} if label is None else {"label": label}
+    return told | ({"dropout": dropout} if dropout is not None and accepts(net, "dropout") else {})
+
+
+def on_device(
+    net: nn.Module, device: torch.device, sampler: Sampler | None = None, interpolant: Interpolant | None = None
+) -> FlowMap:
+    """The map of a network that works on a device; what goes in and comes out stays where the caller keeps it."""
+    if device.type == "cpu":
+        return FlowMap(net, sampler, interpolant)
+
+    def v(s: Tensor, t: Tensor, x: Tensor, **given: Any) -> Tensor:
+        """The slope, carried to the device and back."""
+        moved = {name: c.to(device) if isinstance(c, Tensor) else c for name, c in given.items()}
+        return net(s.to(device), t.to(device), x.to(device), **moved).to(x.device)
+
+    return FlowMap(v, sampler, interpolant)
+
+
+def tried(net: nn.Module, problem: Problem) -> None:
+    """Evaluate the network once on noise of the problem's shape.
+
+    Raises:
+        ValueError: if it fails, or returns another shape or type than that of x.
+    """
+    generator = torch.Generator().manual_seed(0)
+    weight = next(net.parameters(), torch.empty(0))
+    x = problem.base(2, generator).to(weight.device)
+    t = torch.full((2,), 0.5, device=x.device)
+    label = torch.zeros(2, dtype=torch.int64, device=x.device) if problem.classes else None
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+            out = net(t, t, x, **condition(net, label, None))
+    except Exception as error:  # networks raise many kinds for a wrong shape
+        given = f"s and t of shape (2,), x of shape {tuple(x.shape)}" + (" and label=" if label is not None else "")
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{type(net).__name__} does not take {given}: {type(error).__name__}: {reason}") from error
+    if not isinstance(out, Tensor) or out.shape != x.shape or not out.is_floating_point():
+        came = f"{tuple(out.shape)} {out.dtype}" if isinstance(out, Tensor) else type(out).__name__
+        raise ValueError(
+            f"{type(net).__name__} must return a floating-point tensor of x's shape {tuple(x.shape)}, got {came}"
+        )
