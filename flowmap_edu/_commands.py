@@ -152,15 +152,12 @@ def drawn(X: FlowMap, info: RunInfo, arguments: argparse.Namespace) -> torch.Ten
     n = arguments.samples
     checks.count("the number of samples", n)
     x0 = info.sigma * torch.randn(n, *info.shape, generator=torch.Generator().manual_seed(arguments.seed))
-    condition = {}
-    if info.classes:
-        label = torch.arange(n) % info.classes
-        if arguments.label is not None:
-            checks.one_of("--label", arguments.label, range(info.classes))
-            label = torch.full((n,), arguments.label)
-        condition["label"] = label
-    elif arguments.label is not None:
-        raise ValueError(f"--label is for maps with classes, {arguments.run} has none")
+    label = torch.arange(n) % info.classes if info.classes else None
+    if arguments.label is not None:
+        if not info.classes:
+            raise ValueError(f"--label is for maps with classes, {arguments.run} has none")
+        checks.one_of("--label", arguments.label, range(info.classes))
+        label = torch.full((n,), arguments.label)
     if arguments.guidance is not None:
         if not (info.classes and info.training.label_dropout):
             raise ValueError(
@@ -174,8 +171,8 @@ def drawn(X: FlowMap, info: RunInfo, arguments: argparse.Namespace) -> torch.Ten
     parts = tqdm(range(0, n, size), desc="sampling", unit="part", disable=n <= 4 * size)
     out = []
     for k in parts:
-        told = {name: c[k : k + size] for name, c in condition.items()}
-        out.append(X.sample(x0[k : k + size], arguments.steps, seed=arguments.seed + k, **told))
+        part = None if label is None else label[k : k + size]
+        out.append(X.sample(x0[k : k + size], arguments.steps, seed=arguments.seed + k, label=part))
     return torch.cat(out)
 
 

@@ -64,17 +64,18 @@ class FlowMap:
     def v(self, s: Time, t: Time, x: Tensor, **condition: Any) -> Tensor:
         """The average slope v_{s,t}(x) = (X_{s,t}(x) - x) / (t - s) of the jump, shape (B, *D)."""
         checks.points("x", x)
-        return self.slope(checks.batch_of_times("s", s, x), checks.batch_of_times("t", t, x), x, **condition)
+        told = {name: value for name, value in condition.items() if value is not None}
+        return self.slope(checks.batch_of_times("s", s, x), checks.batch_of_times("t", t, x), x, **told)
 
     def __call__(self, s: Time, t: Time, x: Tensor, **condition: Any) -> Tensor:
         """X_{s,t}(x): where the flow carries x, known at time s, by time t; shape (B, *D)."""
         checks.points("x", x)
         s, t = checks.batch_of_times("s", s, x), checks.batch_of_times("t", t, x)
-        return x + per_sample(t - s, x) * self.slope(s, t, x, **condition)
+        return x + per_sample(t - s, x) * self.v(s, t, x, **condition)
 
     def conditioned(self, **condition: Any) -> "FlowMap":
         """The same map with a condition fixed, such as label= of shape (B,): it then serves batches of that size."""
-        return FlowMap(lambda s, t, x: self.slope(s, t, x, **condition), self.sampler, self.interpolant)
+        return FlowMap(lambda s, t, x: self.v(s, t, x, **condition), self.sampler, self.interpolant)
 
     def velocity(self, t: Time, x: Tensor, **condition: Any) -> Tensor:
         """The map's own velocity, read on its diagonal: v_{t,t}(x), shape (B, *D)."""

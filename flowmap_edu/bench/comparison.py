@@ -15,6 +15,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -79,7 +80,7 @@ def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) 
 
 def prepared(name: str, batch: int | None = None) -> State:
     """A fresh run of a method, its teacher (if it reads one) a network of the same size."""
-    changes = {"batch": batch, "stf_batch": 0} if batch else {}
+    changes: dict[str, Any] = {"batch": batch, "stf_batch": 0} if batch else {}
     run = recipe("checkerboard", name, steps=100, compile=False, **changes)
     teacher = FlowMap(recipe("checkerboard", "fm", steps=1).net) if run.method.needs_teacher else None
     return State(*run, teacher)

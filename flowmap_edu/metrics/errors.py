@@ -121,7 +121,7 @@ def residuals(X: FlowMap, problem: Data, *, times: int = 9, n: int = 256, seed: 
     out = {name: torch.full((times, times), math.nan) for name in CONDITIONS}
     for i, s in enumerate(grid):
         x, label = at_time(problem, s, n, generator)
-        told = X if label is None else X.conditioned(label=label)
+        told = X.conditioned(label=label)
         for j, t in list(enumerate(grid))[i:]:
             for name, square in residuals_at(told, torch.full((n,), s), torch.full((n,), t), x).items():
                 out[name][i, j] = square.mean().sqrt()
@@ -143,6 +143,5 @@ def semigroup_gap(X: FlowMap, x0: Tensor, steps: int, finest: int = 16, label: T
     Raises:
         ValueError: if a number is below 1, or x0 or label is refused by the map.
     """
-    told = {} if label is None else {"label": label}
     jumps = FlowMap(X.slope)  # whatever X's own sampler is
-    return root_mean_square(jumps.sample(x0, steps, **told) - jumps.sample(x0, finest, **told))
+    return root_mean_square(jumps.sample(x0, steps, label=label) - jumps.sample(x0, finest, label=label))

@@ -73,9 +73,8 @@ class Digits(ImageProblem):
         """1,400 digits of the model in [-1, 1], shape (1400, 1, 8, 8), and the training digits' labels, (1400,)."""
         labels = self.data().labels
         assert labels is not None
-        told = {"label": labels} if self.classes else {}
         x0 = self.base(len(labels), torch.Generator().manual_seed(seed))
-        return X.sample(x0, steps, seed=seed, **told).clamp(-1, 1), labels
+        return X.sample(x0, steps, seed=seed, label=labels if self.classes else None).clamp(-1, 1), labels
 
 
 class Emoji(ImageProblem):

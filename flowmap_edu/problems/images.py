@@ -163,8 +163,8 @@ class ImageProblem(Problem):
             index = torch.randint(len(data), (size,), generator=generator)
             x0 = self.base(size, generator).to(device)
             fresh = int(torch.randint(2**62, (), generator=generator))  # the seed of the noise added on the way
-            told = {"label": data.labels[index].to(device)} if self.classes and data.labels is not None else {}
-            yield distances.from_bytes(distances.as_bytes(X.sample(x0, steps, seed=fresh, **told)))
+            label = data.labels[index].to(device) if self.classes and data.labels is not None else None
+            yield distances.from_bytes(distances.as_bytes(X.sample(x0, steps, seed=fresh, label=label)))
 
     def evaluate(
         self,

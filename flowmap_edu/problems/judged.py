@@ -58,13 +58,12 @@ class Judged(Problem):
         held, held_labels = self.some(n, False, generator)
         x0 = self.base(n, generator)
         label = self.sample(n, generator)[1]
-        told: dict[str, Any] = {} if label is None else {"label": label}
         same = self.of_the_map(X, seed) | {"diagonal": self.diagonal_loss(X, held, held_labels, seed)}
         real = compared(train, held, every, seed)
         rows = []
         for k in steps:
             checks.count("steps", k)
-            x = X.sample(x0, k, seed=seed, **told)
+            x = X.sample(x0, k, seed=seed, label=label)
             found = compared(x, held, every, seed)
             row: dict[str, Any] = {"steps": k}
             for name in ("wasserstein", "classifier"):
@@ -88,7 +87,7 @@ class Judged(Problem):
         total = 0.0
         with torch.no_grad():
             for part in torch.arange(PAIRS).split(512):
-                told = X if labels is None else X.conditioned(label=labels[index[part]])
+                told = X.conditioned(label=None if labels is None else labels[index[part]])
                 total += losses.diagonal(told, t[part], x[part], target[part]).sum().item()
         return total / PAIRS
 

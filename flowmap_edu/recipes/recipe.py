@@ -69,7 +69,7 @@ def settings(named: Named, problem: Problem, method: Method, changes: Mapping[st
     unknown = [name for name in changes if name not in fields]
     if unknown:
         raise ValueError(f"{', '.join(unknown)}: no setting of Training; it has {', '.join(fields)}")
-    return Training(**fields | changes)
+    return Training(**fields | dict(changes))
 
 
 def network(named: Named, problem: Problem, net: nn.Module | Mapping[str, Any] | None, seed: int) -> nn.Module:

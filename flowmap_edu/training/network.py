@@ -27,8 +27,7 @@ def has_dropout(net: nn.Module) -> bool:
 
 def condition(net: nn.Module, label: Tensor | None, dropout: bool | None) -> dict[str, Any]:
     """What the network is told of a batch: its labels, if there are any, and whether to drop, if it can be told."""
-    told: dict[str, Any] = {} if label is None else {"label": label}
-    return told | ({"dropout": dropout} if dropout is not None and accepts(net, "dropout") else {})
+    return {"label": label, "dropout": dropout if accepts(net, "dropout") else None}
 
 
 def on_device(
@@ -59,7 +58,7 @@ def tried(net: nn.Module, problem: Problem) -> None:
     label = torch.zeros(2, dtype=torch.int64, device=x.device) if problem.classes else None
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
-            out = net(t, t, x, **condition(net, label, None))
+            out = FlowMap(net).v(t, t, x, label=label)
     except Exception as error:  # networks raise many kinds for a wrong shape
         given = f"s and t of shape (2,), x of shape {tuple(x.shape)}" + (" and label=" if label is not None else "")
         reason = " ".join(str(error).split())

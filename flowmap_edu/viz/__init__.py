@@ -1,1 +1,24 @@
-"""Figures, monitor, widgets."""
+"""Figures, sliders, the live figure and the monitor of long runs."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from flowmap_edu.viz import plots
+from flowmap_edu.viz.draw import draw
+from flowmap_edu.viz.plots import sheet
+
+if TYPE_CHECKING:
+    from flowmap_edu.viz import live, monitor, widgets
+
+__all__ = ["draw", "live", "monitor", "plots", "sheet", "widgets"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    """Widgets need the extra `notebooks`: what holds them is imported where it is first used."""
+    if name in ("live", "monitor", "widgets"):
+        return importlib.import_module(f"flowmap_edu.viz.{name}")
+    raise AttributeError(f"module 'flowmap_edu.viz' has no attribute {name!r}")

@@ -7,10 +7,9 @@ the arrow keys leave its menus for the next cell.
 from collections.abc import Sequence
 from pathlib import Path
 
-import traitlets
-
 try:
     import anywidget
+    import traitlets
 except ImportError as missing:
     raise ImportError("anywidget is needed here: pip install 'flowmap-edu[notebooks]'") from missing
 
@@ -80,7 +79,7 @@ class Menu(anywidget.AnyWidget):
         return proposal["value"]
 
     @traitlets.observe("options")
-    def changed(self, _: traitlets.Bunch) -> None:
+    def options_changed(self, _: traitlets.Bunch) -> None:
         """Keep the value, or take the first."""
         if self.value not in self.options:
             self.value = self.options[0]

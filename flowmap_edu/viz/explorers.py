@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems.exact import Checkerboard, ExactFlow
+from flowmap_edu.metrics import errors
+from flowmap_edu.problems.checkerboard import Checkerboard
+from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz import plots
 from flowmap_edu.viz.controls import RealSlider, WholeSlider
 from flowmap_edu.viz.interactive import Interactive, Maps, View, jumps, named, noise, reference, table
@@ -56,14 +56,10 @@ def time_explorer(X: FlowMap, exact: ExactFlow | None = None) -> Interactive:
             if truth is not None:
                 panels["exact"] = truth.flow_map(s, t, grid).reshape(net.shape)
             seeded = torch.Generator().manual_seed(0)
-            x = net[:9, ::5].flatten(0, 1) if truth is None else metrics.at_time(truth, s, DRAWS, seeded)
-            S, T = torch.full((len(x),), s), torch.full((len(x),), t)
-            squares = {
-                "Lagrangian": losses.lagrangian(X, S, T, x, stopgrad="none"),
-                "Eulerian": losses.eulerian(X, S, T, x, stopgrad="none"),
-                "semigroup": losses.semigroup(X, S, (S + T) / 2, T, x, stopgrad="none", velocity_form=False),
-            }
-        residuals = {name: square.mean().sqrt().item() for name, square in squares.items()}
+            x = net[:9, ::5].flatten(0, 1) if truth is None else errors.at_time(truth, s, DRAWS, seeded)[0]
+            squares = errors.residuals_at(X, torch.full((len(x),), s), torch.full((len(x),), t), x)
+        names = {"lagrangian": "Lagrangian", "eulerian": "Eulerian", "semigroup": "semigroup"}
+        residuals = {names[name]: square.mean().sqrt().item() for name, square in squares.items()}
         numbers = {"carried": panels["X"], "exact": panels.get("exact"), "points": x, "residuals": residuals}
         told = {name: f"{r:.3e}" for name, r in residuals.items()}
         said = ", ".join(f"{name} {text}" for name, text in told.items())

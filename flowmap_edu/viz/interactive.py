@@ -18,13 +18,10 @@ from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz.controls import RealSlider
-from flowmap_edu.viz.live import has_reader
+from flowmap_edu.viz.reader import has_reader
 
-try:
-    from ipywidgets import HTML, HBox, HTMLMath, Layout, VBox
-except ImportError as missing:
-    raise ImportError("ipywidgets is needed here: pip install 'flowmap-edu[notebooks]'") from missing
-
+widgets = checks.extra("ipywidgets", "notebooks")
+HTML, HBox, HTMLMath, Layout, VBox = (getattr(widgets, n) for n in ("HTML", "HBox", "HTMLMath", "Layout", "VBox"))
 Maps = FlowMap | Mapping[str, FlowMap]
 COLOUR = "color: var(--jp-ui-font-color1, inherit)"  # the theme's, dark or light
 
@@ -35,7 +32,7 @@ class View:
 
     Attributes:
         png: the picture, the bytes of a PNG file.
-        alt: the picture in words, for a reader who does not see it.
+        alt: the picture in words, for a reader who cannot see it.
         caption: what stands beneath it, HTML.
         numbers: what was drawn and written, by name, as numbers and tensors.
         math: a formula, shown above the picture, TeX between dollar signs.
@@ -49,7 +46,7 @@ class View:
 
 
 class Card(HTML):
-    """HTML that goes to a front end only where somebody sits before it: the pictures in it are large."""
+    """HTML that is sent only to a front end with a reader: the pictures in it are large."""
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """What is sent and stored; without a reader the HTML is left out."""
@@ -158,7 +155,7 @@ class Interactive(VBox):
         return "A slider: open this in JupyterLab; .still() is its picture."
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:  # type: ignore[override]
-        """The widget where somebody can move it, the still where not, a sentence for a console."""
+        """The widget where a reader can move it, else the still; a sentence for a console."""
         bundle = (super()._repr_mimebundle_(**kwargs) or {}) if has_reader() else {}
         bundle |= {"text/plain": repr(self), "image/png": base64.b64encode(self.still()).decode()}
         return bundle, {"image/png": {"alt": self.label or self.first.alt}}
@@ -170,7 +167,7 @@ def line(text: str) -> str:
 
 
 def figure_html(view: View) -> str:
-    """A view as HTML: its picture on a white card, with words for who does not see it, and its caption.
+    """A view as HTML: its picture on a white card, with words for a reader who cannot see it, and its caption.
 
     ipywidgets' own Image has no alternative text, and its tooltip stops the front end; so an <img> it is.
     """
@@ -198,8 +195,8 @@ def table(rows: Mapping[str, Mapping[str, str]], corner: str = "") -> str:
     return f'<table style="{COLOUR}"><tr>{cells([corner, *columns], "th")}</tr>{body}</table>'
 
 
-def named(maps: Maps, x: Tensor, labels: Tensor | None = None) -> dict[str, FlowMap]:
-    """One map or several by name, as a dict, the labels given to each; each was tried on two points of x.
+def named(maps: Maps, x: Tensor, label: Tensor | None = None) -> dict[str, FlowMap]:
+    """One map or several by name, as a dict; each was tried on two points of x, with their labels if there are any.
 
     Raises:
         ValueError: if there is no map, one is no FlowMap, or one does not take points of x's shape.
@@ -214,13 +211,13 @@ def named(maps: Maps, x: Tensor, labels: Tensor | None = None) -> dict[str, Flow
         two = x[:2]
         try:
             with torch.no_grad():
-                came = tuple((X if labels is None else X.given(labels[:2]))(0.0, 1.0, two).shape)
+                came = tuple(X(0.0, 1.0, two, label=None if label is None else label[:2]).shape)
         except Exception as error:  # networks raise many kinds for a wrong shape
             reason = " ".join(str(error).split())
             raise ValueError(f"{name} does not take points of shape {tuple(two.shape[1:])}: {reason}") from error
         if came != tuple(two.shape):
             raise ValueError(f"{name} must return the shape of its points, {tuple(two.shape)}, got {came}")
-    return {str(name): X if labels is None else X.given(labels) for name, X in maps.items()}
+    return {str(name): X for name, X in maps.items()}
 
 
 def noise(x0: Tensor, shapes: str, dims: Sequence[int]) -> Tensor:
@@ -242,7 +239,7 @@ def reference(exact: ExactFlow | None) -> ExactFlow | None:
     """An exact problem of the plane, or None; ValueError for anything else."""
     if exact is not None and not (isinstance(exact, ExactFlow) and exact.dim == 2):
         came = f"dim = {exact.dim}" if isinstance(exact, ExactFlow) else type(exact).__name__
-        raise ValueError(f"exact must be a problem of exact.py in the plane, such as exact.Checkerboard(), got {came}")
+        raise ValueError(f"exact must be a problem in the plane, such as problems.Checkerboard(), got {came}")
     return exact
 
 

@@ -6,6 +6,8 @@ is the flow map at theta = 1. `loss_explorer` draws a loss of losses.py as a fun
 the step that training takes, minus the gradient. A stop-gradient changes the second and not the first.
 """
 
+from collections.abc import Mapping
+
 import matplotlib
 import torch
 from matplotlib.figure import Figure
@@ -13,17 +15,18 @@ from torch import Tensor
 
 from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.methods import GRID, METHODS
-from flowmap_edu.problems.exact import Gaussian
+from flowmap_edu.methods import METHODS, Method
+from flowmap_edu.problems.gaussian import Gaussian
+from flowmap_edu.times import GRID, triangle
 from flowmap_edu.viz import plots
 from flowmap_edu.viz.controls import Menu
 from flowmap_edu.viz.interactive import COLOUR, Interactive, View, table
 
-SOURCES = {  # whose velocity is read: as `velocity`, `short` and `lead` of a row of methods.METHODS
+SOURCES = {  # whose velocity is read: as `velocity`, `short` and `first_term` of a method
     "self": ("self", "self", None),
     "sample": ("sample", "self", None),
     "teacher": ("teacher", "self", None),
-    "self, the sample leads": ("self", "self", "sample"),
+    "self, first term: sample": ("self", "self", "sample"),
     "teacher's jumps": ("self", "teacher", None),
 }
 TOY = Gaussian(mean=1.0, std=0.5, sigma=1.0, dim=1)
@@ -40,19 +43,19 @@ def sources(condition: str, stopgrad: str) -> list[str]:
     linear = {("eulerian", "semi"), ("eulerian", "full"), ("semigroup", "convex")}
     names = ["self", *(["sample"] if (condition, stopgrad) in linear else []), "teacher"]
     if (condition, stopgrad) == ("eulerian", "semi"):
-        names.append("self, the sample leads")
+        names.append("self, first term: sample")
     if condition == "semigroup":
         names.append("teacher's jumps")
     return names
 
 
-def rows(condition: str, stopgrad: str, source: str) -> list[str]:
-    """The names in methods.METHODS of the rows with these choices; a moving average counts as self."""
+def known(table: Mapping[str, Method], condition: str, stopgrad: str, source: str) -> list[str]:
+    """The names of the methods with these choices; a moving average counts as self."""
     return [
         name
-        for name, row in METHODS.items()
-        if (row.condition, row.stopgrad) == (condition, stopgrad)
-        and (row.velocity, row.short.replace("average", "self"), row.lead) == SOURCES[source]
+        for name, method in table.items()
+        if (method.condition, method.stopgrad) == (condition, stopgrad)
+        and (method.velocity, method.short.replace("average", "self"), method.first_term) == SOURCES[source]
     ]
 
 
@@ -98,9 +101,9 @@ def batch(condition: str, source: str, n: int = DRAWS) -> dict[str, Tensor]:
         s = torch.randint(GRID, (n // 2,), generator=g).double() / GRID
         u, t = s + 1 / GRID, torch.ones_like(s)
     else:
-        s, t = (time.double() for time in losses.sample_times(n // 2, generator=g))
+        s, t = (time.double() for time in triangle(n // 2, generator=g))
         u = (s + t) / 2
-    x1 = TOY.sample(n // 2, generator=g, dtype=torch.float64)
+    x1 = TOY.sample(n // 2, generator=g, dtype=torch.float64)[0]
     x0 = TOY.sigma * torch.randn(n // 2, 1, generator=g, dtype=torch.float64)
     x, dx = (1 - s[:, None]) * x0 + s[:, None] * x1, x1 - x0
     s, u, t, x, mirrored = (
@@ -117,8 +120,8 @@ def squares(X: FlowMap, drawn: dict[str, Tensor], condition: str, stopgrad: str,
     if condition == "lagrangian":
         return losses.lagrangian(X, s, t, x, stopgrad=stopgrad, velocity=velocity)
     if condition == "eulerian":
-        lead = dx if SOURCES[source][2] else None
-        return losses.eulerian(X, s, t, x, stopgrad=stopgrad, velocity=velocity, lead=lead)
+        first_term = dx if SOURCES[source][2] else None
+        return losses.eulerian(X, s, t, x, stopgrad=stopgrad, velocity=velocity, first_term=first_term)
     short = teacher if source == "teacher's jumps" else None
     return losses.semigroup(X, s, u, t, x, stopgrad=stopgrad, velocity=velocity, short=short)
 
@@ -150,31 +153,34 @@ def rests(thetas: Tensor, step: Tensor) -> dict[float, str]:
     return out
 
 
-def loss_explorer() -> Interactive:
+def loss_explorer(methods: Mapping[str, Method] = METHODS) -> Interactive:
     r"""Choose a condition, a stop-gradient and whose velocity is read: see the loss, its step, and its name.
 
-    Shown are the formula, the rows of methods.METHODS with these choices, the loss of the one-parameter map
+    Shown are the formula, the methods of the table with these choices, the loss of the one-parameter map
     v_{s,t}(x) = theta v*_{s,t}(x) over theta, and minus its gradient by autograd beside minus the slope of the loss:
     with a stop-gradient the two differ.
 
+    Args:
+        methods: the table, name to method.
+
     Returns:
         the explorer; its controls are "condition", "stopgrad" and "source". A view's numbers: "theta", "loss",
-        "gradient", "slope", shape (41,) each, "rests", theta -> what steps near it do, "methods", the names of the
-        rows, and "formula", in TeX.
+        "gradient", "slope", shape (41,) each, "rests", theta -> what steps near it do, "methods", their names, and
+        "formula", in TeX.
     """
 
     def draw(condition: str, stopgrad: str, source: str) -> View:
         choice, h = (condition, stopgrad, source), 1e-4
         loss, gradient = curve(THETAS, *choice)
         slope = (curve(THETAS + h, *choice)[0] - curve(THETAS - h, *choice)[0]) / (2 * h)
-        zeros, known, tex = rests(THETAS, -gradient), rows(*choice), formula(*choice)
+        zeros, names, tex = rests(THETAS, -gradient), known(methods, *choice), formula(*choice)
         numbers = {"theta": THETAS, "loss": loss, "gradient": gradient, "slope": slope}
-        numbers |= {"rests": zeros, "methods": known, "formula": tex}
+        numbers |= {"rests": zeros, "methods": names, "formula": tex}
         still = "; ".join(f"{at:.2f} ({what})" for at, what in zeros.items()) or "none between -0.25 and 1.75"
         same = torch.allclose(gradient, slope, rtol=1e-3, atol=1e-4)
         told = f"The step is zero at theta = {still}. It is {'' if same else 'not '}the slope of the plotted loss."
-        cells = {name: {"method": METHODS[name].title, "times": METHODS[name].times} for name in known}
-        named = table(cells, "row of the table") if cells else "No row of the table of methods has these choices."
+        cells = {name: {"method": methods[name].title, "times": methods[name].times} for name in names}
+        named = table(cells, "name in the table") if cells else "No method of the table has these choices."
         alt = f"Left, the loss over theta; right, the step over theta. {told}"
         caption = f'<div style="{COLOUR}">{told}</div>{named}'
         return View(draw_curves(loss, gradient, slope), alt, caption, numbers, rf"$$\mathrm{{E}}\,{tex}$$")

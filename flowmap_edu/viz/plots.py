@@ -21,7 +21,7 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics.exactness import kl64
+from flowmap_edu.metrics.kl64 import kl64
 
 # Okabe & Ito 2008: eight colours that people with any common colour vision tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -51,10 +51,18 @@ def use_style() -> None:
     matplotlib.rcParams.update(STYLE)
 
 
-def density(ax: Axes, points: Tensor, *, bins: int = 96, half_width: float = 1.2, brightest: float = 0.8) -> None:
-    """Draw the density of 2D points on [-half_width, half_width]^2; `brightest` is the density shown as white-most.
+def density(
+    ax: Axes, points: Tensor, *, bins: int = 96, half_width: float | None = None, brightest: float | None = None
+) -> None:
+    """Draw the density of 2D points as a histogram on a square around 0.
 
-    The checkerboard's own density is 1/2 on its white squares.
+    Args:
+        ax: where.
+        points: shape (N, 2).
+        bins: along each side.
+        half_width: half the square's side; None: what holds 99.9 % of the coordinates, and a tenth more.
+        brightest: the density that is shown lightest; None: the 99.5 % quantile of the bins that are not empty. The
+            checkerboard's own density is 1/2 on its white squares: 0.8 shows it well.
 
     Raises:
         ValueError: if points has another shape than (N, 2).
@@ -62,12 +70,23 @@ def density(ax: Axes, points: Tensor, *, bins: int = 96, half_width: float = 1.2
     checks.points("points", points)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"points must have shape (N, 2), got {tuple(points.shape)}")
+    z = points.detach().numpy()
+    if half_width is None:
+        half_width = 1.1 * float(np.quantile(np.abs(z), 0.999)) or 1.0
     edges = np.linspace(-half_width, half_width, bins + 1)
-    count = np.histogram2d(*points.detach().numpy().T, bins=(edges, edges))[0].T
+    count = np.histogram2d(*z.T, bins=(edges, edges))[0].T
     share = count / len(points) / (edges[1] - edges[0]) ** 2
+    if brightest is None:
+        brightest = float(np.quantile(share[share > 0], 0.995)) if share.any() else 1.0
     extent = (-half_width, half_width, -half_width, half_width)
     ax.imshow(share, origin="lower", extent=extent, vmin=0, vmax=brightest, interpolation="nearest")
-    ax.set(aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+    ticks = [-1, 0, 1] if half_width < 1.6 else np.linspace(-half_width, half_width, 5)[1::2].round(1)
+    ax.set(aspect="equal", xticks=ticks, yticks=ticks)
+
+
+def board(ax: Axes, points: Tensor, *, bins: int = 96) -> None:
+    """Draw the density of points of the checkerboard, on [-1.2, 1.2]^2, 0.8 shown lightest."""
+    density(ax, points, bins=bins, half_width=1.2, brightest=0.8)
 
 
 def arrows(
@@ -180,7 +199,7 @@ def refinement(
         for (name, X), row in zip(maps.items(), axes, strict=True):
             for n, ax in zip(steps, row, strict=True):
                 points = X.sample(x0, n)
-                density(ax, points)
+                board(ax, points)
                 ax.set_title(f"{n} step{'s' * (n > 1)}, KL64 {kl64(points).kl:.3f}")
             row[0].set_ylabel(name)
         if title:
@@ -196,48 +215,43 @@ def board_figure(
     refinement(maps, x0, title=f"The same noise, carried by 1 to 16 jumps ({n:,} points)").savefig(path)
 
 
-def tiled(x: Tensor, gap: int = 1) -> np.ndarray:
-    """Pictures (rows, columns, C, H, W) in [-1, 1] as one, values in [0, 1], with white gaps; no last axis if C = 1.
+def images(ax: Axes, x: Tensor) -> AxesImage:
+    """Draw images as one sheet: x of shape (rows, columns, C, H, W) in [-1, 1], thin white lines between them.
 
     Raises:
         ValueError: if x has another number of axes, or C is neither 1 nor 3.
     """
-    if x.ndim != 5 or x.shape[2] not in (1, 3):
-        raise ValueError(f"pictures must have shape (rows, columns, 1 or 3, H, W), got {tuple(x.shape)}")
-    rows, columns, channels, height, width = x.shape
-    whole = torch.ones(rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
-    for i, row in enumerate(x.detach().clamp(-1, 1) / 2 + 0.5):
-        for j, picture in enumerate(row):
-            top, left = i * (height + gap), j * (width + gap)
-            whole[top : top + height, left : left + width] = picture.permute(1, 2, 0)
-    return whole.squeeze(-1).numpy()
-
-
-def pictures(ax: Axes, x: Tensor, *, gap: int = 1) -> AxesImage:
-    """Draw pictures as one: x of shape (rows, columns, C, H, W) in [-1, 1], white gaps between them."""
     ax.set_axis_off()
-    return ax.imshow(tiled(x, gap), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    return ax.imshow(grid(x), interpolation="nearest")
+
+
+def grid(x: Tensor) -> np.ndarray:
+    """Images (rows, columns, C, H, W) in [-1, 1] as one, (height, width, 3), values in [0, 1]."""
+    if x.ndim != 5 or x.shape[2] not in (1, 3):
+        raise ValueError(f"images must have shape (rows, columns, 1 or 3, H, W), got {tuple(x.shape)}")
+    make_grid = checks.extra("torchvision.utils", "images").make_grid
+    flat = x.detach().flatten(0, 1).clamp(-1, 1) / 2 + 0.5
+    return make_grid(flat, nrow=x.shape[1], padding=1, pad_value=1.0).permute(1, 2, 0).numpy()
 
 
 def sheet(x: Tensor, path: str | Path) -> None:
-    """Write pictures (N, C, H, W) into one file, pixel by pixel, in rows of about a square."""
+    """Write images (N, C, H, W) in [-1, 1] into one file, pixel by pixel, in rows of about a square."""
     columns = math.ceil(math.sqrt(len(x)))
     blank = torch.ones(-len(x) % columns, *x.shape[1:])
-    plt.imsave(path, tiled(torch.cat([x, blank]).unflatten(0, (-1, columns))), cmap="gray", vmin=0, vmax=1)
+    plt.imsave(path, grid(torch.cat([x, blank]).unflatten(0, (-1, columns))))
 
 
-def pictures_figure(
-    X: FlowMap, x0: Tensor, labels: Tensor | None, path: str | Path, steps: Sequence[int] = (1, 2, 4, 8, 16)
+def images_figure(
+    X: FlowMap, x0: Tensor, label: Tensor | None, path: str | Path, steps: Sequence[int] = (1, 2, 4, 8, 16)
 ) -> None:
-    """Write a picture file: a row for each number of jumps, the same noise (and label, if any) in each column.
+    """Write a figure's file: a row for each number of steps, the same noise (and label, if any) in each column.
 
     Raises:
         ValueError: if the file's ending is not one that matplotlib writes.
     """
     figure = Figure(figsize=(0.5 * len(x0), 0.55 * len(steps)), layout="constrained")
     ax = figure.subplots()
-    X = X if labels is None else X.given(labels)
-    pictures(ax, torch.stack([X.sample(x0, n) for n in steps]))
+    images(ax, torch.stack([X.sample(x0, n, label=label) for n in steps]))
     for i, n in enumerate(steps):
         middle = (i + 0.5) / len(steps)
         ax.text(-0.01, 1 - middle, f"N = {n}", transform=ax.transAxes, ha="right", va="center", fontsize=9)

@@ -10,6 +10,7 @@ Python, and take `.still()` where nothing moves. The last three have files of th
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import matplotlib
 import torch
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems.exact import Checkerboard, ExactFlow
+from flowmap_edu.metrics import errors, kl64
+from flowmap_edu.problems.checkerboard import Checkerboard
+from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz import plots
 from flowmap_edu.viz.controls import WholeSlider
 from flowmap_edu.viz.explorers import time_explorer, trajectory_player
@@ -30,37 +32,36 @@ __all__ = ["Interactive", "loss_explorer", "step_slider", "time_explorer", "traj
 
 ERROR_POINTS = 256  # for the map error of a step slider
 SCATTERED = 10_000  # points drawn one by one, at most
-BOARD = Checkerboard()
-PICTURES = 40  # pictures in a sheet, at most
+IMAGES = 40  # images in a sheet, at most
 
 
 def step_slider(
     maps: Maps,
     x0: Tensor,
     steps: Iterable[int] = (1, 2, 4, 8, 16),
-    labels: Tensor | None = None,
+    label: Tensor | None = None,
     exact: ExactFlow | None = None,
 ) -> Interactive:
     """A slider over the number N of jumps: what each map makes of the same noise.
 
-    Points of the plane are shown as density and one by one, with KL64 and the map error; pictures as a sheet.
+    Points of the plane are shown as density and one by one; images as a sheet.
     The slider runs over 1, ..., max(steps). What `steps` names is computed at once, the rest when it is visited.
 
     Args:
         maps: one map, or several by name, shown side by side.
         x0: draws from the base, shape (B, 2) or (B, C, H, W); 10,000 points make a good picture.
         steps: the step counts that are ready from the start, and that the still shows.
-        labels: classes, shape (B,), for maps that are conditioned on them.
-        exact: the exact problem that the points are measured against; None: the checkerboard. KL64 is the
-            checkerboard's own number, and left out for any other.
+        label: classes, shape (B,), for maps that are conditioned on them.
+        exact: the exact problem whose data the points are: the map error is shown, and KL64 where it is the
+            checkerboard. None: the points are measured against nothing.
 
     Returns:
-        the slider; its control is "steps". A view's numbers: "samples", and for points "KL64" and "map error",
+        the slider; its control is "steps". A view's numbers: "samples", and with exact "KL64" and "map error",
         each by the map's name. The map error is left out with labels, and for maps that do not draw by equal jumps.
 
     Raises:
         ValueError: if x0 has another shape or no points, there is no map or one does not take such points, a step
-            count is below 1 or not whole, or labels or exact do not fit.
+            count is below 1 or not whole, or label or exact does not fit.
     """
     x0 = noise(x0, "(B, 2) or (B, C, H, W)", (2, 4))
     plane = x0.ndim == 2
@@ -70,36 +71,40 @@ def step_slider(
     for n in steps:
         checks.count("a step count", n)
     steps = sorted(set(steps))
-    if labels is not None and (not isinstance(labels, Tensor) or labels.shape != x0.shape[:1]):
-        came = tuple(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
-        raise ValueError(f"labels must have shape ({len(x0)},), one for each sample of x0, got {came}")
+    if label is not None and (not isinstance(label, Tensor) or label.shape != x0.shape[:1]):
+        came = tuple(label.shape) if isinstance(label, Tensor) else type(label).__name__
+        raise ValueError(f"label must have shape ({len(x0)},), one for each sample of x0, got {came}")
     if exact is not None and not plane:
         raise ValueError(f"exact is for points of the plane, and x0 has shape {tuple(x0.shape)}")
-    truth = reference(exact) or BOARD
-    tried = named(maps, x0, labels)
+    truth = reference(exact)
+    tried = named(maps, x0, label)
 
     def draw(n: int) -> View:
-        chunk = 8192 if labels is None else max(8192, len(x0))  # labels serve one batch size
-        samples = {name: X.sample(x0, n, chunk) for name, X in tried.items()}
+        samples = {name: X.sample(x0, n, label=label) for name, X in tried.items()}
         what = f"Samples of {', '.join(tried)} after {jumps(n)}"
         if not plane:
-            shown = min(len(x0), PICTURES)
-            caption = f"{shown} of {len(x0)} pictures; the noise stays, the number of jumps changes"
-            return View(draw_sheets(samples, n), f"{what}: {shown} pictures.", caption, {"samples": samples})
-        numbers = {"samples": samples, "KL64": {}, "map error": {}}
-        for name, X in tried.items():
-            if isinstance(truth, Checkerboard):
-                numbers["KL64"][name] = metrics.kl64(samples[name]).kl
-            row = getattr(X, "row", None)  # of methods.Trained
-            if labels is None and not (row and (row.renoises or row.condition == "diagonal")):
-                numbers["map error"][name] = metrics.map_error(cast(X, x0), truth, steps=n, n=ERROR_POINTS)
+            shown = min(len(x0), IMAGES)
+            caption = f"{shown} of {len(x0)} images; the noise stays, the number of jumps changes"
+            return View(draw_sheets(samples, n), f"{what}: {shown} images.", caption, {"samples": samples})
+        numbers: dict[str, Any] = {"samples": samples}
+        if isinstance(truth, Checkerboard):
+            numbers["KL64"] = {name: kl64.kl64(x).kl for name, x in samples.items()}
+        if truth is not None and label is None:
+            numbers["map error"] = {
+                name: errors.map_error(cast(X, x0), truth, steps=n, n=ERROR_POINTS)
+                for name, X in tried.items()
+                if X.sampler.name == "jumps"
+            }
         scores = {
-            name: {k: f"{numbers[k][name]:.4f}" for k in ("KL64", "map error") if name in numbers[k]} for name in tried
+            name: {k: f"{numbers[k][name]:.4f}" for k in ("KL64", "map error") if name in numbers.get(k, {})}
+            for name in tried
         }
         if isinstance(truth, Checkerboard):
-            scores["exact draws"] = {"KL64": f"{metrics.floor64(len(x0)):.4f}", "map error": "0"}
-        said = "; ".join(f"{name}: {', '.join(f'{k} {v}' for k, v in row.items())}" for name, row in scores.items())
-        alt = f"{what}: density, and the points coloured by the quarter of the plane they began in. {said}."
+            scores["exact draws"] = {"KL64": f"{kl64.floor64(len(x0)):.4f}", "map error": "0"}
+        said = "; ".join(
+            f"{name}: {', '.join(f'{k} {v}' for k, v in row.items())}" for name, row in scores.items() if row
+        )
+        alt = f"{what}: density, and the points coloured by the quarter of the plane they began in. {said}".strip()
         return View(draw_points(x0, samples, scores, n), alt, table(scores, jumps(n)), numbers)
 
     def still() -> bytes:
@@ -107,14 +112,14 @@ def step_slider(
         return still_points(by_steps) if plane else still_sheets(by_steps)
 
     slider = WholeSlider(min=1, max=steps[-1], value=steps[0], description="jumps N")
-    label = f"Samples of {', '.join(tried)} after {', '.join(map(str, steps))} jumps from the same noise"
-    ready = Interactive({"steps": slider}, draw, jumps, ready=[(n,) for n in steps], still=still, label=label)
+    name_of_still = f"Samples of {', '.join(tried)} after {', '.join(map(str, steps))} jumps from the same noise"
+    ready = Interactive({"steps": slider}, draw, jumps, ready=[(n,) for n in steps], still=still, label=name_of_still)
     return ready
 
 
 def cast(X: FlowMap, like: Tensor) -> FlowMap:
     """X for points of any precision, computed in that of `like`."""
-    return FlowMap(lambda s, t, x: X.v(s.to(like), t.to(like), x.to(like)).to(x))
+    return FlowMap(lambda s, t, x: X.v(s.to(like), t.to(like), x.to(like)).to(x), X.sampler)
 
 
 def bins(points: Tensor) -> int:
@@ -122,9 +127,15 @@ def bins(points: Tensor) -> int:
     return 96 if len(points) > 50_000 else 48
 
 
+def reach(samples: Iterable[Tensor]) -> float:
+    """Half the side of the square that is shown: 1.2, or more where the points of one of the sets need it."""
+    return max(1.2, *(1.1 * x.abs().quantile(0.999).item() for x in samples))
+
+
 def draw_points(x0: Tensor, samples: dict[str, Tensor], scores: dict[str, dict[str, str]], n: int) -> bytes:
     """For each map the density of its samples and the samples, coloured by the quarter they began in."""
     right, top = (x0[:SCATTERED] > 0).T
+    half = reach(x[:SCATTERED] for x in samples.values())
     quarter = right.int() + 2 * top.int()
     rows, columns = (1, 2) if len(samples) == 1 else (2, len(samples))
     wide, high = 2.6 * columns, 2.9 * rows
@@ -134,11 +145,11 @@ def draw_points(x0: Tensor, samples: dict[str, Tensor], scores: dict[str, dict[s
         figure.subplots_adjust(**fixed, wspace=0.22, hspace=0.35)
         axes = figure.subplots(rows, columns, squeeze=False).reshape(2, -1)
         for (name, points), upper, lower in zip(samples.items(), *axes, strict=True):
-            plots.density(upper, points, bins=bins(points))
+            plots.density(upper, points, bins=bins(points), half_width=half)
             upper.set(title=f"{name}, {jumps(n)}", xlabel=", ".join(f"{k} {v}" for k, v in scores[name].items()))
             for k in range(4):
                 lower.plot(*points[:SCATTERED][quarter == k].T.numpy(), ".", ms=1.5, mew=0, color=plots.COLOURS[k])
-            lower.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+            lower.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
             lower.set(xlabel="colour: quarter it began in")
         return plots.as_png(figure, dpi=90)
 
@@ -146,31 +157,32 @@ def draw_points(x0: Tensor, samples: dict[str, Tensor], scores: dict[str, dict[s
 def still_points(samples: dict[int, dict[str, Tensor]]) -> bytes:
     """Densities: a row a map, a column a step count."""
     names = list(next(iter(samples.values())))
+    half = reach(x[:SCATTERED] for drawn in samples.values() for x in drawn.values())
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(0.3 + 1.9 * len(samples), 0.2 + 2.1 * len(names)))
         axes = figure.subplots(len(names), len(samples), squeeze=False, sharex=True, sharey=True)
         for name, row in zip(names, axes, strict=True):
             for (n, drawn), ax in zip(samples.items(), row, strict=True):
-                plots.density(ax, drawn[name], bins=bins(drawn[name]))
+                plots.density(ax, drawn[name], bins=bins(drawn[name]), half_width=half)
                 ax.set_title(jumps(n))
             row[0].set_ylabel(name)
         return plots.as_png(figure, dpi=90)
 
 
 def sheet(x: Tensor, columns: int = 10) -> Tensor:
-    """Pictures (B, C, H, W) as rows for `plots.pictures`, the last row filled up with white."""
+    """Images (B, C, H, W) as rows for `plots.images`, the last row filled up with white."""
     columns = min(columns, len(x))
     white = x.new_ones(-len(x) % columns, *x.shape[1:])
     return torch.cat([x, white]).unflatten(0, (-1, columns))
 
 
 def draw_sheets(samples: dict[str, Tensor], n: int) -> bytes:
-    """For each map a sheet of its first pictures."""
-    return sheets({f"{name}, {jumps(n)}": sheet(x[:PICTURES]) for name, x in samples.items()})
+    """For each map a sheet of its first images."""
+    return sheets({f"{name}, {jumps(n)}": sheet(x[:IMAGES]) for name, x in samples.items()})
 
 
 def still_sheets(samples: dict[int, dict[str, Tensor]]) -> bytes:
-    """For each map a sheet with a row of the same ten pictures for each step count."""
+    """For each map a sheet with a row of the same ten images for each step count."""
     names = next(iter(samples.values()))
     counts = ", ".join(map(str, samples))
     rows = {name: torch.stack([drawn[name][:10] for drawn in samples.values()]) for name in names}
@@ -178,11 +190,11 @@ def still_sheets(samples: dict[int, dict[str, Tensor]]) -> bytes:
 
 
 def sheets(by_title: dict[str, Tensor]) -> bytes:
-    """Sheets of pictures, (rows, columns, C, H, W) each, side by side under their titles."""
+    """Sheets of images, (rows, columns, C, H, W) each, side by side under their titles."""
     rows, columns = next(iter(by_title.values())).shape[:2]
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(max(3.4, 0.5 * columns) * len(by_title), 0.5 * rows + 0.3))
         for ax, (title, x) in zip(figure.subplots(1, len(by_title), squeeze=False)[0], by_title.items(), strict=True):
-            plots.pictures(ax, x)
+            plots.images(ax, x)
             ax.set_title(title)
         return plots.as_png(figure, dpi=90)
