@@ -26,8 +26,8 @@ import torch
 
 from flowmap_edu import FlowMap, losses, methods
 from flowmap_edu.bench import comparison
-from flowmap_edu.nets.mlp import MLP
-from flowmap_edu.recipes.named import STEPS
+from flowmap_edu.nets import MLP
+from flowmap_edu.recipes import STEPS
 from flowmap_edu.training import runs
 from flowmap_edu.training.loop import compiled
 
@@ -58,13 +58,13 @@ def one_training(name: str, seed: int) -> dict:
         train = ["train", "checkerboard", "--out", str(out)]
         fresh = ["--recipe", config_name, "--method", method, "--steps", str(steps), "--seed", str(seed)]
         subprocess.run([*words, *train, *(["--resume"] if begun else fresh)], check=True, stderr=subprocess.DEVNULL)
-    if not (out / "kl64.json").is_file():
+    if not (out / "evaluation.json").is_file():
         subprocess.run(
             [*words, "evaluate", str(out), "--points", str(FEWER if "paper" in config_name else POINTS)],
             check=True,
             stderr=subprocess.DEVNULL,
         )
-    rows = json.loads((out / "kl64.json").read_text())["rows"]
+    rows = json.loads((out / "evaluation.json").read_text())["rows"]
     return {"cpu_seconds": runs.read_about(out)[0]["cpu_seconds"], "rows": rows}
 
 
@@ -99,7 +99,7 @@ def lsd_step(batch: int, hidden: int = 256, layers: int = 4):
     """
     net = MLP(2, hidden, layers)
     on, off = batch * 3 // 4, batch - batch * 3 // 4
-    t, (s, r) = torch.rand(on), losses.sample_times(off)
+    t, (s, r) = torch.rand(on), times.triangle(off)
     x_t, x_s = torch.randn(on, 2), torch.randn(off, 2)
     data = losses.Batch(t, x_t, torch.randn(on, 2), s, (s + r) / 2, r, x_s)
     loss = compiled(lambda batch: losses.self_distillation(FlowMap(net), batch, method="lsd").mean())

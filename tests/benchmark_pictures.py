@@ -20,10 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from benchmark import RUNS, SEEDS, write_table
 
+from flowmap_edu import training
 from flowmap_edu.bench import costs
 from flowmap_edu.losses import METHODS
-from flowmap_edu.recipes.named import STEPS, recipe
-from flowmap_edu.training import loop as training
+from flowmap_edu.recipes import STEPS, recipe
 from flowmap_edu.training import runs
 
 

@@ -1,4 +1,4 @@
-"""What must hold of the losses, as functions of the module: `test_losses` runs them on the real one,
+"""What must hold of the losses, as functions of a namespace of them: `test_losses` runs them on the real one,
 `test_mistakes` on copies with a mistake put in, where at least one must fail.
 
 Nothing here uses `FlowMap`'s derivatives to say what is right: exact maps are known by formula, and
@@ -6,18 +6,22 @@ gradients are rebuilt in reverse mode from networks whose frozen part is a deep 
 """
 
 import copy
+import types
 
 import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from flowmap_edu import _method, losses, problems, times
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems import exact
+from flowmap_edu.methods import METHODS
+
+REAL = types.SimpleNamespace(**{**vars(losses), **vars(times), "loss": _method.loss})
 
 GAUSSIANS = [
-    exact.Gaussian(0.0, 1.0, 1.0),
-    exact.Gaussian(torch.tensor([1.5, -0.7]), 0.3, 0.8),
-    exact.Gaussian(torch.tensor([-0.4, 0.2]), 2.0, 0.5),
+    problems.Gaussian(0.0, 1.0, 1.0),
+    problems.Gaussian(torch.tensor([1.5, -0.7]), 0.3, 0.8),
+    problems.Gaussian(torch.tensor([-0.4, 0.2]), 2.0, 0.5),
 ]
 STOPGRADS = {
     "lagrangian": ("none", "semi", "convex"),
@@ -48,10 +52,10 @@ def jumps(n: int, seed: int = 0, latest: float = 1.0) -> tuple[Tensor, Tensor, T
     return s, u, t
 
 
-def interpolants(problem: exact.Gaussian | exact.Checkerboard, t: Tensor, seed: int = 1) -> tuple[Tensor, Tensor]:
+def interpolants(problem: problems.Gaussian | problems.Checkerboard, t: Tensor, seed: int = 1) -> tuple[Tensor, Tensor]:
     """Draws of I_t and dI_t along the straight path, float64, shape (B, 2) each."""
     g = torch.Generator().manual_seed(seed)
-    x1 = problem.sample(len(t), generator=g, dtype=torch.float64)
+    x1 = problem.sample(len(t), generator=g, dtype=torch.float64)[0]
     x0 = problem.sigma * torch.randn(x1.shape, generator=g, dtype=torch.float64)
     return (1 - t[:, None]) * x0 + t[:, None] * x1, x1 - x0
 
@@ -188,7 +192,7 @@ def held_teachers_get_no_gradient(losses) -> None:
 def times_are_uniform_on_the_triangle(losses) -> None:
     """s <= t, t^2 and s/t are independent and uniform: Kolmogorov-Smirnov and the moments."""
     n = 4000
-    s, t = losses.sample_times(n, generator=torch.Generator().manual_seed(0))
+    s, t = losses.triangle(n, generator=torch.Generator().manual_seed(0))
     assert bool((s <= t).all()), "s > t"
     assert bool((s >= 0).all())
     assert bool((t <= 1).all())
@@ -204,27 +208,26 @@ def times_are_uniform_on_the_triangle(losses) -> None:
 
 
 def the_whole_is_its_parts(losses) -> None:
-    """self_distillation is the diagonal loss, then the method's own loss with its recommended stop-gradient."""
+    """methods.loss is the diagonal loss, then the method's own loss with its recommended stop-gradient."""
     net = Net()
     X = FlowMap(net)
     g = torch.Generator().manual_seed(3)
     s, u, r = jumps(8)
     x = torch.randn(3, 8, 2, dtype=torch.float64, generator=g)
     t = torch.rand(8, dtype=torch.float64, generator=g)
-    batch = losses.Batch(t, x[0], x[1], s, u, r, x[2])
+    batch = losses.Batch(losses.Diagonal(t, x[0], x[1]), losses.Jumps(s, u, r, x[2]))
     wanted = {
         "lsd": losses.lagrangian(X, s, r, x[2], stopgrad="convex"),
         "esd": losses.eulerian(X, s, r, x[2], stopgrad="full"),
         "psd-m": losses.semigroup(X, s, u, r, x[2], stopgrad="convex"),
         "psd-u": losses.semigroup(X, s, u, r, x[2], stopgrad="convex"),
     }
-    assert set(wanted) == set(losses.METHODS)
-    for method, off in wanted.items():
-        whole = losses.self_distillation(X, batch, method=method)
+    for name, off in wanted.items():
+        whole = losses.loss(X, batch, METHODS[name])
         parts = torch.cat([losses.diagonal(X, t, x[0], x[1]), off])
-        assert torch.equal(whole, parts), method
+        assert torch.equal(whole, parts), name
         gap = gradient(whole, net) - gradient(parts, net)
-        assert gap.abs().max() < 1e-14, f"{method}: the gradient is not that of the parts"
+        assert gap.abs().max() < 1e-14, f"{name}: the gradient is not that of the parts"
 
 
 LAWS = [

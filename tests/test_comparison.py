@@ -6,10 +6,9 @@ import math
 import pytest
 import torch
 
-from flowmap_edu import cli, methods
+from flowmap_edu import cli, methods, metrics
 from flowmap_edu.bench import comparison
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems.exact import Checkerboard
+from flowmap_edu.problems import Checkerboard
 from flowmap_edu.training import runs
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from flowmap_edu.bench import costs
 from flowmap_edu.flow_map import directional
 from flowmap_edu.nets import unet
-from flowmap_edu.recipes.named import RECIPES
+from flowmap_edu.recipes import RECIPES
 
 PAGE = Path(__file__).resolve().parent.parent / "tutorials" / "scaling.md"
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flowmap_edu.problems.datasets import Images, load
 from PIL import Image
 
 from flowmap_edu.problems import datasets
-from flowmap_edu.problems.datasets import Images, load
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 

@@ -14,10 +14,9 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from flowmap_edu import cli
-from flowmap_edu.recipes.named import recipe
+from flowmap_edu import cli, training
+from flowmap_edu.recipes import recipe
 from flowmap_edu.training import distributed, runs
-from flowmap_edu.training import loop as training
 
 TORCHRUN = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}

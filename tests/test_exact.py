@@ -1,4 +1,4 @@
-"""exact.py against independent mathematics: other quadratures, other solvers, identities, sampling."""
+"""The exact problems against independent mathematics: other quadratures, other solvers, identities, sampling."""
 
 import math
 
@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.polynomial.legendre import leggauss
-from scipy.integrate import solve_ivp
+from scipy.integrate import DOP853, solve_ivp
 from torch.func import jvp
 
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems.exact import Checkerboard, Gaussian, GaussianMixture, truncated_normals
+from flowmap_edu.problems import Checkerboard, Gaussian, GaussianMixture, dop853
+from flowmap_edu.problems.truncated import truncated_normals
 
 BOARD = Checkerboard()
 GAUSSIAN = Gaussian(mean=torch.tensor([0.7, -1.2, 0.1]), std=0.3, sigma=0.8)
@@ -33,7 +34,7 @@ def points(flow, n, seed=0):
     g = torch.Generator().manual_seed(seed)
     t = torch.rand(n, generator=g, dtype=torch.float64)
     x0 = flow.sigma * torch.randn(n, flow.dim, generator=g, dtype=torch.float64)
-    x1 = flow.sample(n, g, dtype=torch.float64)
+    x1, _ = flow.sample(n, g, dtype=torch.float64)
     return t, (1 - t)[:, None] * x0 + t[:, None] * x1, x1 - x0
 
 
@@ -304,11 +305,11 @@ def test_irreducible_loss_known_values():
 
 @FLOWS
 def test_samples_have_the_right_moments_and_repeat(flow):
-    draw = lambda: flow.sample(50_000, torch.Generator().manual_seed(13))  # noqa: E731
+    draw = lambda: flow.sample(50_000, torch.Generator().manual_seed(13))[0]  # noqa: E731
     x1 = draw()
     assert torch.equal(x1, draw())
     assert x1.dtype == torch.get_default_dtype()
-    assert flow.sample(3, dtype=torch.float64).dtype == torch.float64
+    assert flow.sample(3, dtype=torch.float64)[0].dtype == torch.float64
     if flow is BOARD:
         mean, second = torch.zeros(2), torch.full((2,), 1 / 3)
         assert bool(torch.isfinite(flow.log_density(1.0, x1)).all())
@@ -330,7 +331,7 @@ def test_samples_have_the_right_moments_and_repeat(flow):
         (lambda: BOARD.v(torch.tensor([-0.1]), 0.5, torch.zeros(1, 2)), r"s must lie in \[0, 1\]"),
         (lambda: BOARD.flow_map(0.1, torch.zeros(3), torch.zeros(4, 2)), r"t must be a number or have shape \(4,\)"),
         (lambda: BOARD.log_density(0.5, torch.full((1, 2), math.nan)), "x must be finite"),
-        (lambda: BOARD.sample(0), "n must be"),
+        (lambda: BOARD.sample(0)[0], "n must be"),
         (lambda: Gaussian(std=0.0), "std must be finite and positive"),
         (lambda: Gaussian(mean=torch.zeros(3), dim=2), r"mean must be a number or have shape \(2,\)"),
         (lambda: GaussianMixture(torch.zeros(2), 1.0), r"means must have shape \(K, D\)"),
@@ -341,3 +342,18 @@ def test_samples_have_the_right_moments_and_repeat(flow):
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_solver_s_coefficients_are_scipy_s():
+    """Nodes, stages, weights and both error estimates, to the bit."""
+    rows = np.zeros((12, 12))
+    for k, row in enumerate(dop853.A):
+        rows[k, :k] = row
+    assert np.array_equal(rows, DOP853.A[:12, :12])
+    for found, wanted in (
+        (dop853.C, DOP853.C[:12]),
+        (dop853.B, DOP853.B),
+        (dop853.E3, DOP853.E3),
+        (dop853.E5, DOP853.E5),
+    ):
+        assert np.array_equal(found, wanted)

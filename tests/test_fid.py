@@ -15,8 +15,7 @@ from flowmap_edu.metrics import classifier, inception
 from flowmap_edu.metrics import frechet as image_metrics
 from flowmap_edu.nets import unet
 from flowmap_edu.problems import datasets
-from flowmap_edu.recipes import evaluation
-from flowmap_edu.recipes.named import PAPER_FID, STEPS, recipe
+from flowmap_edu.recipes import PAPER_FID, STEPS, evaluation, recipe
 
 
 def seeded(seed: int = 0) -> torch.Generator:

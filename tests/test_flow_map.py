@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from flowmap_edu import problems
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems import exact
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -87,7 +87,7 @@ def test_push_is_linear_in_the_tangent(case):
 def test_derivatives_of_the_exact_gaussian_map_are_its_formulas():
     """With S the spread: d/dt X = m + S'(t)/S(s) (x - m s), and grad X = S(t)/S(s)."""
     m, c, sigma = torch.tensor([0.7, -0.4]), 0.3, 1.2
-    X = FlowMap(exact.Gaussian(m, c, sigma).v)
+    X = FlowMap(problems.Gaussian(m, c, sigma).v)
     s, t = torch.tensor([0.0, 0.2, 0.5, 1.0]), torch.tensor([1.0, 0.3, 0.5, 1.0])
     x, w = torch.randn(4, 2), torch.randn(4, 2)
     S_s, S_t = (torch.sqrt((1 - r) ** 2 * sigma**2 + r**2 * c**2) for r in (s, t))
@@ -185,7 +185,7 @@ def test_sample_is_the_end_of_the_trajectory(case, chunk):
 def test_exact_gaussian_map_lands_right_in_any_number_of_steps(steps):
     """Each point of the trajectory is m t_k + S(t_k)/sigma x0: the flow has no discretization error."""
     m, c, sigma = torch.tensor([1.5, -0.5]), 0.25, 0.8
-    X = FlowMap(exact.Gaussian(m, c, sigma).v)
+    X = FlowMap(problems.Gaussian(m, c, sigma).v)
     x0 = sigma * torch.randn(32, 2)
     for k, x in enumerate(X.trajectory(x0, steps)):
         t = k / steps

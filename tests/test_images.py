@@ -13,14 +13,13 @@ from matplotlib.figure import Figure
 from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
-from flowmap_edu import cli, losses, methods
+from flowmap_edu import cli, losses, methods, training
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.metrics import classifier
 from flowmap_edu.metrics import frechet as image_metrics
 from flowmap_edu.nets import unet
 from flowmap_edu.problems import datasets
-from flowmap_edu.recipes.named import STEPS, recipe
-from flowmap_edu.training import loop as training
+from flowmap_edu.recipes import STEPS, recipe
 from flowmap_edu.training import runs
 from flowmap_edu.training.loop import Config
 from flowmap_edu.viz import plots
@@ -198,7 +197,7 @@ def test_given_binds_the_labels_and_keeps_the_derivatives():
 def test_the_losses_of_the_two_parts_are_the_loss_of_the_whole(name):
     """To the bit, the diagonal part first; the labels are cut at the same place."""
     X, row, labels = FlowMap(laws.Net()), methods.METHODS[name], torch.arange(24)
-    drawn = training.draw_batch(recipe("checkerboard", name, steps=1, batch=24, bank=0), seeded())
+    drawn = training.draw_batch(recipe("checkerboard", name, steps=1, batch=24, stf_batch=0), seeded())
     batch = losses.Batch(*(None if a is None else a.double() for a in drawn))
     parts = batch._replace(labels=labels).parts()
     on, off = (methods.loss(X, part, row) for part in parts)
@@ -234,7 +233,9 @@ def test_the_loss_of_a_batch_reads_each_sample_under_its_own_label():
 
 
 def test_flow_matching_alone_leaves_the_rest_of_the_batch_out():
-    config = Config(problem="gaussian", method="fm", steps=1, diagonal=0.5, batch=16, bank=0, hidden=8, compile=False)
+    config = Config(
+        problem="gaussian", method="fm", steps=1, diagonal=0.5, batch=16, stf_batch=0, hidden=8, compile=False
+    )
     state, batch = training.State(config), training.draw_batch(config, seeded())
     wanted = losses.diagonal(FlowMap(state.net), batch.t, batch.x_t, batch.target).mean()
     torch.testing.assert_close(training.loss_of_batch(state, batch, ONE), wanted)

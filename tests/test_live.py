@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flowmap_edu.metrics.exactness import kl64
 from torch import nn
 
 from flowmap_edu import load, losses
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics.exactness import kl64
-from flowmap_edu.nets.mlp import MLP
-from flowmap_edu.problems.exact import Checkerboard
+from flowmap_edu.nets import MLP
+from flowmap_edu.problems import Checkerboard
 
 live = pytest.importorskip("flowmap_edu.viz.live", reason="notebooks is not installed", exc_type=ImportError)
 
@@ -28,8 +28,8 @@ SAMPLES = [1, 2, 5, 16]
 POINTS = [(0.0, 0.0), (-1.2, 1.2), (0.5, -1.0), (1.3, 0.0), (0.0, -9.0), (math.nan, 0.0)]
 SIZES = {
     "shipped": None,
-    "odd widths, times as they are": {"hidden": 7, "layers": 2, "fourier": 6, "harmonics": 0, "scale": 0.7},
-    "no waves, one hidden layer": {"hidden": 5, "layers": 1, "fourier": 0, "harmonics": 3},
+    "odd widths, times as they are": {"hidden": 7, "layers": 2, "fourier": 6, "time_frequencies": 0, "scale": 0.7},
+    "no waves, one hidden layer": {"hidden": 5, "layers": 1, "fourier": 0, "time_frequencies": 3},
 }
 
 
@@ -239,9 +239,9 @@ def test_the_small_map_is_what_its_file_says():
 
 
 def test_the_large_maps_scores_are_its_own_table():
-    """KL64 at 1, 2, 4, 8, 16 jumps is what kl64.json of the large map says, from the same million points."""
+    """KL64 at 1, 2, 4, 8, 16 jumps is what evaluation.json of the large map says, from the same million points."""
     _, about = live.small_map()
-    table = json.loads((live.shipped_folder() / about["teacher"] / "kl64.json").read_text())
+    table = json.loads((live.shipped_folder() / about["teacher"] / "evaluation.json").read_text())
     assert about["points"] == table["points"]
     assert about["large"]["steps"] == list(range(1, 17))
     for row in table["rows"]:

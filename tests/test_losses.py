@@ -8,11 +8,10 @@ import torch
 from scipy import stats
 from torch.func import jvp
 
-from flowmap_edu import losses
+from flowmap_edu import losses, methods, problems, times
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems import exact
 
-BOARD = exact.Checkerboard()
+BOARD = problems.Checkerboard()
 EVERY = [(condition, stopgrad) for condition, choices in laws.STOPGRADS.items() for stopgrad in choices]
 every_loss = pytest.mark.parametrize(("condition", "stopgrad"), EVERY)
 
@@ -20,7 +19,7 @@ every_loss = pytest.mark.parametrize(("condition", "stopgrad"), EVERY)
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
 def test_law(law):
     """Every law of laws.py holds (the same functions fail on the mistakes of test_mistakes.py)."""
-    law(losses)
+    law(laws.REAL)
 
 
 # --- exact maps and wrong maps ---------------------------------------------------------------------
@@ -85,7 +84,7 @@ def test_no_motion_satisfies_the_conditions_but_not_the_diagonal():
 def test_the_diagonal_loss_of_the_exact_velocity_is_the_irreducible_one(problem):
     """E |b_t(I_t) - dI_t|^2 is irreducible_loss() within 4 standard errors; any shift d of b adds |d|^2."""
     n = 40_000
-    t = losses.uniform(n).double()
+    t = times.uniform(n).double()
     x, dI = laws.interpolants(problem, t)
     exactly = losses.diagonal(FlowMap(lambda s, t, x: problem.velocity(t, x)), t, x, dI)  # noqa: ARG005
     error = exactly.std() / n**0.5
@@ -186,8 +185,8 @@ def _forward_ad_closed():
 
 
 @pytest.mark.usefixtures("_forward_ad_closed")
-@pytest.mark.parametrize(("times", "method"), [("stacked", "lsd"), ("indexed", "esd")])
-def test_compiled_losses_equal_eager_ones(times, method):
+@pytest.mark.parametrize(("given", "method"), [("stacked", "lsd"), ("indexed", "esd")])
+def test_compiled_losses_equal_eager_ones(given, method):
     """torch.compile(fullgraph=True) gives the eager value and gradient.
 
     "indexed": v takes a view t[:, None] of times that are views themselves, rows of one sorted tensor;
@@ -196,15 +195,15 @@ def test_compiled_losses_equal_eager_ones(times, method):
     torch.compiler.reset()
     net = laws.Net()
     s, u, t, x = laws.apart()
-    batch = losses.Batch(t, x, x.flip(0), s, u, t, x)
+    batch = losses.Batch(losses.Diagonal(t, x, x.flip(0)), losses.Jumps(s, u, t, x))
 
     def v(s, t, x):
-        if times == "stacked":
+        if given == "stacked":
             return net(s, t, x)
         return net.body(torch.cat([x, s[:, None], t[:, None]], dim=1))
 
     def step(batch):
-        return losses.self_distillation(FlowMap(v), batch, method=method)
+        return methods.loss(FlowMap(v), batch, methods.METHODS[method])
 
     eager, fast = step(batch), torch.compile(step, fullgraph=True)(batch)
     torch.testing.assert_close(fast, eager, rtol=1e-10, atol=1e-14)
@@ -219,7 +218,7 @@ def test_compiled_losses_equal_eager_ones(times, method):
 @pytest.mark.parametrize("n", [1, 7, 1000])
 def test_even_draws_put_one_number_in_each_cell(n):
     """The k-th of n numbers lies in [k/n, (k+1)/n), and is uniform there."""
-    r = losses.uniform(n)
+    r = times.uniform(n)
     assert torch.equal((r * n).floor(), torch.arange(float(n)))
     if n == 1000:
         assert stats.kstest((r * n).frac().numpy(), "uniform").pvalue > 1e-3
@@ -229,7 +228,7 @@ def test_even_draws_put_one_number_in_each_cell(n):
 def test_shares_on_the_two_edges_are_exact(zero, one):
     """A share starts at s = 0 with t uniform on [0, 1], another ends at t = 1 with s uniform, in count and law."""
     n = 2000
-    s, t = losses.sample_times(n, at_zero=zero, at_one=one)
+    s, t = times.triangle(n, at_zero=zero, at_one=one)
     assert bool((s <= t).all())
     assert int((s == 0).sum()) == zero * n
     assert int((t == 1).sum()) == one * n
@@ -240,7 +239,7 @@ def test_shares_on_the_two_edges_are_exact(zero, one):
 @pytest.mark.parametrize(("zero", "one"), [(0.3, 0), (0, 0.3), (0.25, 0.25)])
 def test_the_pairs_off_the_edges_stay_uniform_on_the_triangle(zero, one):
     """The pairs that no share moves have t^2 and s/t uniform on all of [0, 1], as without shares."""
-    s, t = losses.sample_times(4000, at_zero=zero, at_one=one)
+    s, t = times.triangle(4000, at_zero=zero, at_one=one)
     inside = (s > 0) & (t < 1)
     s, t = s[inside], t[inside]
     for name, r in (("t^2", t**2), ("s/t", s / t)):
@@ -251,14 +250,14 @@ def test_the_pairs_off_the_edges_stay_uniform_on_the_triangle(zero, one):
 def test_times_are_spread_more_evenly_than_chance():
     """Stratified t^2 and s/t have a discrepancy below 1/n, where independent draws have about 1/sqrt(n)."""
     n = 1000
-    s, t = losses.sample_times(n)
+    s, t = times.triangle(n)
     for r in (t.double() ** 2, s.double() / t.double()):
         assert stats.kstest(r.numpy(), "uniform").statistic < 1 / n + 1e-6
 
 
 def test_times_repeat_with_their_generator():
     """The same generator state gives the same pairs, another one others."""
-    draws = [torch.stack(losses.sample_times(64, generator=torch.Generator().manual_seed(k))) for k in (5, 5, 6)]
+    draws = [torch.stack(times.triangle(64, generator=torch.Generator().manual_seed(k))) for k in (5, 5, 6)]
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
 
@@ -268,7 +267,7 @@ def test_times_repeat_with_their_generator():
 X = FlowMap(lambda s, t, x: x)  # noqa: ARG005
 x = torch.zeros(3, 2)
 lo, mid, hi = torch.full((3,), 0.2), torch.full((3,), 0.5), torch.full((3,), 0.8)
-BATCH = losses.Batch(mid, x, x, lo, mid, hi, x)
+BACKWARD = losses.Batch(losses.Diagonal(mid, x, x), losses.Jumps(hi, mid, lo, x))
 
 
 @pytest.mark.parametrize(
@@ -292,14 +291,12 @@ BATCH = losses.Batch(mid, x, x, lo, mid, hi, x)
         (lambda: losses.diagonal(X, hi + 1, x, x), r"must lie in \[0, 1\]"),
         (lambda: losses.eulerian(X, lo, hi, x, velocity=x[:2]), r"velocity and x .*\(2, 2\) and \(3, 2\)"),
         (lambda: losses.lagrangian(X, lo, hi, x, velocity=lambda t, x: x[:, 0]), r"velocity and x .*\(3,\)"),  # noqa: ARG005
-        (lambda: losses.sample_times(0), r"n must .*at least 1, got 0"),
-        (lambda: losses.sample_times(10, at_zero=1.5), r"at_zero .*got 1.5"),
-        (lambda: losses.sample_times(10, at_zero=-0.1), r"at_zero .*got -0.1"),
-        (lambda: losses.sample_times(10, at_one=1.5), r"at_one .*got .*1.5"),
-        (lambda: losses.sample_times(10, at_zero=0.7, at_one=0.7), r"at_zero .*at_one .*got 0.7 and 0.7"),
-        (lambda: losses.self_distillation(X, BATCH, method="lsd2"), r"method .*'lsd', 'esd', .*got 'lsd2'"),
-        (lambda: losses.self_distillation(X, BATCH, method="lsd", stopgrad="full"), r"stopgrad .*got 'full'"),
-        (lambda: losses.self_distillation(X, BATCH._replace(s=hi, r=lo)), r"s <= t is wanted"),
+        (lambda: times.triangle(0), r"n must .*at least 1, got 0"),
+        (lambda: times.triangle(10, at_zero=1.5), r"at_zero .*got 1.5"),
+        (lambda: times.triangle(10, at_zero=-0.1), r"at_zero .*got -0.1"),
+        (lambda: times.triangle(10, at_one=1.5), r"at_one .*got .*1.5"),
+        (lambda: times.triangle(10, at_zero=0.7, at_one=0.7), r"at_zero .*at_one .*got 0.7 and 0.7"),
+        (lambda: methods.loss(X, BACKWARD, methods.METHODS["lsd"]), r"s <= t is wanted"),
     ],
 )
 def test_a_bad_argument_is_named(call, says):

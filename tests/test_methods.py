@@ -14,13 +14,11 @@ import sources
 import torch
 from scipy import stats
 
-from flowmap_edu import losses, methods
+from flowmap_edu import losses, methods, problems, sample, times, training
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems import exact
-from flowmap_edu.recipes.named import recipe
-from flowmap_edu.training import loop as training
+from flowmap_edu.recipes import Recipe, recipe
 
-SIGMA = exact.Checkerboard().sigma
+SIGMA = problems.Checkerboard().sigma
 CLOSE = 1e-10
 by_name = pytest.mark.parametrize("name", methods.METHODS)
 
@@ -33,7 +31,7 @@ class Case:
         self.frozen = copy.deepcopy(self.net).requires_grad_(False)
         self.slow, self.taught = (laws.Net(seed + k).requires_grad_(False) for k in (1, 2))
         g = torch.Generator().manual_seed(seed)
-        s, u, t = (a.double() for a in methods.draw_times(row, n, generator=g))
+        s, u, t = (a.double() for a in times.draw(row, n, generator=g))
         inside = (s > 0.01) & (s < t - 1e-3)  # at s = 0 some sources have an infinite time, at s = t an empty jump
         self.s, self.u, self.t = s[inside], u[inside], t[inside]
         self.x0, self.x1 = torch.randn(2, len(self.s), 2, dtype=torch.float64, generator=g) * SIGMA
@@ -53,7 +51,14 @@ class Case:
         t = self.on if diagonal else self.on[:0]
         x0, x1 = self.on0[: len(t)], self.on1[: len(t)]
         x_t = (1 - t[:, None]) * x0 + t[:, None] * x1
-        return losses.Batch(t, x_t, x1 - x0, self.s, self.u, self.t, self.x, self.dx)
+        jumps = losses.Jumps(self.s, self.u, self.t, self.x, self.dx)
+        return losses.Batch(losses.Diagonal(t, x_t, x1 - x0), jumps)
+
+    def jumps(self, *fields, **changes) -> losses.Batch:
+        """The batch of jumps alone, with its fields given or some of them changed."""
+        batch = self.batch()
+        jumps = losses.Jumps(*fields) if fields else batch.jumps
+        return batch._replace(jumps=jumps._replace(**changes))
 
     def loss(self, diagonal: bool = False, **choices) -> torch.Tensor:
         """The library's loss, one value a sample."""
@@ -69,7 +74,7 @@ class Case:
 
 def squared(c: Case) -> torch.Tensor:
     """|r|^2 of the Eulerian residual against whatever velocity the row reads, unweighted."""
-    row = dataclasses.replace(c.row, weight="one", warmup=0.0)
+    row = dataclasses.replace(c.row, weight="one", tangent_warmup=0.0)
     maps = {"teacher": FlowMap(c.taught), "average": FlowMap(c.slow)}
     return methods.loss(FlowMap(c.frozen), c.batch(), row, **maps)
 
@@ -170,12 +175,11 @@ def test_neighbours_tend_to_the_continuous_row_at_first_order(discrete, continuo
     """The gradient's gap falls like the step to the power 1.00 as the two times approach each other."""
     fine, coarse = case(continuous), case(discrete)
     keep = fine.s < 0.9
-    parts = {"s": fine.s, "u": fine.u, "r": fine.t, "x_s": fine.x, "dx_s": fine.dx}
-    batch = fine.batch()._replace(**{name: part[keep] for name, part in parts.items()})
+    batch = fine.jumps(*(part[keep] for part in fine.batch().jumps[:5]))
     limit = laws.gradient(methods.loss(FlowMap(fine.net), batch, fine.row, teacher=FlowMap(fine.taught)), fine.net)
     steps, gaps = [2.0**-k for k in range(8, 14)], []
     for step in steps:
-        near = batch._replace(u=batch.s + step)
+        near = batch._replace(jumps=batch.jumps._replace(u=batch.jumps.s + step))
         found = methods.loss(FlowMap(fine.net), near, coarse.row, teacher=FlowMap(fine.taught))
         gaps.append(((laws.gradient(found, fine.net) - limit).norm() / limit.norm()).item())
     order = stats.linregress([math.log(h) for h in steps], [math.log(g) for g in gaps]).slope
@@ -185,8 +189,8 @@ def test_neighbours_tend_to_the_continuous_row_at_first_order(discrete, continuo
 def test_a_mean_flow_step_with_no_jump_is_flow_matching():
     """At s = t the Eulerian residual with the sample's slope is dI_t - v_{t,t}(I_t): one loss serves both parts."""
     c = case("meanflow")
-    off = c.batch()._replace(u=c.s, r=c.s)
-    on = losses.Batch(c.s, c.x, c.dx, *(a[:0] for a in (c.s, c.s, c.s, c.x, c.dx)))
+    off = c.jumps(c.s, c.s, c.s, c.x, c.dx)
+    on = losses.Batch(losses.Diagonal(c.s, c.x, c.dx), losses.Jumps(*(a[:0] for a in (c.s, c.s, c.s, c.x, c.dx))))
     losses_of = [methods.loss(FlowMap(c.net), batch, c.row) for batch in (off, on)]
     assert c.gap(*losses_of) < CLOSE
 
@@ -199,8 +203,8 @@ def spread(stopgrad: str, weight: str = "one") -> float:
     c = case("meanflow", stopgrad=stopgrad, weight=weight)
     g = torch.Generator().manual_seed(4)
     slopes = c.dx + torch.randn(5, *c.dx.shape, generator=g, dtype=torch.float64)
-    of = [laws.gradient(methods.loss(FlowMap(c.net), c.batch()._replace(dx_s=w), c.row), c.net) for w in slopes]
-    once = methods.loss(FlowMap(c.net), c.batch()._replace(dx_s=slopes.mean(0)), c.row)
+    of = [laws.gradient(methods.loss(FlowMap(c.net), c.jumps(dx=w), c.row), c.net) for w in slopes]
+    once = methods.loss(FlowMap(c.net), c.jumps(dx=slopes.mean(0)), c.row)
     wanted = laws.gradient(once, c.net)
     return ((torch.stack(of).mean(0) - wanted).norm() / wanted.norm()).item()
 
@@ -274,15 +278,20 @@ def test_a_shortcut_model_without_moving_average_is_the_midpoint_row():
     assert not torch.equal(c.loss()[~long], plain[~long])
 
 
+def as_sampled(problem, name: str) -> FlowMap:
+    """The exact map of a problem, with the sampler of a method."""
+    return FlowMap(problem.v, sample.sampler(methods.METHODS[name].sampler, problem.sigma))
+
+
 # --- times, samples, refusals ----------------------------------------------------------------------
 
 
 @by_name
 def test_times_are_the_rows_own(name):
     row = methods.METHODS[name]
-    s, u, t = methods.draw_times(row, 4000, generator=torch.Generator().manual_seed(0))
+    s, u, t = times.draw(row, 4000, generator=torch.Generator().manual_seed(0))
     assert bool(((s >= 0) & (s <= u) & (u <= t) & (t <= 1)).all())
-    if row.renoises:
+    if row.sampler == "restarts":
         assert bool((t == 1).all())
     if row.times == "grid":
         assert bool((s * 64 == (s * 64).round()).all())
@@ -292,14 +301,14 @@ def test_times_are_the_rows_own(name):
         assert torch.equal(levels.unique(), torch.arange(7.0))
         assert stats.chisquare(levels.long().bincount()).pvalue > 1e-3
         assert bool((s / (t - s) == (s / (t - s)).round()).all())
-        shortest = methods.draw_times(row, 100, levels=1)
+        shortest = times.draw(row, 100, levels=1)
         assert bool((shortest[2] - shortest[0] == 1 / 64).all())
     if row.times != "grid":
         if row.middle == "half":
             torch.testing.assert_close(u, (s + t) / 2)
         else:
             assert stats.kstest(((t - u) / (t - s)).numpy(), "uniform").pvalue > 1e-3
-    assert all(len(a) == 0 for a in methods.draw_times(row, 0))
+    assert all(len(a) == 0 for a in times.draw(row, 0))
 
 
 def test_samples_of_exact_maps_follow_the_data():
@@ -309,11 +318,11 @@ def test_samples_of_exact_maps_follow_the_data():
     x0 = problem.sigma * torch.randn(n, 2, dtype=torch.float64, generator=g)
     for name in ("ct", "lsd"):
         for steps in (1, 2, 5):
-            x = methods.sample(FlowMap(problem.v), methods.METHODS[name], x0, steps, sigma=problem.sigma)
-            wanted = problem.sample(n, generator=g, dtype=torch.float64)
+            x = as_sampled(problem, name).sample(x0, steps)
+            wanted = problem.sample(n, generator=g, dtype=torch.float64)[0]
             assert (x.mean(0) - wanted.mean(0)).abs().max() < 6 * wanted.std() / n**0.5, (name, steps)
             assert abs(x.std() / wanted.std() - 1) < 0.02, (name, steps)
-    again = [methods.sample(FlowMap(problem.v), methods.METHODS["ct"], x0, 2, seed=k) for k in (0, 0, 1)]
+    again = [as_sampled(problem, "ct").sample(x0, 2, seed=k) for k in (0, 0, 1)]
     assert torch.equal(again[0], again[1])
     assert not torch.equal(again[0], again[2])
 
@@ -324,8 +333,7 @@ def test_flow_matching_is_sampled_by_eulers_method():
     x = x0 = torch.randn(50, 2, dtype=torch.float64)
     for k in range(4):
         x = x + problem.velocity(k / 4, x) / 4
-    torch.testing.assert_close(methods.sample(FlowMap(problem.v), methods.METHODS["fm"], x0, 4), x)
-    trained = methods.Trained(FlowMap(problem.v), methods.METHODS["fm"], problem.sigma)
+    trained = as_sampled(problem, "fm")
     torch.testing.assert_close(trained.sample(x0, 4), x)
     torch.testing.assert_close(trained(0.1, 0.7, x0), problem.flow_map(0.1, 0.7, x0))
 
@@ -335,41 +343,47 @@ def test_rows_and_losses_refuse_what_does_not_fit():
         ({"condition": "newton"}, r"condition must be one of .*'lagrangian'.*got 'newton'"),
         ({"condition": "lagrangian", "velocity": "sample"}, "no sample lies there"),
         ({"condition": "lagrangian", "stopgrad": "full"}, r"stopgrad .*got 'full'"),
-        ({"condition": "eulerian", "warmup": 0.1}, "warmup belong to the Eulerian"),
+        ({"condition": "eulerian", "tangent_warmup": 0.1}, "tangent_warmup belong to the Eulerian"),
         ({"condition": "eulerian", "velocity": "teacher"}, "stages=0"),
         ({"condition": "eulerian", "weight": "two"}, r"weight .*got 'two'"),
     ):
         with pytest.raises(ValueError, match=message):
             methods.Method("mine", **choices)
     with pytest.raises(ValueError, match=r"method must be one of 'fm', 'lsd'.*got 'gan'"):
-        methods.method("gan")
+        recipe("checkerboard", "gan", steps=1)
     c = case("ct")
-    with pytest.raises(ValueError, match="no dx_s"):
-        methods.loss(FlowMap(c.net), c.batch()._replace(dx_s=None), c.row)
+    with pytest.raises(ValueError, match="no dx"):
+        methods.loss(FlowMap(c.net), c.jumps(dx=None), c.row)
     with pytest.raises(ValueError, match="reads a teacher, got none"):
         methods.loss(FlowMap(c.net), c.batch(), methods.METHODS["cd"])
     with pytest.raises(ValueError, match="belong to the stopgrad 'semi'"):
-        losses.eulerian(FlowMap(c.net), c.s, c.t, c.x, lead=c.dx)
+        losses.eulerian(FlowMap(c.net), c.s, c.t, c.x, first_term=c.dx)
 
 
 # --- training --------------------------------------------------------------------------------------
 
-SMALL = {"hidden": 16, "layers": 2, "fourier": 8, "batch": 32, "warmup": 2, "bank": 16}
+NET = {"hidden": 16, "layers": 2, "fourier": 8}
 
 
-def small(name: str, steps: int = 14) -> training.Config:
-    return recipe("checkerboard", name, steps=steps, **SMALL)
+def small(method, steps: int = 14) -> Recipe:
+    sizes = {"batch": 32, "warmup": 2}
+    plain = isinstance(method, str) and methods.METHODS[method].diagonal == 0
+    return recipe("checkerboard", method, steps=steps, net=NET, **sizes, **({} if plain else {"stf_batch": 16}))
 
 
-TEACHER = training.State(small("fm")).X
+TEACHER = training.State(*small("fm")).X
+
+
+def teacher_of(name: str) -> FlowMap | None:
+    return TEACHER if methods.METHODS[name].needs_teacher else None
 
 
 @by_name
 def test_every_row_trains_and_resumes_to_the_bit(name):
     """Finite losses; a run broken at step 8 goes on to the same weights; a teacher's weights stay as they were."""
     before = copy.deepcopy(TEACHER.slope.state_dict())
-    whole = [state.checkpoint() for state in training.fit(small(name), teacher=TEACHER, every=8)]
-    resumed = list(training.fit(small(name), teacher=TEACHER, every=8, resume=whole[0]))
+    whole = [state.checkpoint() for state in training.fit(*small(name), teacher=teacher_of(name), every=8)]
+    resumed = list(training.fit(*small(name), teacher=teacher_of(name), every=8, resume=whole[0]))
     assert math.isfinite(whole[-1]["loss"])
     for key, weights in whole[-1]["net"].items():
         assert torch.equal(weights, resumed[-1].net.state_dict()[key]), key
@@ -380,7 +394,7 @@ def test_every_row_trains_and_resumes_to_the_bit(name):
 
 def test_progressive_distillation_renews_its_teacher():
     """Seven stages of two steps: at each start the averaged map becomes the teacher."""
-    states = training.fit(small("pd"), teacher=TEACHER, every=2)
+    states = training.fit(*small("pd"), teacher=TEACHER, every=2)
     first = next(states)
     key = "body.0.weight"
     assert torch.equal(first.teacher.slope.state_dict()[key], TEACHER.slope.state_dict()[key])
@@ -392,27 +406,20 @@ def test_progressive_distillation_renews_its_teacher():
 
 
 def test_a_taught_row_starts_from_its_teacher_or_says_what_is_missing():
-    state = training.State(small("cd"), TEACHER)
+    state = training.State(*small("cd"), TEACHER)
     assert torch.equal(state.net.state_dict()["body.0.weight"], TEACHER.slope.state_dict()["body.0.weight"])
-    board = exact.Checkerboard()
-    *_, last = training.fit(small("cd"), teacher=FlowMap(board.v))  # any map will do, the exact one too
+    board = problems.Checkerboard()
+    *_, last = training.fit(*small("cd"), teacher=FlowMap(board.v))  # any map will do, the exact one too
     assert math.isfinite(last.loss)
-    with pytest.raises(ValueError, match=r"cd .*reads a teacher, got none"):
-        training.State(small("cd"))
+    with pytest.raises(ValueError, match=r"consistency distillation, .*reads a teacher, got none"):
+        training.State(*small("cd"))
     with pytest.raises(ValueError, match="renews its teacher"):
-        training.State(small("pd"), FlowMap(board.v))
+        training.State(*small("pd"), FlowMap(board.v))
 
 
-def test_a_composed_row_trains(monkeypatch):
-    """A new row is a replaced one under a new name."""
+def test_a_composed_method_trains():
+    """A new method is a replaced one, handed to fit as it is."""
     mine = dataclasses.replace(methods.METHODS["lsd"], stopgrad="semi", weight="adaptive", title="mine")
-    monkeypatch.setitem(methods.METHODS, "mine", mine)
-    *_, state = training.fit(small("mine"))
+    *_, state = training.fit(*small(mine))
     assert math.isfinite(state.loss)
-
-
-@pytest.mark.parametrize("name", losses.METHODS)
-def test_the_four_self_distillation_rows_are_losses_self_distillation(name):
-    """The function that lessons 04 to 06 use is these rows, to the bit."""
-    c = case(name)
-    assert torch.equal(c.loss(diagonal=True), losses.self_distillation(FlowMap(c.net), c.batch(True), method=name))
+    assert state.method is mine

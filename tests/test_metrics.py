@@ -8,11 +8,11 @@ import pytest
 import torch
 from scipy import stats
 
+from flowmap_edu import metrics, problems
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
+from flowmap_edu.metrics import errors, kl
 
-BOARD = exact.Checkerboard()
+BOARD = problems.Checkerboard()
 K = 2048  # white bins
 EDGES = np.linspace(-1, 1, 65)
 
@@ -54,9 +54,9 @@ def expected_kl64(mass: np.ndarray, n: int) -> tuple[float, float]:
 
 def test_the_white_bins_are_the_board():
     """The bins that KL64 counts are those where exact draws fall, and no others: 2,048 of them."""
-    assert np.array_equal(metrics.WHITE.numpy(), WHITE)
+    assert np.array_equal(kl.WHITE.numpy(), WHITE)
     assert WHITE.sum() == K
-    x = BOARD.sample(100_000)
+    x = BOARD.sample(100_000)[0]
     i, j = ((x + 1) * 32).floor().long().T
     assert WHITE[i, j].all()
     assert metrics.kl64(x).leak == 0
@@ -69,7 +69,7 @@ def test_exact_samples_score_their_floor(n):
     (2048 - 1) / 2n is the noise of the counts, and 1024 / n the half counts that lie on black bins.
     """
     mean, error = expected_kl64(WHITE / K, n)
-    score = metrics.kl64(BOARD.sample(n))
+    score = metrics.kl64(BOARD.sample(n)[0])
     assert abs(score.kl - mean) < 4 * error
     assert abs(score.floor - mean) < 4 * error
     assert abs(score.kl - score.floor) < 4 * math.sqrt(2) * error
@@ -121,7 +121,7 @@ def test_known_wrong_densities_score_their_divergence(name):
 def test_a_missing_square_costs_an_eighth_of_the_log_of_the_half_count():
     """Without one square: (1/8) log((n + 2048) / 1024) from its empty bins, the rest is the 7 even squares."""
     n = 100_000
-    x = BOARD.sample(n * 2)
+    x = BOARD.sample(n * 2)[0]
     x = x[~((x > -1) & (x < -0.5)).all(1)][:n]  # without square (0, 0)
     mass = np.where(WHITE, 1 / 1792, 0.0)
     mass[:16, :16] = 0
@@ -148,15 +148,15 @@ def test_kl64_by_hand_on_four_points():
 def test_leak_of_a_shifted_board(shift, leak):
     """Half a square moves half the mass off white, a square all, two squares half (beyond 1), five all."""
     n = 100_000
-    x = BOARD.sample(n) + torch.tensor([shift, 0.0])
+    x = BOARD.sample(n)[0] + torch.tensor([shift, 0.0])
     assert abs(metrics.kl64(x).leak - leak) <= 4 * math.sqrt(leak * (1 - leak) / n) + 1e-4
 
 
 # --- distance to the exact map ---------------------------------------------------------------------
 
 PROBLEMS = {
-    "gaussian": exact.Gaussian(torch.tensor([0.8, -0.3]), 0.4, 1.1),
-    "mixture": exact.GaussianMixture(torch.tensor([[1.0, 0.0], [-1.0, 0.5]]), 0.3),
+    "gaussian": problems.Gaussian(torch.tensor([0.8, -0.3]), 0.4, 1.1),
+    "mixture": problems.GaussianMixture(torch.tensor([[1.0, 0.0], [-1.0, 0.5]]), 0.3),
     "board": BOARD,
 }
 
@@ -195,7 +195,7 @@ def test_the_error_of_euler_steps_is_of_first_order():
 @pytest.mark.usefixtures("float64")
 def test_the_map_that_stays_is_off_by_the_distance_travelled():
     """For X = identity and a centred Gaussian the error is sqrt(dim) |S(t) - S(s)|, up to the sampling of |x|."""
-    problem = exact.Gaussian(0.0, 0.5, 1.0)
+    problem = problems.Gaussian(0.0, 0.5, 1.0)
     error = metrics.map_error(FlowMap(lambda s, t, x: 0 * x), problem, n=20_000)  # noqa: ARG005
     assert error == pytest.approx(math.sqrt(2) * 0.5, rel=4 / math.sqrt(4 * 20_000))  # sd of the rms of 2 n normals
 
@@ -204,7 +204,7 @@ def test_the_map_that_stays_is_off_by_the_distance_travelled():
 def test_points_are_drawn_from_the_interpolant(s):
     """at_time draws I_s: mean s m and standard deviation S(s), within 4 standard errors."""
     problem, n = PROBLEMS["gaussian"], 40_000
-    x = metrics.at_time(problem, s, n, torch.Generator().manual_seed(0)).double()
+    x = errors.at_time(problem, s, n, torch.Generator().manual_seed(0))[0].double()
     spread = math.hypot((1 - s) * problem.sigma, s * problem.std)
     assert (x.mean(0) - s * problem.mean).abs().max() < 4 * spread / n**0.5
     assert (x.std(0) / spread - 1).abs().max() < 4 / math.sqrt(2 * n)

@@ -1,34 +1,36 @@
-"""The six mistakes of public flow-map code, each put into the source of `losses.py`: some law must fail.
+"""The six mistakes of public flow-map code, each put into the source of the library: some law must fail.
 
 A check that stays green on wrong code proves nothing. So every mistake is a substitution in the text
 of the real module, which is then run as a module of its own, and the laws of `laws.py` judge it.
 """
 
 import inspect
+import sys
 import types
 from typing import NamedTuple
 
 import laws
 import pytest
 
-from flowmap_edu import losses
+from flowmap_edu import _method, losses, times
 
-READ_VELOCITY = inspect.getsource(losses.read_velocity)
-HEADER, _, BODY = READ_VELOCITY.partition("    with torch.set_grad_enabled")
+TARGET_VELOCITY = inspect.getsource(losses.target_velocity)
+HEADER, _, BODY = TARGET_VELOCITY.partition("    with torch.set_grad_enabled")
 
 
 class Mistake(NamedTuple):
-    """What is replaced by what in losses.py, and the laws that must not survive it."""
+    """What is replaced by what in a module, and the laws that must not survive it."""
 
     name: str
     changes: list[tuple[str, str]]
     breaks: list
+    module: types.ModuleType = losses
 
 
 MISTAKES = [
     Mistake(
         "1: ESD reads the velocity at the end point (t, X_{s,t}(x)) and not at the start (s, x)",
-        [("b = read_velocity(X, s, x, velocity", "b = read_velocity(X, t, X(s, t, x), velocity")],
+        [("b = target_velocity(X, s, x, velocity", "b = target_velocity(X, t, X(s, t, x), velocity")],
         [laws.exact_maps_make_every_loss_vanish, laws.exact_teachers_agree, laws.stop_gradients_are_frozen_copies],
     ),
     Mistake(
@@ -43,7 +45,7 @@ MISTAKES = [
     ),
     Mistake(
         "3: LSD reads the velocity at the start point x and not where the jump lands",
-        [("read_velocity(X, t, X_st, velocity", "read_velocity(X, t, x, velocity")],
+        [("target_velocity(X, t, X_st, velocity", "target_velocity(X, t, x, velocity")],
         [laws.exact_maps_make_every_loss_vanish, laws.exact_teachers_agree, laws.stop_gradients_are_frozen_copies],
     ),
     Mistake(
@@ -55,7 +57,7 @@ MISTAKES = [
         "5: the velocity is computed with gradient, then assigned under no_grad, which detaches nothing",
         [
             (
-                READ_VELOCITY,
+                TARGET_VELOCITY,
                 HEADER + "    b = X.velocity(t, x) if velocity is None else velocity\n"
                 "    b = b(t, x) if callable(b) else b\n"
                 "    with torch.no_grad():\n"
@@ -88,30 +90,30 @@ MISTAKES = [
         [laws.stop_gradients_are_frozen_copies],
     ),
     Mistake(
-        "6: sample_times returns the end before the start",
+        "6: triangle returns the end before the start",
         [("    return s, t\n", "    return t, s\n")],
         [laws.times_are_uniform_on_the_triangle],
+        times,
     ),
     Mistake(
-        "6: self_distillation hands the end time where the start belongs",
-        [
-            ("lagrangian(X, batch.s, batch.r, batch.x_s", "lagrangian(X, batch.r, batch.s, batch.x_s"),
-            ("eulerian(X, batch.s, batch.r, batch.x_s", "eulerian(X, batch.r, batch.s, batch.x_s"),
-        ],
+        "6: methods.loss hands the end time where the start belongs",
+        [("    s, u, t, x, dx, _ = jumps\n", "    t, u, s, x, dx, _ = jumps\n")],
         [laws.the_whole_is_its_parts],
+        _method,
     ),
 ]
 
 
-def run_source(changes: list[tuple[str, str]]) -> types.ModuleType:
-    """losses.py with the changes made, as a fresh module; AssertionError unless each applies exactly once."""
-    source = inspect.getsource(losses)
+def run_source(changes: list[tuple[str, str]], module: types.ModuleType = losses) -> types.SimpleNamespace:
+    """What the laws read, a module with the changes made in it; AssertionError unless each applies exactly once."""
+    source = inspect.getsource(module)
     for old, new in changes:
-        assert source.count(old) == 1, f"found {source.count(old)} times in losses.py, wanted once: {old!r}"
+        assert source.count(old) == 1, f"found {source.count(old)} times in {module.__name__}, wanted once: {old!r}"
         source = source.replace(old, new)
-    module = types.ModuleType("losses_with_a_mistake")
-    exec(compile(source, module.__name__, "exec"), module.__dict__)
-    return module
+    fresh = types.ModuleType("a_module_with_a_mistake")
+    sys.modules[fresh.__name__] = fresh  # dataclasses look their module up
+    exec(compile(source, fresh.__name__, "exec"), fresh.__dict__)
+    return types.SimpleNamespace(**vars(laws.REAL) | vars(fresh))
 
 
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
@@ -123,7 +125,7 @@ def test_an_unchanged_copy_obeys_every_law(law):
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name.split(" (")[0][:60])
 def test_every_mistake_breaks_its_laws(mistake):
     """Each law named beside the mistake fails on it, and so the mistake cannot come in unseen."""
-    wrong = run_source(mistake.changes)
+    wrong = run_source(mistake.changes, mistake.module)
     for law in mistake.breaks:
         with pytest.raises((AssertionError, ValueError)):
             law(wrong)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.func import jvp
 
-from flowmap_edu.nets.mlp import MLP, FastGELU
+from flowmap_edu.nets import MLP
+from flowmap_edu.nets.mlp import FastGELU
 
 
 def test_fast_gelu_is_torchs_tanh_gelu():
@@ -24,7 +25,7 @@ def test_fast_gelu_is_torchs_tanh_gelu():
 @pytest.mark.parametrize("activation", ["silu", "gelu"])
 def test_the_network_is_its_formula(activation):
     """Written with plain matrices: [x/scale, cos, sin of its phases, cos, sin of pi k s and pi k t], then layers."""
-    net = MLP(2, 7, 2, scale=0.5, fourier=6, bandwidth=3.0, harmonics=2, activation=activation).double()
+    net = MLP(2, 7, 2, scale=0.5, fourier=6, bandwidth=3.0, time_frequencies=2, activation=activation).double()
     x, s, t = torch.randn(5, 2).double(), torch.rand(5).double(), torch.rand(5).double()
     phase = (x / 0.5) @ net.frequencies
     angles = torch.stack([math.pi * k * r for r in (s, t) for k in (1, 2)], dim=1)
@@ -39,17 +40,17 @@ def test_the_network_is_its_formula(activation):
 
 
 def test_without_harmonics_and_features_the_input_is_plain():
-    """fourier=0, harmonics=0: the first layer reads [x / scale, s, t]."""
-    net = MLP(3, 4, 1, scale=2.0, fourier=0, harmonics=0)
+    """fourier=0, time_frequencies=0: the first layer reads [x / scale, s, t]."""
+    net = MLP(3, 4, 1, scale=2.0, fourier=0, time_frequencies=0)
     x, s, t = torch.randn(5, 3), torch.rand(5), torch.rand(5)
     torch.testing.assert_close(net.features(s, t, x), torch.cat([x / 2, s[:, None], t[:, None]], dim=1))
 
 
 @pytest.mark.parametrize("activation", ["silu", "gelu"])
-@pytest.mark.parametrize("harmonics", [0, 4])
-def test_forward_mode_is_finite_differences(activation, harmonics):
+@pytest.mark.parametrize("time_frequencies", [0, 4])
+def test_forward_mode_is_finite_differences(activation, time_frequencies):
     """The derivative of v in s, t and x by jvp is the central difference, in float64."""
-    net = MLP(2, 16, 3, fourier=8, harmonics=harmonics, activation=activation).double()
+    net = MLP(2, 16, 3, fourier=8, time_frequencies=time_frequencies, activation=activation).double()
     at = tuple(a.double() for a in (0.2 + 0.5 * torch.rand(6), 0.2 + 0.5 * torch.rand(6), torch.randn(6, 2)))
     for moved in range(3):
         along = tuple(torch.randn_like(a) if k == moved else torch.zeros_like(a) for k, a in enumerate(at))
@@ -114,8 +115,8 @@ def test_the_frequencies_have_their_bandwidth():
         (lambda: MLP(hidden=0), r"hidden must .*got 0"),
         (lambda: MLP(layers=-1), r"layers must .*got -1"),
         (lambda: MLP(hidden=12.5), r"hidden must .*whole number.*got 12.5"),
-        (lambda: MLP(fourier=-2), r"fourier must be at least 0, got -2"),
-        (lambda: MLP(harmonics=-1), r"harmonics must be at least 0, got -1"),
+        (lambda: MLP(fourier=-2), r"fourier must be a whole number of at least 0, got -2"),
+        (lambda: MLP(time_frequencies=-1), r"time_frequencies must be a whole number of at least 0, got -1"),
         (lambda: MLP(activation="relu"), r"activation must be one of 'silu', 'gelu'; got 'relu'"),
         (lambda: MLP()(torch.rand(3), torch.rand(3), torch.zeros(3, 4)), r"x must .*\(B, 2\), got \(3, 4\)"),
         (lambda: MLP()(torch.rand(3), torch.rand(3), torch.zeros(2)), r"x must .*\(B, 2\), got \(2,\)"),
@@ -125,3 +126,32 @@ def test_a_bad_argument_is_named(call, says):
     """Sizes below their least, unknown names and wrong shapes raise ValueError that says which."""
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_a_class_enters_by_one_column():
+    """With classes the network reads one entry more a class; -1 is the zero vector, and each sample has its own."""
+    net = MLP(2, 16, 2, classes=3)
+    s, t, x = torch.zeros(5), torch.ones(5), torch.randn(5, 2)
+    label = torch.tensor([0, 1, 2, -1, 1])
+    out = net(s, t, x, label=label)
+    first = net.body[0]
+    one_hot = torch.nn.functional.one_hot(label.clamp(min=0), 3) * (label >= 0)[:, None]
+    hidden = first.weight[:, :-3] @ net.features(s, t, x).T + first.weight[:, -3:] @ one_hot.T.float()
+    torch.testing.assert_close(out, net.body[1:](hidden.T + first.bias))
+    assert sum(p.numel() for p in net.parameters()) == sum(p.numel() for p in MLP(2, 16, 2).parameters()) + 3 * 16
+
+
+def test_a_label_that_does_not_fit_is_refused():
+    """Missing, unexpected, of another type, length or range: each says what to do."""
+    s, t, x = torch.zeros(2), torch.ones(2), torch.zeros(2, 2)
+    with pytest.raises(ValueError, match="has 3 classes: pass label="):
+        MLP(2, 8, 1, classes=3)(s, t, x)
+    with pytest.raises(ValueError, match="has no classes: leave label out"):
+        MLP(2, 8, 1)(s, t, x, label=torch.zeros(2).long())
+    for label, says in (
+        (torch.zeros(2), "int64 of shape"),
+        (torch.zeros(3).long(), r"\(2,\)"),
+        (torch.tensor([0, 3]), "got 3"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            MLP(2, 8, 1, classes=3)(s, t, x, label=label)

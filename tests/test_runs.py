@@ -16,13 +16,14 @@ import pytest
 import torch
 
 import flowmap_edu
-from flowmap_edu import cli
-from flowmap_edu.problems import exact
+from flowmap_edu import cli, problems
 from flowmap_edu.recipes import evaluation
 from flowmap_edu.training import runs
 from flowmap_edu.training.loop import Config
 
-SMALL = Config(problem="gaussian", steps=40, hidden=16, layers=2, batch=32, bank=16, fourier=8, warmup=5, compile=False)
+SMALL = Config(
+    problem="gaussian", steps=40, hidden=16, layers=2, batch=32, stf_batch=16, fourier=8, warmup=5, compile=False
+)
 BOARD = dataclasses.replace(SMALL, problem="checkerboard")
 
 
@@ -52,13 +53,13 @@ def test_shipped_maps_are_what_their_tables_say():
     from flowmap_edu.metrics.exactness import kl64
 
     assert set(runs.shipped()) >= {f"checkerboard-{method}" for method in ("lsd", "esd", "psd-m", "psd-u")}
-    x0 = exact.Checkerboard().sigma * torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0))
+    x0 = problems.Checkerboard().sigma * torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0))
     for name in runs.shipped():
         folder = runs.shipped_folder() / name
         assert (folder / "map.safetensors").stat().st_size < 2_000_000
         if not name.startswith("checkerboard"):
             continue
-        row = json.loads((folder / "kl64.json").read_text())["rows"][0]
+        row = json.loads((folder / "evaluation.json").read_text())["rows"][0]
         found = kl64(flowmap_edu.load(name).sample(x0, row["steps"]))
         assert found.kl - found.floor == pytest.approx(row["kl64"] - row["floor"], rel=0.1, abs=0.004)
         assert found.leak == pytest.approx(row["leak"], rel=0.1, abs=0.002)
@@ -171,8 +172,8 @@ def test_evaluate_prints_what_the_metrics_say(finished, capsys):
     """The table's numbers are kl64 and map_error of the loaded map, and are written beside it."""
     assert cli.main(["evaluate", str(finished), "--steps", "1", "3", "--points", "20000"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    report = json.loads((finished / "kl64.json").read_text())
-    x0 = exact.Checkerboard().sigma * torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0))
+    report = json.loads((finished / "evaluation.json").read_text())
+    x0 = problems.Checkerboard().sigma * torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0))
     from flowmap_edu.metrics.exactness import kl64
 
     for line, row, n in zip(printed[2:], report["rows"], (1, 3), strict=True):
@@ -184,11 +185,12 @@ def test_evaluate_prints_what_the_metrics_say(finished, capsys):
 def test_table_shows_ours_beside_the_paper_s(capsys):
     """A row a method from the shipped maps, and under it the paper's figures as its page prints them."""
     from flowmap_edu.metrics.exactness import kl64
-    from flowmap_edu.recipes.named import PAPER_KL
+
+    from flowmap_edu.recipes import PAPER_KL
 
     assert cli.main(["table", "checkerboard", "--points", "3000"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    x0 = exact.Checkerboard().sigma * torch.randn(3000, 2, generator=torch.Generator().manual_seed(0))
+    x0 = problems.Checkerboard().sigma * torch.randn(3000, 2, generator=torch.Generator().manual_seed(0))
     for method, ours, paper in zip(PAPER_KL, lines[1:9:2], lines[2:9:2], strict=True):
         one_step = kl64(flowmap_edu.load(f"checkerboard-{method}").sample(x0, 1)).kl
         assert ours.split()[:4] == [method, "ours,", "KL64", f"{one_step:.4f}"]
@@ -200,7 +202,7 @@ def test_sample_writes_the_map_s_points(finished, tmp_path, capsys):
     words = ["sample", str(finished), "--steps", "2", "--points", "100", "--seed", "3", "--out"]
     for name in ("points.npy", "points.csv"):
         assert cli.main([*words, str(tmp_path / name)]) == 0
-    x0 = exact.Checkerboard().sigma * torch.randn(100, 2, generator=torch.Generator().manual_seed(3))
+    x0 = problems.Checkerboard().sigma * torch.randn(100, 2, generator=torch.Generator().manual_seed(3))
     expected = runs.load(finished).sample(x0, 2).numpy()
     assert np.array_equal(np.load(tmp_path / "points.npy"), expected)
     assert np.allclose(np.loadtxt(tmp_path / "points.csv", delimiter=","), expected, rtol=1e-6)
@@ -237,7 +239,7 @@ def test_bad_counts_on_the_command_line(finished, capsys):
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
     """Status 3, the reason on stderr, and the folder still loads."""
-    from flowmap_edu.training import loop as training
+    from flowmap_edu import training
 
     real, calls = training.loss_of_batch, []
 

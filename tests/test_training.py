@@ -6,21 +6,29 @@ import warnings
 
 import pytest
 import torch
+from torch import nn
 
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
-from flowmap_edu.recipes.named import RECIPES, recipe
-from flowmap_edu.training import loop as training
-from flowmap_edu.training.config import OPTIMIZERS
-from flowmap_edu.training.loop import Config, DivergedError, fit
+from flowmap_edu import METHODS as TABLE
+from flowmap_edu import Training, Trigonometric, metrics, problems, training
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.recipes import Recipe, recipe
+from flowmap_edu.training import DivergedError, fit
+from flowmap_edu.training.state import moving_average
+from flowmap_edu.training.training import OPTIMIZERS
 
-SMALL = Config(problem="gaussian", steps=40, hidden=16, layers=2, batch=32, bank=16, fourier=8, warmup=5, compile=False)
 METHODS = ("lsd", "esd", "psd-m", "psd-u")
 
 
-def last(config: Config, **options):
+def small(method="lsd", net=(), problem=None, **changes) -> Recipe:
+    """A run on a Gaussian that takes less than a second."""
+    sizes = {"hidden": 16, "layers": 2, "fourier": 8} | dict(net)
+    settings = {"steps": 40, "batch": 32, "stf_batch": 16, "warmup": 5, "compile": False} | changes
+    return recipe("points", method, problem=problem or problems.Gaussian(), net=sizes, **settings)
+
+
+def last(run: Recipe, **options):
     """The state that a run ends with."""
-    return list(fit(config, **options))[-1]
+    return list(fit(*run, **options))[-1]
 
 
 def weights(state) -> torch.Tensor:
@@ -29,39 +37,49 @@ def weights(state) -> torch.Tensor:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_learns_the_gaussian_map(method):
-    """N(0, 1) to N(0, 1): the jump 0 -> 1 is the identity and v_{0,1} = 0; the diagonal is (2t-1)/S^2 x."""
-    config = Config(
-        problem="gaussian", method=method, steps=700, hidden=32, layers=2, batch=256, fourier=0, harmonics=1, bank=256,
-        lr=1e-2, warmup=20, compile=False, stopgrad="convex",
+    """N(0, 1) to N(1.5, 0.3^2): a map far from the identity, which an untrained network fails by far."""
+    gaussian = problems.Gaussian(mean=1.5, std=0.3)
+    method = dataclasses.replace(TABLE[method], stopgrad="convex")
+    run = small(
+        method, {"hidden": 32, "fourier": 0, "time_frequencies": 1}, gaussian, steps=700, batch=256, diagonal=2 / 3,
+        at_zero=0.3, at_one=0.0, stf_batch=256, lr=1e-2, warmup=20,
     )  # fmt: skip
-    X, board = last(config).X, exact.Gaussian()
-    assert metrics.map_error(X, board, steps=1) < 0.08
-    x = torch.randn(2000, 2, generator=torch.Generator().manual_seed(1))
     t = torch.linspace(0.02, 0.98, 2000)
-    error = (X.velocity(t, x * 0.8) - board.velocity(t, x * 0.8)).square().sum(1).mean().sqrt()
-    assert error < 0.12
+    x1, _ = gaussian.sample(2000, torch.Generator().manual_seed(1))
+    x = (1 - t)[:, None] * gaussian.base(2000, torch.Generator().manual_seed(2)) + t[:, None] * x1
+
+    def errors(X: FlowMap) -> tuple[float, float]:
+        """Of the one-step map, and of the velocity on the diagonal, root mean square."""
+        velocity = (X.velocity(t, x) - gaussian.velocity(t, x)).square().sum(1).mean().sqrt()
+        return metrics.map_error(X, gaussian, steps=1), velocity.item()
+
+    untrained = errors(FlowMap(run.net))
+    trained = errors(last(run).X)
+    assert min(untrained) > 1.0
+    assert trained[0] < 0.1
+    assert trained[1] < 0.15
 
 
 def test_same_seed_same_numbers_other_seed_others():
-    """A run is a function of its configuration."""
-    assert torch.equal(weights(last(SMALL)), weights(last(SMALL)))
-    assert not torch.equal(weights(last(SMALL)), weights(last(dataclasses.replace(SMALL, seed=1))))
+    """A run is a function of its four objects."""
+    assert torch.equal(weights(last(small())), weights(last(small())))
+    assert not torch.equal(weights(last(small())), weights(last(small(seed=1))))
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_resume_continues_to_the_same_numbers(method, optimizer):
     """Stopped at step 17 and resumed, every weight is bitwise that of the unbroken run."""
-    config = dataclasses.replace(SMALL, method=method, optimizer=optimizer)
-    whole = last(config)
-    resumed = last(config, resume=next(fit(config, every=17)).checkpoint())
+    run = {"method": method, "optimizer": optimizer}
+    whole = last(small(**run))
+    resumed = last(small(**run), resume=next(fit(*small(**run), every=17)).checkpoint())
     assert resumed.step == whole.step == 40
     assert torch.equal(weights(resumed), weights(whole))
 
 
 def test_a_checkpoint_is_a_copy():
     """Training on does not change a checkpoint taken before."""
-    run = fit(SMALL, every=10)
+    run = fit(*small(), every=10)
     held = next(run).checkpoint()
     before = held["net"]["body.0.weight"].clone()
     next(run)
@@ -69,27 +87,32 @@ def test_a_checkpoint_is_a_copy():
     assert torch.equal(held["net"]["body.0.weight"], before)
 
 
+def drawn(method, **changes):
+    """A batch of the checkerboard recipe."""
+    run = recipe("checkerboard", method, **changes)
+    return training.draw_batch(run.problem, run.method, run.training, torch.Generator().manual_seed(0))
+
+
 def test_batch_is_what_its_formulas_say():
-    """x_t = (1-t) x0 + t x1 and target = x1 - x0, so x_t + (1-t) target = x1 lies on the board; s <= u <= r."""
-    config = dataclasses.replace(RECIPES["checkerboard"], bank=0)
-    batch = training.draw_batch(config, torch.Generator().manual_seed(0))
-    x1 = batch.x_t + (1 - batch.t)[:, None] * batch.target
-    assert torch.isfinite(exact.Checkerboard().log_density(1.0, x1.double() * (1 - 1e-5))).float().mean() > 0.99
-    assert len(batch.t) == 256
-    assert len(batch.s) == 128
-    assert bool((batch.s <= batch.u).all() and (batch.u <= batch.r).all())
-    assert int((batch.s == 0).sum()) == round(0.3 * 128)
+    """x = (1-t) x0 + t x1 and target = x1 - x0, so x + (1-t) target = x1 lies on the board; s <= u <= t."""
+    diagonal, jumps = drawn("lsd", stf_batch=0)
+    x1 = diagonal.x + (1 - diagonal.t)[:, None] * diagonal.target
+    log_density = problems.Checkerboard().log_density(1.0, x1.double() * (1 - 1e-5))
+    assert torch.isfinite(log_density).float().mean() > 0.99
+    assert len(diagonal.t) == 256
+    assert len(jumps.s) == 128
+    assert bool((jumps.s <= jumps.u).all() and (jumps.u <= jumps.t).all())
+    assert int((jumps.s == 0).sum()) == round(0.3 * 128)
 
 
 @pytest.mark.parametrize(("method", "half"), [("psd-m", True), ("psd-u", False)])
 def test_middle_time(method, half):
-    """PSD-M takes the midpoint, PSD-U a uniform one: mean 1/2 and variance 1/12 of (u - s) / (r - s)."""
-    config = recipe("checkerboard", method, batch=40_000, diagonal=0.5, bank=0)
-    batch = training.draw_batch(config, torch.Generator().manual_seed(0))
+    """PSD-M takes the midpoint, PSD-U a uniform one: mean 1/2 and variance 1/12 of (u - s) / (t - s)."""
+    jumps = drawn(method, batch=40_000, diagonal=0.5, stf_batch=0).jumps
     if half:
-        assert torch.allclose(batch.u, (batch.s + batch.r) / 2, atol=1e-7)
+        assert torch.allclose(jumps.u, (jumps.s + jumps.t) / 2, atol=1e-7)
     else:
-        h = ((batch.u - batch.s) / (batch.r - batch.s)).double()
+        h = ((jumps.u - jumps.s) / (jumps.t - jumps.s)).double()
         assert abs(h.mean() - 0.5) < 4 * math.sqrt(1 / 12 / len(h))
         assert abs(h.var() - 1 / 12) < 0.002
 
@@ -100,41 +123,53 @@ def test_moving_average_is_its_recursion():
     average = [torch.tensor([0.0])]
     for k in range(1, 200):
         w = math.sin(k)
-        training.moving_average(decay)(average, [torch.tensor([w])], torch.tensor(k))
+        moving_average(decay)(average, [torch.tensor([w])], torch.tensor(k))
         d = min(decay, (1 + k) / (10 + k))
         a = d * a + (1 - d) * w
     assert average[0].item() == pytest.approx(a, abs=1e-6)
 
 
 def test_learning_rate_rises_then_falls_to_zero():
-    """lr / warmup at the first step, lr after the warm-up, half of it halfway, zero at the end."""
-    config = Config(steps=1100, warmup=100, lr=2.0)
-    rates = [training.learning_rate(config, k, 1100) for k in (0, 99, 100, 600, 1100)]
-    assert rates == pytest.approx([0.02, 2.0, 2.0, 1.0, 0.0])
+    """1 / warmup at the first step, 1 after the warm-up, half of it halfway, zero at the end."""
+    settings = Training(steps=1100, warmup=100)
+    assert [settings.learning_rate(k, 1100) for k in (0, 99, 100, 600, 1100)] == pytest.approx([0.01, 1, 1, 0.5, 0])
+
+
+@pytest.mark.parametrize("method", ["lsd", "pd"])
+def test_the_optimiser_gets_the_learning_rate(method):
+    """At each step lr times the factor of the schedule; progressive distillation begins it anew at each stage."""
+    teacher = training.State(*small("fm")).X if method == "pd" else None
+    rates = []
+    for state in fit(*small(method, steps=70, lr=0.01, optimizer="adam"), teacher=teacher, every=1):
+        rates.append(state.optimizer.param_groups[0]["lr"])
+    length = 70 // (7 if method == "pd" else 1)
+    settings = Training(steps=70, warmup=5)
+    wanted = [0.01 * settings.learning_rate(k % length, length) for k in range(1, 70)]
+    assert rates[:-1] == pytest.approx(wanted)
 
 
 def test_budget_in_minutes_becomes_steps_once():
     """The number of steps is planned after the warm-up, and the planned run repeats the timed one."""
-    config = dataclasses.replace(SMALL, steps=None, minutes=0.02, warmup=40)
-    timed = last(config)
+    run = small(steps=None, minutes=0.02, warmup=40)
+    timed = last(run)
     assert timed.step == timed.steps > 40
-    again = last(training.planned(config, timed.steps))
+    again = small(steps=None, minutes=0.02, warmup=40)
+    again = last(again._replace(training=training.planned(again.training, timed.steps)))
     assert torch.equal(weights(again), weights(timed))
 
 
 def test_non_finite_loss_stops_with_the_weights_before_it():
     """A run that blows up raises, names the knobs, and leaves finite weights."""
-    config = dataclasses.replace(SMALL, optimizer="adam", lr=1e18, warmup=1)
-    run = fit(config, every=1)
+    run = fit(*small(optimizer="adam", lr=1e18, warmup=1), every=1)
     state = next(run)
-    with pytest.raises(DivergedError, match=r"lsd.*step \d+.*lr=1e\+18"):
+    with pytest.raises(DivergedError, match=r"Lagrangian self-distillation stopped.*step \d+.*lr=1e\+18"):
         list(run)
     assert bool(torch.isfinite(weights(state)).all())
 
 
-def test_without_a_compiler_training_goes_on_with_a_warning(monkeypatch):
+def test_without_a_compiler_training_continues_with_a_warning(monkeypatch):
     """The fallback gives the numbers of an uncompiled run and says why it is there."""
-    expected = weights(last(SMALL))
+    expected = weights(last(small()))
 
     def broken(*_, **__):
         def call(*_):
@@ -144,54 +179,151 @@ def test_without_a_compiler_training_goes_on_with_a_warning(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", broken)
     with pytest.warns(UserWarning, match=r"torch\.compile does not work here.*no working C\+\+ compiler"):
-        state = last(dataclasses.replace(SMALL, compile=True))
+        state = last(small(compile=True))
     assert torch.equal(weights(state), expected)
 
 
 def test_compiled_step_equals_eager_step():
     """Compiled whole, jvp included, ten LSD steps give the eager run's weights to float32 rounding."""
-    config = dataclasses.replace(SMALL, steps=10, optimizer="adam")
+    run = {"steps": 10, "optimizer": "adam"}
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # a fallback would hide what is tested
-        compiled = weights(last(dataclasses.replace(config, compile=True)))
-    assert torch.allclose(compiled, weights(last(config)), atol=2e-5)
+        compiled = weights(last(small(**run, compile=True)))
+    assert torch.allclose(compiled, weights(last(small(**run))), atol=2e-5)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"problem": "spiral"}, "problem must be one of 'checkerboard', 'gaussian', .*; got 'spiral'"),
         ({"method": "lsb"}, "method must be one of 'fm', 'lsd', 'esd', .*; got 'lsb'"),
-        ({"minutes": 3.0}, "exactly one of steps and minutes"),
+        ({"steps": 5, "minutes": 3.0}, "exactly one of steps and minutes"),
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"steps": None, "minutes": -1.0}, "minutes must be positive, got -1.0"),
-        ({"diagonal": 1.0}, "diagonal must leave lsd a sample off it, got 1.0"),
-        ({"at_zero": 1.5}, "at_zero and at_one must be shares of one batch, got 1.5 and 0.0"),
+        ({"diagonal": 1.5}, r"diagonal must lie in \[0, 1\], got 1.5"),
+        ({"at_zero": 1.5}, r"at_zero must lie in \[0, 1\], got 1.5"),
+        ({"at_zero": 0.7, "at_one": 0.7}, "at_zero and at_one must be shares of one batch, got 0.7 and 0.7"),
         ({"lr": math.nan}, "lr must be positive, got nan"),
-        ({"stopgrad": "some"}, "stopgrad must be one of"),
-        ({"method": "lsd", "stopgrad": "full"}, "stopgrad must be one of"),
-        ({"bank": -1}, "bank must be at least 0, got -1"),
-        ({"fourier": -2}, "fourier must be at least 0, got -2"),
+        ({"stf_batch": -1}, "stf_batch must be a whole number of at least 0, got -1"),
+        ({"stf_batch": 1.5}, "stf_batch must be a whole number of at least 0, got 1.5"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"decay": "linear"}, "decay must be one of"),
+        ({"decay_from": 10}, "decay_from belongs to decay='sqrt'"),
+        ({"interpolant": "Linear"}, "interpolant must be an Interpolant, such as Linear"),
+        ({"colour": 1}, "colour: no setting of Training; it has steps, minutes"),
+        ({"net": {"fourier": -2}}, "fourier must be a whole number of at least 0, got -2"),
+        ({"net": {"colour": 1}}, "does not take these arguments .*colour.*it takes dim, hidden"),
     ],
 )
-def test_bad_configuration(change, message):
+def test_a_bad_setting_is_named(change, message):
     """Every field is checked before a step is taken, and the message names what came."""
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(SMALL, **change)
+        small(**change)
 
 
-def test_checkpoint_of_another_configuration_is_refused():
-    """Resuming with another network names the mismatch instead of going on."""
-    state = last(SMALL)
-    with pytest.raises(ValueError, match="not one of this configuration"):
-        last(dataclasses.replace(SMALL, hidden=8), resume=state.checkpoint())
+class Blind(nn.Module):
+    """A network that takes no label."""
+
+    def __init__(self, outputs: int = 2):
+        super().__init__()
+        self.layer = nn.Linear(4, outputs)
+
+    def forward(self, s, t, x):
+        """Linear in everything."""
+        return self.layer(torch.cat([x, s[:, None], t[:, None]], dim=1))
+
+
+def two_classes() -> problems.FromTensor:
+    """A Gaussian with labels that say nothing."""
+    g = torch.Generator().manual_seed(0)
+    return problems.FromTensor(torch.randn(64, 2, generator=g), torch.arange(64) % 2)
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (lambda: small(diagonal=1.0), "diagonal must leave Lagrangian self-distillation a sample off it, got 1.0"),
+        (lambda: small("fm", at_zero=0.3), "at_zero would be ignored, since flow matching draws its own times"),
+        (lambda: small("fm", diagonal=0.5), "trains the diagonal alone: diagonal must be 1, got 0.5"),
+        (lambda: small("ct", stf_batch=0, at_one=0.2), "at_one would be ignored"),
+        (lambda: small("ct", stf_batch=8), "stf_batch would be ignored, since .* has no sample on the diagonal"),
+        (lambda: small(label_dropout=0.1), "label_dropout would be ignored, since this problem has no labels"),
+        (lambda: small(channels_last=True), r"channels_last would be ignored, since samples of shape \(2,\) are no"),
+        (lambda: small(problem=two_classes(), stf_batch=8), "stf_batch averages over all classes"),
+        (lambda: recipe("digits", steps=1, stf_batch=8), r"stf_batch .*\(1, 8, 8\)|stf_batch averages over all"),
+        (lambda: small("ct-discrete", stf_batch=0, interpolant=Trigonometric()), r"interpolant must be Linear\(\)"),
+        (lambda: small(batch=30, accumulate=4), "cannot be cut into 4 equal parts"),
+        (
+            lambda: small(problem=two_classes(), stf_batch=0)._replace(net=Blind()),
+            "the problem has 2 classes, and Blind.forward takes no label",
+        ),
+        (lambda: small()._replace(net=Blind(outputs=3)), r"Blind must return .*shape \(2, 2\), got \(2, 3\)"),
+        (lambda: small(problem=problems.Gaussian(dim=3))._replace(net=Blind()), "Blind does not take s and t of shape"),
+        (lambda: small()._replace(net=Blind().requires_grad_(False)), "Blind has no parameter to train"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(run, message):
+    """Before the first step; a setting that would be ignored is refused by its name."""
+    with pytest.raises(ValueError, match=message):
+        next(fit(*run()))
+
+
+def test_a_teacher_that_nobody_reads_is_refused():
+    """LSD has no teacher; one that is handed to it is not ignored."""
+    with pytest.raises(ValueError, match="Lagrangian self-distillation reads no teacher"):
+        next(fit(*small(), teacher=FlowMap(problems.Gaussian().v)))
+
+
+def test_checkpoint_of_another_run_is_refused():
+    """Resuming with another network names the mismatch."""
+    state = last(small())
+    with pytest.raises(ValueError, match="belongs to another problem, network or method"):
+        last(small(net={"hidden": 8}), resume=state.checkpoint())
+
+
+def test_a_weight_of_the_loss_is_learned_for_any_network():
+    """A network without log_weight gets one, it moves, and the run resumes to the bit."""
+    run = lambda: small(weighting=True)._replace(net=Blind())  # noqa: E731
+    torch.manual_seed(3)
+    first = Blind().state_dict()
+
+    def fresh():
+        made = run()
+        made.net.load_state_dict(first)
+        return made
+
+    whole = last(fresh())
+    assert whole.log_weight.linear.weight.abs().max() > 0
+    resumed = last(fresh(), resume=next(fit(*fresh(), every=17)).checkpoint())
+    assert torch.equal(weights(resumed), weights(whole))
+    assert torch.equal(resumed.log_weight.linear.weight, whole.log_weight.linear.weight)
+
+
+def test_the_trigonometric_interpolant_trains():
+    """On N(0, 1) to N(0, 0.5^2) the diagonal learns E[dI | I] of that path, which is not the linear one's."""
+    gaussian, path = problems.Gaussian(0.0, 0.5), Trigonometric()
+    net = {"hidden": 32, "fourier": 0, "time_frequencies": 2}
+    run = small("lsd", net, gaussian, steps=500, batch=256, stf_batch=256, lr=1e-2, interpolant=path)
+    X = last(run).X
+    t = torch.linspace(0.05, 0.95, 500)
+    a, b, da, db = path.coefficients(t)
+    S2 = a**2 + (0.5 * b) ** 2
+    x = S2.sqrt()[:, None] * torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    wanted = ((a * da + 0.25 * b * db) / S2)[:, None] * x
+    assert (X.velocity(t, x) - wanted).square().sum(1).mean().sqrt() < 0.1
+    assert (gaussian.velocity(t, x) - wanted).square().sum(1).mean().sqrt() > 0.3
+    assert X.interpolant == path
+    assert gaussian.evaluate(X, [1])[0]["map_error"] is None
 
 
 def test_recipes_differ_as_documented():
     """The paper's recipe has none of our ingredients; ours keeps ESD convex."""
     paper = recipe("checkerboard-paper", "esd")
-    assert (paper.bank, paper.at_zero, paper.even, paper.fourier, paper.optimizer) == (0, 0.0, False, 0, "radam")
-    assert paper.stopgrad is None
-    assert recipe("checkerboard", "esd").stopgrad == "convex"
+    settings = paper.training
+    assert (settings.stf_batch, settings.at_zero, settings.stratified, settings.optimizer) == (0, 0.0, False, "radam")
+    assert paper.net.frequencies.shape[1] == 0
+    assert paper.method.stopgrad == "full"
+    assert recipe("checkerboard", "esd").method.stopgrad == "convex"
     with pytest.raises(ValueError, match="recipe must be one of"):
         recipe("chessboard", "lsd")
+    with pytest.raises(ValueError, match="for data of your own"):
+        recipe("points")

@@ -5,14 +5,23 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import jacfwd, jvp
 from torch.utils.flop_counter import FlopCounterMode
 
-from flowmap_edu import FlowMap, losses
-from flowmap_edu.nets import unet
-from flowmap_edu.nets.unet import CONFIGS, Attention, Block, Fourier, UNet, Weight, build
+from flowmap_edu import FlowMap, losses, problems
+from flowmap_edu.nets import UNet
+from flowmap_edu.nets import layers as unet
+from flowmap_edu.nets.block import Block
+from flowmap_edu.nets.layers import Attention, Fourier, Weight
 
+PROBLEMS = {
+    "cifar10": problems.Cifar10(labels=False),
+    "celeba64": problems.CelebA64(),
+    "afhq64": problems.AFHQ64(labels=False),
+    "emoji": problems.Emoji(),
+    "digits": problems.Digits(),
+}
 TINY = {"width": 8, "multipliers": (1, 2), "blocks": 1, "attention": (4,), "classes": 3}
 LABELS = torch.tensor([0, 2, -1, 1])
 
@@ -57,7 +66,7 @@ def assert_relatively_close(a: Tensor, b: Tensor, tolerance: float) -> None:
 def test_parameter_counts(name, published):
     """The three published networks have the published number of parameters, to its last digit."""
     with torch.device("meta"):
-        count = sum(p.numel() for p in build(name).parameters())
+        count = sum(p.numel() for p in PROBLEMS[name].network().parameters())
     if published:
         assert abs(count - published) < 0.05e6
     else:
@@ -66,7 +75,7 @@ def test_parameter_counts(name, published):
 
 def test_the_digits_network_is_small():
     """Fewer than 150,000 numbers, kept as float32 in far less than 4 MB."""
-    state = build("digits").state_dict()
+    state = PROBLEMS["digits"].network().state_dict()
     assert sum(v.numel() for v in state.values()) < 150_000
     assert all(v.dtype == torch.float32 for v in state.values())
 
@@ -74,7 +83,7 @@ def test_the_digits_network_is_small():
 @pytest.mark.parametrize("name", ["digits", "emoji"])
 def test_the_slope_is_zero_before_training(name):
     """v = 0, so X is the identity: the output's gain starts at 0. One step of its gradient ends that."""
-    net = build(name)
+    net = PROBLEMS[name].network()
     x = torch.randn(2, net.channels, net.size, net.size)
     s, t, labels = torch.tensor([0.0, 0.3]), torch.tensor([1.0, 0.4]), torch.tensor([3, -1])
     v = net(s, t, x, labels)
@@ -309,7 +318,7 @@ def test_attention_is_torchs():
 
 def test_magnitudes_stay_through_the_whole_network():
     """From unit normal images, each of the blocks' outputs has a magnitude near 1, whatever the depth."""
-    net = build("emoji", blocks=3)
+    net = UNet(32, width=24, multipliers=(1, 2, 2), blocks=3, attention=(8,), classes=10)
     seen = []
     s, t = torch.rand(4), torch.ones(4)
     with torch.no_grad():
@@ -417,7 +426,7 @@ def test_the_learned_weight_is_zero_and_then_learns():
     s, t = (r.flatten() for r in torch.meshgrid(*[torch.linspace(0, 1, 12).double()] * 2, indexing="ij"))
     assert torch.equal(net.log_weight(s, t), torch.zeros_like(s))
     wanted = 3 - 2 * (t - s) + torch.sin(3 * s * t)
-    optimizer = torch.optim.LBFGS(net.pair_linear.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(net.log_weight.linear.parameters(), max_iter=200, line_search_fn="strong_wolfe")
 
     def loss():
         optimizer.zero_grad()
@@ -435,7 +444,7 @@ def test_the_learned_weight_is_zero_and_then_learns():
 
 def call(net: UNet, n: int = 3, **changes) -> Tensor:
     """The network on zeros, some of its arguments changed."""
-    given = {"s": torch.zeros(n), "t": torch.ones(n), "x": torch.zeros(n, 2, 8, 8), "labels": torch.zeros(n).long()}
+    given = {"s": torch.zeros(n), "t": torch.ones(n), "x": torch.zeros(n, 2, 8, 8), "label": torch.zeros(n).long()}
     return net(**{**given, **changes})
 
 
@@ -452,30 +461,20 @@ def call(net: UNet, n: int = 3, **changes) -> Tensor:
         (lambda: UNet(8, width=8, multipliers=(1,), blocks=1, classes=-1), r"classes must be at least 0, got -1"),
         (lambda: UNet(8, width=8, multipliers=(1,), blocks=1, dropout=1.0), r"dropout must .*\[0, 1\).*got 1.0"),
         (lambda: UNet(8, width=8, multipliers=(1,), blocks=1, scale=0.0), r"scale be positive, got 0.0 and 0.0"),
-        (lambda: build("imagenet"), r"name must be one of 'cifar10', .*'digits'; got 'imagenet'"),
         (lambda: call(UNet(8, 2, **TINY), x=torch.zeros(3, 2, 16, 16)), r"x .*\(B, 2, 8, 8\), got \(3, 2, 16, 16\)"),
         (lambda: call(UNet(8, 2, **TINY), x=torch.zeros(3, 1, 8, 8)), r"x .*\(B, 2, 8, 8\), got \(3, 1, 8, 8\)"),
         (lambda: call(UNet(8, 2, **TINY), x=torch.zeros(2, 8, 8)), r"x .*\(B, 2, 8, 8\), got \(2, 8, 8\)"),
         (lambda: call(UNet(8, 2, **TINY), s=torch.zeros(2)), r"s must have shape \(3,\).*got \(2,\)"),
         (lambda: call(UNet(8, 2, **TINY), t=torch.zeros(3, 1)), r"t must have shape \(3,\).*got \(3, 1\)"),
-        (lambda: call(UNet(8, 2, **TINY), labels=None), r"of 3 classes wants labels .*got none"),
-        (lambda: call(UNet(8, 2, **{**TINY, "classes": 0})), r"of 0 classes wants labels exactly if .*got some"),
-        (lambda: call(UNet(8, 2, **TINY), labels=torch.zeros(3)), r"labels must be int64.*got torch.float32"),
-        (lambda: call(UNet(8, 2, **TINY), labels=torch.zeros(2).long()), r"labels must .*\(3,\), got .*\(2,\)"),
-        (lambda: call(UNet(8, 2, **TINY), labels=torch.tensor([0, 3, 1])), r"labels must lie in -1..2, got 3"),
-        (lambda: call(UNet(8, 2, **TINY), labels=torch.tensor([0, -2, 1])), r"labels must lie in -1..2, got -2"),
+        (lambda: call(UNet(8, 2, **TINY), label=None), r"has 3 classes: pass label="),
+        (lambda: call(UNet(8, 2, **{**TINY, "classes": 0})), r"has no classes: leave label out"),
+        (lambda: call(UNet(8, 2, **TINY), label=torch.zeros(3)), r"label must be int64.*got torch.float32"),
+        (lambda: call(UNet(8, 2, **TINY), label=torch.zeros(2).long()), r"label must .*\(3,\), got .*\(2,\)"),
+        (lambda: call(UNet(8, 2, **TINY), label=torch.tensor([0, 3, 1])), r"label must lie in -1..2, got 3"),
+        (lambda: call(UNet(8, 2, **TINY), label=torch.tensor([0, -2, 1])), r"label must lie in -1..2, got -2"),
     ],
 )
 def test_a_bad_argument_is_named(wrong, says):
     """Wrong sizes, shapes, labels and names raise ValueError that says what came and what was wanted."""
     with pytest.raises(ValueError, match=says):
         wrong()
-
-
-def test_names_and_changes():
-    """build() takes any name of CONFIGS, and changes what it is told to."""
-    assert set(CONFIGS) == {"cifar10", "celeba64", "afhq64", "emoji", "digits"}
-    net = build("digits", classes=0, dropout=0.2)
-    assert net.classes == 0
-    assert net.dropout == 0.2
-    assert isinstance(net, nn.Module)

@@ -8,15 +8,13 @@ import math
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from flowmap_edu.recipes.evaluation import base_noise
 
-from flowmap_edu import cli, losses
+from flowmap_edu import cli, losses, training
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.nets import unet
 from flowmap_edu.problems import datasets
-from flowmap_edu.recipes import evaluation
-from flowmap_edu.recipes.evaluation import base_noise
-from flowmap_edu.recipes.named import RECIPES, recipe
-from flowmap_edu.training import loop as training
+from flowmap_edu.recipes import RECIPES, evaluation, recipe
 from flowmap_edu.training import runs
 from flowmap_edu.viz import monitor as watch
 from flowmap_edu.viz import plots
@@ -99,11 +97,11 @@ def test_the_second_average_is_a_run_s_own_and_comes_back(tmp_path):
 
 def test_hidden_classes_are_a_share_of_the_batch():
     """-1 in a share of the labels, within 4 standard errors; the others are the data's own, as without hiding."""
-    plain, hidden = (training.draw_data(digits(unlabelled=share), 4000, seeded())[1] for share in (0.0, 0.25))
+    plain, hidden = (training.draw_data(digits(label_dropout=share), 4000, seeded())[1] for share in (0.0, 0.25))
     share = (hidden == -1).double().mean().item()
     assert abs(share - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 4000)
     assert torch.equal(hidden[hidden >= 0], plain[hidden >= 0])
-    assert math.isfinite(trained(unlabelled=0.5).loss)
+    assert math.isfinite(trained(label_dropout=0.5).loss)
 
 
 def test_a_step_that_does_not_fit_names_the_knobs(monkeypatch, capsys, tmp_path):
@@ -162,7 +160,7 @@ def test_grids_and_logs_show_the_run(tmp_path):
 
 
 def test_what_cannot_be_watched_is_refused(tmp_path):
-    config = training.Config(problem="gaussian", steps=2, hidden=8, layers=1, batch=8, bank=8, compile=False)
+    config = training.Config(problem="gaussian", steps=2, hidden=8, layers=1, batch=8, stf_batch=8, compile=False)
     with pytest.raises(ValueError, match="sample grids are for pictures, this run is on 'gaussian'"):
         list(watch.watched(training.fit(config), tmp_path, grid_every=1))
     with pytest.raises(ValueError, match="grid_every must be a whole number of at least 1, got 0"):

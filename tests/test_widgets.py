@@ -18,17 +18,15 @@ from matplotlib.image import imread
 from traitlets import TraitError
 
 import flowmap_edu
-from flowmap_edu import losses
+from flowmap_edu import losses, metrics, problems
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS, Trained, method
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
 from flowmap_edu.viz import explorers, interactive, plots, widgets
 from flowmap_edu.viz import loss_explorer as explorer
 from flowmap_edu.viz.controls import Menu, RealSlider, WholeSlider
 
 PNG = b"\x89PNG\r\n\x1a\n"
-BALL = exact.Gaussian(torch.tensor([0.4, -0.2]), 0.3, 0.6)
+BALL = problems.Gaussian(torch.tensor([0.4, -0.2]), 0.3, 0.6)
 MAP = FlowMap(BALL.v)
 X0 = BALL.sigma * torch.randn(60, 2, generator=torch.Generator().manual_seed(5))
 CHOICES = [(c, g, v) for c, gs in losses.STOPGRADS.items() for g in gs for v in explorer.sources(c, g)]

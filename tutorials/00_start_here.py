@@ -30,8 +30,8 @@ import torch
 
 import flowmap_edu
 from flowmap_edu import FlowMap
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
+from flowmap_edu import metrics
+from flowmap_edu import problems
 from flowmap_edu.viz import live, plots, widgets
 
 plots.use_style()
@@ -50,10 +50,10 @@ STEPS = (1, 2, 4, 8, 16)
 # every mistake can be seen, since its edges are sharp, its squares separate, and the truth known.
 
 # %%
-board = exact.Checkerboard()
+board = problems.Checkerboard()
 generator = torch.Generator().manual_seed(0)
 noise = board.sigma * torch.randn(100_000, 2, generator=generator)
-data = board.sample(100_000, generator=generator)
+data = board.sample(100_000, generator=generator)[0]
 
 figure, axes = plt.subplots(1, 2, figsize=(5.4, 2.8), dpi=80, sharex=True, sharey=True)
 for ax, points, title in zip(axes, (noise, data), ("noise, easy to draw", "data, hard to draw"), strict=True):

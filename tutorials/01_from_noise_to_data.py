@@ -29,14 +29,14 @@ import matplotlib.pyplot as plt
 import torch
 
 from flowmap_edu import MLP, FlowMap, Linear, losses
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
+from flowmap_edu import metrics
+from flowmap_edu import problems
 from flowmap_edu.training.loop import budget
 from flowmap_edu.viz import plots
 
 plots.use_style()
 torch.manual_seed(0)
-board = exact.Checkerboard()
+board = problems.Checkerboard()
 
 
 # %% [markdown]
@@ -60,7 +60,7 @@ def interpolate(t, x0, x1):
 
 
 def draw_pairs(n):
-    return board.sigma * torch.randn(n, 2), board.sample(n)
+    return board.sigma * torch.randn(n, 2), board.sample(n)[0]
 
 
 x0, x1 = draw_pairs(100_000)
@@ -458,9 +458,9 @@ plt.show()
 # ## Exercises
 #
 # 1. Noise and data both $N(0, 1)$ on the line. Show that $b_t(x) = (2t - 1)\, x / ((1-t)^2 + t^2)$ and that every path
-#    ends where it began. What are $E|x_1 - x_0|^2$ and $S$? Check $b$ with `exact.Gaussian(dim=1).velocity`.
+#    ends where it began. What are $E|x_1 - x_0|^2$ and $S$? Check $b$ with `problems.Gaussian(dim=1).velocity`.
 # 2. For the same problem show that the irreducible loss is $\pi/2$. Check with
-#    `exact.Gaussian(dim=1).irreducible_loss()`.
+#    `problems.Gaussian(dim=1).irreducible_loss()`.
 # 3. Heun's method averages the slopes at both ends of an Euler step, costs two evaluations, and is of second order. On
 #    the board, is it better with 16 steps than Euler's method with 32? Why is a higher order no help there? (Let the
 #    last step be an Euler step, so that $b_1$ is never asked for.)

@@ -31,7 +31,7 @@ import torch
 from torch.func import jvp
 
 from flowmap_edu import MLP, FlowMap, losses
-from flowmap_edu.problems import exact
+from flowmap_edu import problems
 from flowmap_edu.training.loop import budget
 from flowmap_edu.viz import plots, widgets
 
@@ -80,7 +80,7 @@ x, h = start, 0.7 / 10_000
 for k in range(10_000):
     x = x + h * b_line(0.2 + k * h, x)
 print(f"ten thousand steps and one jump differ by {(x - X_line(0.2, 0.9, start)).abs().max():.1e}")
-line = exact.Gaussian(m, c, dim=1)
+line = problems.Gaussian(m, c, dim=1)
 assert torch.allclose(X_line(0.2, 0.9, start), line.flow_map(0.2, 0.9, start))
 assert torch.allclose(b_line(0.6, start), line.velocity(0.6, start))
 
@@ -281,7 +281,7 @@ plt.show()
 # to become. To see a map, lay a net of threads over the plane and carry every knot.
 
 # %%
-board = exact.Checkerboard()
+board = problems.Checkerboard()
 X = FlowMap(board.v)
 laid = plots.net(half_width=1.2, lines=13, points=81)  # (26 threads, 81 points, 2)
 journeys = ((0.0, 0.0), (0.0, 0.6), (0.0, 1.0), (0.6, 1.0))
@@ -345,7 +345,7 @@ widgets.trajectory_player({"exact map": X, "Euler's steps": euler_steps}, x0, ex
 # %%
 def at_time(t, n):
     """n draws of the interpolant I_t."""
-    return (1 - t) * board.sigma * torch.randn(n, 2) + t * board.sample(n)
+    return (1 - t) * board.sigma * torch.randn(n, 2) + t * board.sample(n)[0]
 
 
 deltas, points = [2.0**-k for k in range(2, 12)], 60
@@ -391,7 +391,7 @@ X_net, steps = FlowMap(net), budget(2000)
 optimizer = torch.optim.Adam(net.parameters(), 4e-3)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 for step in range(steps):
-    t, x0, x1 = torch.rand(512), board.sigma * torch.randn(512, 2), board.sample(512)
+    t, x0, x1 = torch.rand(512), board.sigma * torch.randn(512, 2), board.sample(512)[0]
     I_t = (1 - t)[:, None] * x0 + t[:, None] * x1
     loss = losses.diagonal(X_net, t, I_t, x1 - x0).mean()
     optimizer.zero_grad()
@@ -409,7 +409,7 @@ for step in range(steps):
 grid, n = torch.linspace(0, 1, 9), 150
 rows, columns = torch.triu_indices(9, 9)  # every pair s <= t of the grid
 s, t = grid[rows].repeat_interleave(n), grid[columns].repeat_interleave(n)
-x0, x1 = board.sigma * torch.randn(len(s), 2), board.sample(len(s))
+x0, x1 = board.sigma * torch.randn(len(s), 2), board.sample(len(s))[0]
 I_s = (1 - s)[:, None] * x0 + s[:, None] * x1
 exact_slope = board.v(s, t, I_s)
 with torch.no_grad():
@@ -463,7 +463,7 @@ plt.show()
 # 4. One Euler step is a two-time map too: $Y_{s,t}(x) = x + (t - s)\, b_s(x)$. Show that it satisfies (2) and (3) and
 #    violates (1). Of which order in $t - s$ is the violation? Measure it as in section 4.
 # 5. For noise $N(0, \sigma^2)$ and data $N(m, c^2)$ on the line, when is $v_{s,t}(x) = b_s(x)$ for all $s$, $t$ and
-#    $x$, so that one Euler step is exact? Show that it takes $c = 0$ or $\sigma = 0$, and check with `exact.Gaussian`
+#    $x$, so that one Euler step is exact? Show that it takes $c = 0$ or $\sigma = 0$, and check with `problems.Gaussian`
 #    and a very small `std`.
 #
 # ## References

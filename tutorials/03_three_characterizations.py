@@ -30,13 +30,13 @@ import torch
 
 import flowmap_edu
 from flowmap_edu import FlowMap, losses
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
+from flowmap_edu import metrics
+from flowmap_edu import problems
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
 torch.set_default_dtype(torch.float64)  # to tell a small number from zero
-board = exact.Checkerboard()
+board = problems.Checkerboard()
 
 
 # %% [markdown]
@@ -284,7 +284,7 @@ plt.show()
 # suspect for which everything is a formula and instant: one Euler step for Gaussian data $N(m, c^2 I)$.
 
 # %%
-gauss = exact.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
+gauss = problems.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
 euler_step = FlowMap(lambda s, _, x: gauss.velocity(s, x))
 x = metrics.at_time(gauss, 0.3, 500, torch.Generator().manual_seed(0))  # draws of the interpolant at time 0.3
 s, t = torch.full((500,), 0.3), torch.full((500,), 0.8)
@@ -393,7 +393,7 @@ plt.show()
 # ($X^\ast$ is the exact map.) In each, $v_{t,t}$ is read from the map itself, its own diagonal.
 
 # %%
-elsewhere = exact.Gaussian(mean=torch.tensor([0.2, 1.0]), std=0.7, sigma=0.8)
+elsewhere = problems.Gaussian(mean=torch.tensor([0.2, 1.0]), std=0.7, sigma=0.8)
 wrong = {
     "straight line": FlowMap(lambda s, _, x: gauss.v(s, torch.ones_like(s), x)),
     "one Euler step": euler_step,
@@ -536,7 +536,7 @@ widgets.time_explorer(learned, exact=board)
 # ## Exercises
 #
 # 1. Show by hand that $X_{s,t}(x) = m t + \frac{S(t)}{S(s)} (x - m s)$, with any positive, differentiable function $S$,
-#    obeys the semigroup equation. Which velocity is on its diagonal? Check with `exact.Gaussian`, whose $S(t)^2 =
+#    obeys the semigroup equation. Which velocity is on its diagonal? Check with `problems.Gaussian`, whose $S(t)^2 =
 #    (1-t)^2 \sigma^2 + t^2 c^2$.
 # 2. A translation, $X_{s,t}(x) = x + (t - s)\, a$ with a fixed vector $a$: show that all three residuals vanish, and
 #    check with `residual_tables`. Of which velocity is it the flow map? Compare the variance of $I_t$ to show that no

@@ -32,14 +32,14 @@ import matplotlib.pyplot as plt
 import torch
 
 from flowmap_edu import MLP, FlowMap, losses
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
-from flowmap_edu.training import loop as training
+from flowmap_edu import metrics
+from flowmap_edu import problems
+from flowmap_edu import training
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
-board = exact.Checkerboard()
-gauss = exact.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
+board = problems.Checkerboard()
+gauss = problems.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
 
 # %% [markdown]
 # ## 1. How does an equation become a loss?
@@ -61,11 +61,11 @@ gauss = exact.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
 n, generator = 20_000, torch.Generator().manual_seed(0)
 t = torch.rand(n, generator=generator).sqrt()
 s = t * torch.rand(n, generator=generator)
-x0, x1 = gauss.sigma * torch.randn(n, 2, generator=generator), gauss.sample(n, generator=generator)
+x0, x1 = gauss.sigma * torch.randn(n, 2, generator=generator), gauss.sample(n, generator=generator)[0]
 at_s, at_t = ((1 - time)[:, None] * x0 + time[:, None] * x1 for time in (s, t))  # I_s and I_t
 print(f"half of a uniform triangle lies above t = 0.707; of our pairs, {(t > 0.5**0.5).float().mean():.3f}")
 
-elsewhere = exact.Gaussian(mean=torch.tensor([0.2, 1.0]), std=0.7, sigma=0.8)
+elsewhere = problems.Gaussian(mean=torch.tensor([0.2, 1.0]), std=0.7, sigma=0.8)
 wrong = {"one Euler step": lambda s, _, x: gauss.velocity(s, x), "another problem's map": elsewhere.v}
 share = torch.linspace(-0.5, 1.5, 101)
 
@@ -266,8 +266,8 @@ def gradient(values, weights):
 
 
 # %%
-s, t = losses.sample_times(2048, generator=torch.Generator().manual_seed(5))  # uniform on the triangle, as above
-x0, x1 = board.sigma * torch.randn(2048, 2), board.sample(2048)
+s, t = times.triangle(2048, generator=torch.Generator().manual_seed(5))  # uniform on the triangle, as above
+x0, x1 = board.sigma * torch.randn(2048, 2), board.sample(2048)[0]
 x = (1 - s)[:, None] * x0 + s[:, None] * x1
 X, teacher = FlowMap(pupil), FlowMap(copy.deepcopy(pupil))
 landed, moves = X.partial_t(s, t, x)
@@ -423,7 +423,7 @@ TRAININGS = {
 # %%
 generator = torch.Generator().manual_seed(6)
 t_some = torch.rand(20_000, generator=generator)
-pairs = board.sigma * torch.randn(20_000, 2, generator=generator), board.sample(20_000, generator=generator)
+pairs = board.sigma * torch.randn(20_000, 2, generator=generator), board.sample(20_000, generator=generator)[0]
 I_t = (1 - t_some)[:, None] * pairs[0] + t_some[:, None] * pairs[1]
 b_t = board.velocity(t_some, I_t)
 

@@ -35,15 +35,15 @@ from tqdm.auto import tqdm
 
 import flowmap_edu
 from flowmap_edu import FlowMap, losses
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
-from flowmap_edu.recipes import named as recipes
-from flowmap_edu.training import loop as training
+from flowmap_edu import metrics
+from flowmap_edu import problems
+from flowmap_edu import recipes
+from flowmap_edu import training
 from flowmap_edu.training import runs, targets
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
-board = exact.Checkerboard()
+board = problems.Checkerboard()
 STEPS = (1, 2, 4, 8, 16)
 
 # %% [markdown]
@@ -68,16 +68,16 @@ STEPS = (1, 2, 4, 8, 16)
 # %%
 plain = training.Config(
     steps=300, batch=256, diagonal=0.75, optimizer="adam", lr=2e-3, warmup=50, clip=1.0, ema=0.99,
-    even=False, at_zero=0.0, bank=0, compile=False,
+    stratified=False, at_zero=0.0, stf_batch=0, compile=False,
 )  # fmt: skip
 
 
 def draw(generator, n=256, on=192):
     """Interpolants and their slopes, pairs of times, and points at the first of them."""
-    x1 = board.sample(n, generator=generator)
+    x1 = board.sample(n, generator=generator)[0]
     x0 = board.sigma * torch.randn(n, 2, generator=generator)
     t = torch.rand(on, generator=generator)
-    s, r = losses.sample_times(n - on, even=False, generator=generator)  # lesson 04, section 1
+    s, r = times.triangle(n - on, stratified=False, generator=generator)  # lesson 04, section 1
     x_t = (1 - t)[:, None] * x0[:on] + t[:, None] * x1[:on]
     x_s = (1 - s)[:, None] * x0[on:] + s[:, None] * x1[on:]
     return t, x_t, x1[:on] - x0[:on], s, r, x_s
@@ -125,7 +125,7 @@ figure, axes = plt.subplots(1, 4, figsize=(8.6, 2.5), sharex=True, sharey=True)
 for ax, n in zip(axes, (1, 4, 16), strict=False):
     plots.density(ax, X.sample(noise, n), bins=48)
     ax.set_title(f"{n} step{'s' * (n > 1)}")
-plots.density(axes[3], board.sample(50_000), bins=48)
+plots.density(axes[3], board.sample(50_000)[0], bins=48)
 axes[3].set_title("data")
 figure.suptitle("A few seconds in: the corners of the board begin to show")
 plt.show()
@@ -159,14 +159,14 @@ plt.show()
 # %%
 generator = torch.Generator().manual_seed(2)
 n, bins = 40_000, 20
-x1, x0 = board.sample(n, generator=generator), board.sigma * torch.randn(n, 2, generator=generator)
+x1, x0 = board.sample(n, generator=generator)[0], board.sigma * torch.randn(n, 2, generator=generator)
 t = torch.arange(n) / n
 x_t, slope = (1 - t)[:, None] * x0 + t[:, None] * x1, x1 - x0
 quiet = []
 for part in torch.arange(n).split(1000):  # each with its own points and 1,024 fresh ones, as in training
-    data = torch.cat([x1[part], board.sample(1024, generator=generator)])
+    data = torch.cat([x1[part], board.sample(1024, generator=generator)[0]])
     linear = flowmap_edu.Linear()
-    quiet.append(targets.averaged(linear, t[part], x_t[part], slope[part], data, board.sigma))
+    quiet.append(targets.stable(linear, t[part], x_t[part], slope[part], data, board.sigma))
 b = board.velocity(t, x_t)
 scatter = {"one pair": slope - b, "averaged": torch.cat(quiet) - b}
 
@@ -178,7 +178,7 @@ for name, error in scatter.items():
 axes[0].set(xlabel="time t", ylabel="E |target - velocity|$^2$", title="The averaged target is far quieter")
 axes[0].legend()
 for k, (label, sides) in enumerate({"LSD": {"at_zero": 0.3}, "ESD": {"at_one": 0.3}}.items()):
-    s, r = losses.sample_times(256, **sides, generator=torch.Generator().manual_seed(3))
+    s, r = times.triangle(256, **sides, generator=torch.Generator().manual_seed(3))
     axes[k + 1].plot(r, s, "o", ms=3, color=plots.COLOURS[2 + k])
     axes[k + 1].set(title=f"pairs for {label}", xlabel="end time", ylabel="start time", aspect="equal")
 plt.show()
@@ -218,7 +218,7 @@ maps = {name: state.X for name, state in states.items()}
 
 # %%
 g = torch.Generator().manual_seed(4)
-t, x1 = torch.rand(20_000, generator=g), board.sample(20_000, generator=g)
+t, x1 = torch.rand(20_000, generator=g), board.sample(20_000, generator=g)[0]
 x_t = (1 - t)[:, None] * board.sigma * torch.randn(20_000, 2, generator=g) + t[:, None] * x1
 with torch.no_grad():
     excess = {name: losses.diagonal(X, t, x_t, board.velocity(t, x_t)).mean().item() for name, X in maps.items()}
@@ -242,7 +242,7 @@ plt.show()
 # with its smaller share. So the losses are not comparable. The distance of the diagonal to the exact velocity is: the
 # ingredients of section 2 made it more than ten times smaller in the same number of steps.
 #
-# **Try.** Take away one ingredient at a time (`bank=0`, `fourier=0`, `even=False`, `optimizer="adam"`). Which one costs
+# **Try.** Take away one ingredient at a time (`stf_batch=0`, `fourier=0`, `stratified=False`, `optimizer="adam"`). Which one costs
 # most?
 
 # %% [markdown]
@@ -287,7 +287,7 @@ kl = {name: {n: metrics.kl64(points).kl for n, points in drawn.items()} for name
 folder = runs.shipped_folder()
 longer = {}
 for name, method in zip(kl, methods, strict=False):
-    rows = json.loads((folder / f"checkerboard-{method}" / "kl64.json").read_text())["rows"]
+    rows = json.loads((folder / f"checkerboard-{method}" / "evaluation.json").read_text())["rows"]
     longer[name] = {row["steps"]: row for row in rows}
 print(f"{'':<36}" + "".join(f"{n:>4} step{'s' if n > 1 else ' '}" for n in STEPS))
 for name, scores in kl.items():

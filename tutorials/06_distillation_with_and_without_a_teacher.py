@@ -31,14 +31,14 @@ import torch
 from tqdm.auto import tqdm
 
 from flowmap_edu import FlowMap, losses
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
-from flowmap_edu.recipes import named as recipes
-from flowmap_edu.training import loop as training
+from flowmap_edu import metrics
+from flowmap_edu import problems
+from flowmap_edu import recipes
+from flowmap_edu import training
 from flowmap_edu.viz import plots
 
 plots.use_style()
-board = exact.Checkerboard()
+board = problems.Checkerboard()
 METHODS = ("lsd", "esd", "psd-m")
 STEPS = training.budget(800)
 
@@ -188,7 +188,7 @@ plt.show()
 # only, and between the squares it goes on smoothly. Stop the exact clock at 0.9, so that the answers stay moderate, and
 # the harm is gone. A teacher has to be good where the pupil *asks*, not only where the data is.
 #
-# **Try.** Use plain targets, `train("lsd", bank=0)`, in place of the averaged ones of lesson 05, for all curves. Is a
+# **Try.** Use plain targets, `train("lsd", stf_batch=0)`, in place of the averaged ones of lesson 05, for all curves. Is a
 # teacher worth more now, and what has it replaced?
 
 # %% [markdown]

@@ -34,15 +34,15 @@ import torch
 from tqdm.auto import tqdm
 
 from flowmap_edu import FlowMap, losses, methods
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
-from flowmap_edu.recipes import named as recipes
-from flowmap_edu.training import loop as training
+from flowmap_edu import metrics
+from flowmap_edu import problems
+from flowmap_edu import recipes
+from flowmap_edu import training
 from flowmap_edu.training import runs
 from flowmap_edu.viz import plots
 
 plots.use_style()
-board = exact.Checkerboard()
+board = problems.Checkerboard()
 STEPS = training.budget(1200)
 
 # %% [markdown]
@@ -155,7 +155,7 @@ torch.manual_seed(0)
 net, held, slow = (runs.load("checkerboard-lsd").slope.double() for _ in range(3))  # the same weights, thrice
 net.requires_grad_(True)  # to be trained; the two others stay frozen
 n = 64
-x1, z = board.sample(n).double(), torch.randn(n, 2, dtype=torch.float64)
+x1, z = board.sample(n)[0].double(), torch.randn(n, 2, dtype=torch.float64)
 s, t = 0.05 + 0.85 * torch.rand(n, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
 x, slope = (1 - s[:, None]) * board.sigma * z + s[:, None] * x1, x1 - board.sigma * z
 
@@ -288,8 +288,8 @@ print(f"mean flow's loss {theirs.mean():.6f}, the row's {ours.mean():.6f}; equal
 # %%
 m = 200 if STEPS < 100 else 1000
 g = torch.Generator().manual_seed(1)
-s_, t_ = (0.6 * time.double() for time in losses.sample_times(m, generator=g))
-x1_, x0_ = board.sample(m, generator=g).double(), board.sigma * torch.randn(m, 2, generator=g).double()
+s_, t_ = (0.6 * time.double() for time in times.triangle(m, generator=g))
+x1_, x0_ = board.sample(m, generator=g)[0].double(), board.sigma * torch.randn(m, 2, generator=g).double()
 x_ = (1 - s_[:, None]) * x0_ + s_[:, None] * x1_
 theta = torch.zeros(m, 1, dtype=torch.float64, requires_grad=True)  # one a sample, so that each push is seen
 near_truth = FlowMap(lambda s, t, x: (1 + theta) * board.v(s, t, x))
@@ -327,7 +327,7 @@ for name, (mean, error) in push.items():
 
 # %%
 time, x_here = 0.5, torch.tensor([0.05, 0.15])
-y = board.sample(300_000, generator=g)
+y = board.sample(300_000, generator=g)[0]
 log_chance = -(x_here - time * y).square().sum(1) / (2 * ((1 - time) * board.sigma) ** 2)  # of y, given x here
 passing = (y - x_here) / (1 - time)  # dI = x1 - x0 of a sample that goes from x to y
 passing = passing[torch.multinomial(log_chance.softmax(0), 20_000, replacement=True, generator=g)]
@@ -373,7 +373,7 @@ plt.show()
 # the moving average of the weights.
 
 # %%
-s_k, u_k, t_k = (time.double() for time in methods.draw_times(table["shortcut"], n))
+s_k, u_k, t_k = (time.double() for time in times.draw(table["shortcut"], n))
 d = u_k - s_k
 slow.body[0].weight += 0.01 * torch.randn_like(slow.body[0].weight)  # a moving average that lags behind
 

@@ -36,8 +36,8 @@ from flowmap_edu.bench import costs
 from flowmap_edu.nets import unet
 from flowmap_edu.problems import datasets
 from flowmap_edu.recipes import evaluation
-from flowmap_edu.recipes import named as recipes
-from flowmap_edu.training import loop as training
+from flowmap_edu import recipes
+from flowmap_edu import training
 from flowmap_edu.training import runs
 from flowmap_edu.viz import monitor as watch
 from flowmap_edu.viz import plots
@@ -272,7 +272,7 @@ print(evaluation.fid_table("cifar10", "lsd", []))
 #    sample" of [scaling.md](scaling.md), and say which fields of `Config` help.
 # 2. Train emoji for an hour (`flowmap-edu train emoji --steps 4000 --out runs/emoji`). Does the Fréchet distance of
 #    one jump fall steadily?
-# 3. Show that `even=True` spreads the times of each part of a batch as evenly as the whole: look at
+# 3. Show that `stratified=True` spreads the times of each part of a batch as evenly as the whole: look at
 #    `batch.share(k, 4).t`.
 #
 # ## References

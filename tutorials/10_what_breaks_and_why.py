@@ -39,8 +39,8 @@ from flowmap_edu.metrics import classifier
 from flowmap_edu.metrics import frechet as image_metrics
 from flowmap_edu.problems import datasets
 from flowmap_edu.recipes import evaluation
-from flowmap_edu.recipes import named as recipes
-from flowmap_edu.training import loop as training
+from flowmap_edu import recipes
+from flowmap_edu import training
 from flowmap_edu.training import runs
 from flowmap_edu.viz import plots
 

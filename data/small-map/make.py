@@ -25,14 +25,14 @@ from torch import Tensor
 import flowmap_edu
 from flowmap_edu import losses
 from flowmap_edu.metrics.exactness import kl64
-from flowmap_edu.nets.mlp import MLP
-from flowmap_edu.problems import exact
+from flowmap_edu.nets import MLP
+from flowmap_edu import problems
 from flowmap_edu.training.config import OPTIMIZERS
 
 HERE = Path(__file__).parent
 TEACHER = "checkerboard-lsd"
-BOARD = exact.Checkerboard()
-NET = {"dim": 2, "hidden": 52, "layers": 3, "fourier": 64, "bandwidth": 2.0, "harmonics": 2, "activation": "silu"}
+BOARD = problems.Checkerboard()
+NET = {"dim": 2, "hidden": 52, "layers": 3, "fourier": 64, "bandwidth": 2.0, "time_frequencies": 2, "activation": "silu"}
 SEED, POOL, BATCH, STEPS, LR, EMA = 0, 2**21, 256, 100_000, 3e-3, 0.999
 AT_ZERO_ONE, AT_ZERO = 1 / 2, 1 / 8  # shares of the pairs with (s, t) = (0, 1), and with s = 0
 POINTS = 1_000_000
@@ -45,7 +45,7 @@ def pairs(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     s = torch.where(kind < AT_ZERO_ONE + AT_ZERO, 0.0, s)
     t = torch.where(kind < AT_ZERO_ONE, 1.0, t)
     x0 = BOARD.sigma * torch.randn(n, 2, generator=generator)
-    return s, t, flowmap_edu.Linear()(s, x0, BOARD.sample(n, generator=generator))[0]
+    return s, t, flowmap_edu.Linear()(s, x0, BOARD.sample(n, generator=generator)[0])[0]
 
 
 def distil(steps: int, report: int = 5000) -> MLP:
@@ -79,7 +79,7 @@ def distil(steps: int, report: int = 5000) -> MLP:
 def measured(small: MLP, steps: list[int]) -> dict:
     """KL64 of both maps with 1,000,000 points, and the distance between their jumps from 0 to 1.
 
-    The noise is that of `flowmap-edu evaluate`, so the large map's numbers are those of its own kl64.json.
+    The noise is that of `flowmap-edu evaluate`, so the large map's numbers are those of its own evaluation.json.
     """
     x0 = BOARD.sigma * torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(SEED))
     large, one = flowmap_edu.load(TEACHER), flowmap_edu.FlowMap(small).sample(x0, 1)

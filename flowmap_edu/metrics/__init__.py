@@ -5,7 +5,7 @@ in `metrics.images`, two-sample numbers in `metrics.two_sample`, copies of train
 """
 
 from flowmap_edu.metrics.errors import map_error, residuals, semigroup_gap
-from flowmap_edu.metrics.kl64 import KL64, floor64, kl64
+from flowmap_edu.metrics.kl import KL64, floor64, kl64
 
 __all__ = ["KL64", "floor64", "kl64", "map_error", "residuals", "semigroup_gap"]
 

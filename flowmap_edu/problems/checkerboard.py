@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics.kl64 import board_points, kl64
+from flowmap_edu.metrics.kl import board_points, kl64
 from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.problems.truncated import EDGES, gauss_legendre, parities

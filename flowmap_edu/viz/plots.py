@@ -21,7 +21,7 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics.kl64 import kl64
+from flowmap_edu.metrics.kl import kl64
 
 # Okabe & Ito 2008: eight colours that people with any common colour vision tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")

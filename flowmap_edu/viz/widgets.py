@@ -19,7 +19,7 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import errors, kl64
+from flowmap_edu.metrics import errors, floor64, kl64
 from flowmap_edu.problems.checkerboard import Checkerboard
 from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz import plots
@@ -88,7 +88,7 @@ def step_slider(
             return View(draw_sheets(samples, n), f"{what}: {shown} images.", caption, {"samples": samples})
         numbers: dict[str, Any] = {"samples": samples}
         if isinstance(truth, Checkerboard):
-            numbers["KL64"] = {name: kl64.kl64(x).kl for name, x in samples.items()}
+            numbers["KL64"] = {name: kl64(x).kl for name, x in samples.items()}
         if truth is not None and label is None:
             numbers["map error"] = {
                 name: errors.map_error(cast(X, x0), truth, steps=n, n=ERROR_POINTS)
@@ -100,7 +100,7 @@ def step_slider(
             for name in tried
         }
         if isinstance(truth, Checkerboard):
-            scores["exact draws"] = {"KL64": f"{kl64.floor64(len(x0)):.4f}", "map error": "0"}
+            scores["exact draws"] = {"KL64": f"{floor64(len(x0)):.4f}", "map error": "0"}
         said = "; ".join(
             f"{name}: {', '.join(f'{k} {v}' for k, v in row.items())}" for name, row in scores.items() if row
         )

@@ -11,23 +11,20 @@ import nbformat
 import pytest
 import torch
 from conftest import REPOSITORY, WIDGET
+from flowmap_edu.recipes.evaluation import base_noise
 from live_figure import Figure
 from matplotlib.image import imread
 from playwright.sync_api import expect
 from steps import OUTPUT, change, colours, contrast, open_notebook, run_all, table
 
-from flowmap_edu import load, losses
+from flowmap_edu import load, losses, metrics, problems, training
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import exactness as metrics
-from flowmap_edu.problems import exact
-from flowmap_edu.recipes.evaluation import base_noise
-from flowmap_edu.recipes.named import recipe
-from flowmap_edu.training import loop as training
+from flowmap_edu.recipes import recipe
 from flowmap_edu.training import runs
 from flowmap_edu.viz import live, widgets
 from flowmap_edu.viz import loss_explorer as explorer
 
-BOARD = exact.Checkerboard()
+BOARD = problems.Checkerboard()
 TESTED = {
     "00_start_here": {"step_slider", "live.checkerboard"},
     "02_the_flow_map_and_its_tangent": {"trajectory_player"},
@@ -257,7 +254,7 @@ def test_lesson_08(lesson):
 
 SMALL = """import torch
 from flowmap_edu import load
-from flowmap_edu.problems import exact
+from flowmap_edu import problems
 from flowmap_edu.viz import live
 from flowmap_edu.viz import widgets
 x0 = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) / 3**0.5
