@@ -168,6 +168,16 @@ def build(description: dict[str, Any], tensors: dict[str, Tensor] | None = None,
     return make(reference, **{name: read(value, tensors or {}) for name, value in arguments.items()} | changes)
 
 
+def parameters(found: Callable[..., Any]) -> inspect.Signature:
+    """What a function, or the constructor of a class, takes."""
+    if not inspect.isclass(found):
+        return inspect.signature(found)
+    if found.__init__ is object.__init__:
+        return inspect.Signature()
+    own = inspect.signature(found.__init__)
+    return own.replace(parameters=list(own.parameters.values())[1:])
+
+
 def make(reference: str, **arguments: Any) -> Any:
     """Import "module:name", call it with these arguments, and note on the result what made it.
 
@@ -182,11 +192,12 @@ def make(reference: str, **arguments: Any) -> Any:
             raise ValueError(f"{reference} is a {type(found).__name__} and takes no arguments, got {list(arguments)}")
         made = found
     else:
+        takes = parameters(found)
         try:
-            inspect.signature(found).bind(**arguments)
+            takes.bind(**arguments)
         except TypeError as error:
-            takes = ", ".join(inspect.signature(found).parameters) or "no arguments"
-            raise ValueError(f"{reference} does not take these arguments ({error}); it takes {takes}") from error
+            names = ", ".join(takes.parameters) or "no arguments"
+            raise ValueError(f"{reference} does not take these arguments ({error}); it takes {names}") from error
         made = found(**arguments)
     record(made, reference, arguments)
     return made

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from flowmap_edu import cli, methods, metrics
+from flowmap_edu import cli, metrics
 from flowmap_edu.bench import comparison
 from flowmap_edu.problems import Checkerboard
 from flowmap_edu.training import runs
@@ -14,7 +14,7 @@ from flowmap_edu.training import runs
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    """A row, a re-noised row and a taught row, trained for a second each."""
+    """Flow matching, a method with restarts and one with a teacher, trained for a second each."""
     folder = tmp_path_factory.mktemp("compared") / "methods"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(comparison, "step_memories", lambda names: dict.fromkeys(names, 1.0))  # has its own test
@@ -28,17 +28,16 @@ def test_the_tables_numbers_come_from_its_runs(compared):
     board = Checkerboard()
     x0 = board.sigma * torch.randn(2000, 2, generator=torch.Generator().manual_seed(0))
     for name, row in found["rows"].items():
-        x = methods.sample(runs.load(folder / name), methods.METHODS[name], x0, 4, sigma=board.sigma)
+        x = runs.load(folder / name).sample(x0, 4)
         assert math.isclose(row["kl64"][2], metrics.kl64(x).kl, rel_tol=1e-6)
         assert f"{row['kl64'][2]:.3f}" in text
-    about, _ = runs.read_about(folder / "cd")
-    teacher, _ = runs.read_about(folder / "teacher")
-    assert math.isclose(found["rows"]["cd"]["cpu_seconds"], about["cpu_seconds"] + teacher["cpu_seconds"])
-    assert runs.read_about(folder / "cd")[1].teacher == str(folder / "teacher")
+    header, teacher = (runs.read_metadata(folder / name).header for name in ("cd", "teacher"))
+    assert math.isclose(found["rows"]["cd"]["cpu_seconds"], header["cpu_seconds"] + teacher["cpu_seconds"])
+    assert header["teacher"] == str(folder / "teacher")
     assert found["rows"]["fm"]["step_time"] == 1.0
     assert found["rows"]["cd"]["step_time"] > 1.0
-    assert "| ct (re-noised) | no |" in text
-    assert "| cd (re-noised) | yes |" in text
+    assert "| ct (restarts) | no |" in text
+    assert "| cd (restarts) | yes |" in text
 
 
 def test_a_second_call_reads_the_runs_back(compared, monkeypatch):
@@ -77,4 +76,4 @@ def test_bad_requests_are_named(tmp_path, capsys):
         assert cli.main(["table", "checkerboard", "--out", str(tmp_path), *words]) == 2
         assert message in capsys.readouterr().err
     assert cli.main(["train", "checkerboard", "--method", "cd", "--out", str(tmp_path / "x")]) == 2
-    assert "cd reads a teacher, --teacher is None" in capsys.readouterr().err
+    assert "consistency distillation, continuous time reads a teacher, --teacher is None" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """Costs: counted operations against formulas, and the page that states them against itself."""
 
+import dataclasses
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from flowmap_edu.bench import costs
 from flowmap_edu.flow_map import directional
-from flowmap_edu.nets import unet
+from flowmap_edu.problems import Cifar10, Digits
 from flowmap_edu.recipes import RECIPES
 
 PAGE = Path(__file__).resolve().parent.parent / "tutorials" / "scaling.md"
@@ -31,7 +31,7 @@ def test_operations_are_two_a_multiplication():
 
 def test_a_derivative_costs_a_second_pass():
     """Of the digits' network: jvp in t is value and tangent, but for the first layers, which see no time."""
-    net, x, t = unet.build("digits"), torch.randn(3, 1, 8, 8), torch.rand(3)
+    net, x, t = Digits().network(), torch.randn(3, 1, 8, 8), torch.rand(3)
     labels = torch.arange(3)
     with torch.no_grad(), costs.Operations() as plain:
         net(t, t, x, labels)
@@ -42,13 +42,14 @@ def test_a_derivative_costs_a_second_pass():
 
 def test_a_step_costs_its_parts():
     """On the diagonal three passes, off it seven (2 forward, 4 backward, 1 for the target): 4 for a sample."""
-    counted = costs.counted(replace(RECIPES["digits"], minutes=None, steps=10))
+    counted = dataclasses.replace(costs.counted("digits"), samples=10 * 128)
     assert 3.7 < counted.step / counted.forward < 4.1
-    assert counted.parameters == sum(p.numel() for p in unet.build("digits").parameters())
-    assert counted.samples == 10 * 128
+    assert counted.parameters == sum(p.numel() for p in Digits().network().parameters())
     assert counted.hours(2, speed=1e6) == pytest.approx(counted.step * 1280 / 2e6 / 3600)
-    with pytest.raises(ValueError, match="costs are counted for pictures, got a recipe for 'checkerboard'"):
-        costs.counted(RECIPES["checkerboard"])
+    with pytest.raises(
+        ValueError, match=r"costs are counted for images, the samples of 'checkerboard'"
+    ):
+        costs.counted("checkerboard")
 
 
 def test_the_page_is_what_its_own_numbers_give():
@@ -57,13 +58,13 @@ def test_the_page_is_what_its_own_numbers_give():
     rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.strip().splitlines()[2:]]
     assert [row[0] for row in rows] == ["cifar10", "celeba64", "afhq64"]
     for name, parameters, samples, forward, step, _, state, one, eight in rows:
-        config, number = RECIPES[name], lambda text: float(re.sub(r"[^\d.]", "", text))
+        config, number = RECIPES[name].training, lambda text: float(re.sub(r"[^\d.]", "", text))
         assert number(samples) == round(config.batch * config.steps / 1e6)
         hours = number(step) * 1e9 * config.batch * config.steps / (costs.SHARE * costs.PEAK) / 3600
         assert (number(one), number(eight)) == (round(hours), round(hours / 8))
         assert number(state) == pytest.approx(6 * 4 * number(parameters) / 1e3, abs=0.01)
         assert 3.9 < number(step) / number(forward) < 4.1
-    net = unet.build("cifar10")
+    net = Cifar10(labels=False).network()
     with torch.no_grad(), costs.Operations() as one_pass:
         net(torch.zeros(1), torch.ones(1), torch.randn(1, 3, 32, 32))
     assert rows[0][3] == f"{one_pass.total / 1e9:.2f} G"

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from flowmap_edu import cli, training
-from flowmap_edu.recipes import recipe
+from flowmap_edu import METHODS, cli, training
+from flowmap_edu.recipes import Recipe, recipe
 from flowmap_edu.training import distributed, runs
 
 TORCHRUN = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -23,11 +23,11 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 RUNS = {"lsd": True, "esd": False, "psd-m": False, "meanflow": False}  # method: with a learned weight?
 
 
-def config(method: str, accumulate: int = 1) -> training.Config:
+def run_of(method: str, accumulate: int = 1) -> Recipe:
     """Sixteen digits a step, all of the pairs inside the triangle, and gradients that clipping leaves as they are."""
     return recipe(
-        "digits", method, steps=4, batch=16, diagonal=0.5, compile=False, clip=1e9, warmup=1, lr=1e-2,
-        weighting=RUNS[method], accumulate=accumulate, stopgrad=None,
+        "digits", METHODS[method], steps=4, batch=16, compile=False, clip=1e9, warmup=1, lr=1e-2,
+        weighting=RUNS[method], accumulate=accumulate, diagonal=0.5,
     )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def measured(method: str, accumulate: int = 1) -> dict[str, torch.Tensor]:
     hook = register_optimizer_step_pre_hook(keep)
     torch.set_default_dtype(torch.float64)
     try:
-        *_, state = training.fit(config(method, accumulate), every=1)
+        *_, state = training.fit(*run_of(method, accumulate), every=1)
     finally:
         torch.set_default_dtype(torch.float32)
         hook.remove()
@@ -83,14 +83,13 @@ def test_a_batch_in_four_parts_gives_the_gradient_of_the_whole():
 
 def test_the_shares_of_a_batch_are_the_batch():
     """Every sample is in one share, with its own times, label and target; each share is spread over all times."""
-    batch = training.draw_batch(config("lsd"), torch.Generator().manual_seed(0))
+    problem, _, method, settings = run_of("lsd")
+    batch = training.draw_batch(problem, method, settings, torch.Generator().manual_seed(0))
     shares = [batch.share(k, 4) for k in range(4)]
-    for name in ("t", "x_t", "target", "s", "u", "r", "x_s", "dx_s"):
-        whole, parts = getattr(batch, name), [getattr(share, name) for share in shares]
-        assert torch.equal(torch.stack(parts, 1).flatten(0, 1), whole), name
-    on = torch.stack([share.labels[:2] for share in shares], 1).flatten()
-    off = torch.stack([share.labels[2:] for share in shares], 1).flatten()
-    assert torch.equal(torch.cat([on, off]), batch.labels)
+    for part in ("diagonal", "jumps"):
+        for name, whole in getattr(batch, part)._asdict().items():
+            parts = [getattr(getattr(share, part), name) for share in shares]
+            assert torch.equal(torch.stack(parts, 1).flatten(0, 1), whole), name
 
 
 def workers(launcher: int) -> dict[int, int]:
@@ -123,13 +122,13 @@ def test_a_killed_worker_ends_the_run_and_resume_goes_on(tmp_path):
     assert run.returncode != 0
     assert f"exitcode  : -9 (pid: {victim})" in error
     assert "rank      : 1" in error
-    assert 0 < runs.read_about(broken)[0]["steps_done"] < 40
-    resumed = [*call, "train", "digits", "--resume", "--every", "2", "--out", str(broken)]
+    assert 0 < runs.read_metadata(broken).header["steps_done"] < 40
+    resumed = [*call, "train", "--resume", "--every", "2", "--out", str(broken)]
     done = subprocess.run(resumed, env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     assert cli.main([*words, "--out", str(whole)]) == 0
     x, labels = torch.randn(10, 1, 8, 8), torch.arange(10)
-    a, b = (runs.load(folder).given(labels).sample(x, 1) for folder in (broken, whole))
+    a, b = (runs.load(folder).sample(x, 1, label=labels) for folder in (broken, whole))
     assert gap(a, b) < 1e-3
 
 
@@ -142,12 +141,13 @@ def test_devices_and_shares_that_are_not_there(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or 'cuda:<number>', got 'tpu'"):
         distributed.device_of("tpu")
+    run = run_of("lsd")
     with pytest.raises(ValueError, match="a batch of 16, 8 on the diagonal and 8 off it, cannot be cut into 3 equal"):
-        config("lsd").shared_by(3)
+        run.training.parts(run.method, 3)
 
 
 if __name__ == "__main__":  # one of two processes
-    with distributed.joined(torch.device("cpu")):
+    with distributed.process_group(torch.device("cpu")):
         assert distributed.world() == 2
         found = {method: measured(method) for method in RUNS}
         if distributed.rank() == 0:

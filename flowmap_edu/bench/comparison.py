@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from flowmap_edu import _checks as checks
 from flowmap_edu import losses
+from flowmap_edu.bench.memory import peak_bytes
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS
 from flowmap_edu.problems.problem import STEPS
@@ -116,9 +116,9 @@ def peak_of_a_step(name: str, batch: int = 60_000) -> float:
     torch.set_num_threads(1)
     state = prepared(name, batch)
     data = draw_batch(state.problem, state.method, state.training, state.generator)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     one_step(state, data)
-    return 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return float(peak_bytes() - before)
 
 
 def step_memories(names: list[str]) -> dict[str, float]:

@@ -7,7 +7,6 @@ The hours are estimates: the operations of the whole run over a speed that is as
 """
 
 import multiprocessing
-import resource
 import sys
 import warnings
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from flowmap_edu import losses, times
+from flowmap_edu.bench.memory import peak_bytes
 from flowmap_edu.recipes import Recipe, recipe
 from flowmap_edu.training.loop import loss_of_batch
 from flowmap_edu.training.state import State
@@ -95,9 +95,9 @@ def peak(name: str, method: str, batch: int) -> int:
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # torch's own, once a process
     run = small(name, method, batch)
     state, noise = State(*run), noise_batch(run)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     loss_of_batch(state, noise, torch.tensor(1.0)).backward()
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return peak_bytes() - before
 
 
 def counted(name: str, method: str = "lsd") -> Costs:
