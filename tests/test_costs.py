@@ -46,9 +46,7 @@ def test_a_step_costs_its_parts():
     assert 3.7 < counted.step / counted.forward < 4.1
     assert counted.parameters == sum(p.numel() for p in Digits().network().parameters())
     assert counted.hours(2, speed=1e6) == pytest.approx(counted.step * 1280 / 2e6 / 3600)
-    with pytest.raises(
-        ValueError, match=r"costs are counted for images, the samples of 'checkerboard'"
-    ):
+    with pytest.raises(ValueError, match=r"costs are counted for images, the samples of 'checkerboard'"):
         costs.counted("checkerboard")
 
 

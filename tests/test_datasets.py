@@ -16,12 +16,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from flowmap_edu.problems.datasets import Images, load
 from PIL import Image
 
-from flowmap_edu.problems import datasets
+from flowmap_edu.problems import AFHQ64, CelebA64, Cifar10, Digits, Emoji, Images, readers
+from flowmap_edu.problems.images import ImageProblem, loaded
 
 DATA = Path(__file__).resolve().parents[1] / "data"
+
+
+def load(kind: type[ImageProblem], root: Path | None = None, train: bool = True) -> Images:
+    """A part of a data set, read from its files and not from what an earlier test has read."""
+    loaded.cache_clear()
+    return kind(root=root).data(train)
 
 
 def colour(n: int, c: int, i: int, j: int) -> int:
@@ -101,7 +107,7 @@ def test_digits_are_scikit_learns():
     """The two parts are its 1,797 pictures in order, 1,400 and 397; 0 and 16 are -1 and +1."""
     from sklearn.datasets import load_digits
 
-    train, held_out = load("digits"), load("digits", train=False)
+    train, held_out = load(Digits), load(Digits, train=False)
     assert (len(train), len(held_out), train.shape, train.classes) == (1400, 397, (1, 8, 8), 10)
     images, target = load_digits(return_X_y=True)
     values = torch.cat([train.values(), held_out.values()]).flatten(1)
@@ -113,7 +119,7 @@ def test_digits_are_scikit_learns():
 def test_cifar10_planes_rows_and_labels(tmp_path):
     """Every byte comes back where its page puts it: label; red, green, blue; row by row; batch after batch."""
     write_cifar10(tmp_path)
-    train, held_out = load("cifar10", tmp_path), load("cifar10", tmp_path, train=False)
+    train, held_out = load(Cifar10, tmp_path), load(Cifar10, tmp_path, train=False)
     assert (len(train), len(held_out), train.shape, train.classes) == (10, 2, (3, 32, 32), 10)
     grid = torch.meshgrid(torch.arange(12), torch.arange(3), torch.arange(32), torch.arange(32), indexing="ij")
     n, c, i, j = grid
@@ -163,13 +169,13 @@ def test_draw_is_repeatable():
 def test_area_is_the_mean_over_each_window(size):
     """Against sums in whole numbers, window by window."""
     pixels = torch.randint(256, (3, *size), dtype=torch.uint8)
-    assert np.array_equal(datasets.area(pixels).numpy(), windows(pixels.numpy()))
+    assert np.array_equal(readers.area(pixels).numpy(), windows(pixels.numpy()))
 
 
 def test_celeba_is_the_middle_averaged(tmp_path):
     """Rows 39 to 178 and columns 19 to 158 of each picture, averaged to 64 x 64."""
     folder = write_celeba(tmp_path, 3, "021")
-    train, held_out = load("celeba64", tmp_path), load("celeba64", tmp_path, train=False)
+    train, held_out = load(CelebA64, tmp_path), load(CelebA64, tmp_path, train=False)
     assert (len(train), len(held_out), train.shape, train.classes) == (2, 1, (3, 64, 64), 0)
     assert (train.labels, train.flips, held_out.flips) == (None, True, False)
     for pixels, number in zip([*train.pixels, *held_out.pixels], (1, 3, 2), strict=True):
@@ -184,11 +190,11 @@ def test_celeba_is_the_middle_averaged(tmp_path):
 
 def test_celeba_without_its_list_holds_the_last_pictures_out(tmp_path, monkeypatch):
     """The same parts as with the standard list, whose parts follow the numbers."""
-    monkeypatch.setattr(datasets, "CELEBA_HELD_OUT", 2)
+    monkeypatch.setattr(readers, "CELEBA_HELD_OUT", 2)
     write_celeba(tmp_path / "plain", 5)
     write_celeba(tmp_path / "listed", 5, "00122")
     for train in (True, False):
-        plain, listed = (load("celeba64", tmp_path / name, train=train) for name in ("plain", "listed"))
+        plain, listed = (load(CelebA64, tmp_path / name, train=train) for name in ("plain", "listed"))
         assert torch.equal(plain.pixels, listed.pixels)
         assert len(plain) == (3 if train else 2)
 
@@ -196,7 +202,7 @@ def test_celeba_without_its_list_holds_the_last_pictures_out(tmp_path, monkeypat
 def test_afhq_is_the_mean_of_each_block(tmp_path):
     """8 x 8 pixels to one, rounded; the labels are cat, dog, wild; train and test are apart."""
     written = write_afhq(tmp_path)
-    train, held_out = load("afhq64", tmp_path), load("afhq64", tmp_path, train=False)
+    train, held_out = load(AFHQ64, tmp_path), load(AFHQ64, tmp_path, train=False)
     assert train.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert held_out.labels.tolist() == [0, 1, 2]
     assert (train.classes, train.shape, train.flips, held_out.flips) == (3, (3, 64, 64), True, False)
@@ -209,19 +215,19 @@ def test_the_prepared_array_is_read_again_and_made_anew(tmp_path):
     """Read again while the number of files stays; anew when it changes, and when the array is damaged or a pickle."""
     write_afhq(tmp_path, each=1)
     folder = tmp_path / "afhq_v2"
-    first = load("afhq64", tmp_path).pixels.clone()
+    first = load(AFHQ64, tmp_path).pixels.clone()
     cache = folder / "train-64.npy"
     assert np.array_equal(np.load(cache), first)
     before = cache.stat().st_mtime_ns
 
-    mapped = load("afhq64", tmp_path).pixels
+    mapped = load(AFHQ64, tmp_path).pixels
     assert torch.equal(mapped, first)
     mapped.zero_()  # in memory only
-    assert torch.equal(load("afhq64", tmp_path).pixels, first)
+    assert torch.equal(load(AFHQ64, tmp_path).pixels, first)
     assert cache.stat().st_mtime_ns == before
 
     shutil.copy(folder / "train" / "cat" / "0.png", folder / "train" / "wild" / "1.png")
-    more = load("afhq64", tmp_path)
+    more = load(AFHQ64, tmp_path)
     assert torch.equal(more.pixels, first[[0, 1, 2, 0]])
     assert more.labels.tolist() == [0, 1, 2, 2]
     del more, mapped  # below, the file that they map is cut
@@ -229,9 +235,9 @@ def test_the_prepared_array_is_read_again_and_made_anew(tmp_path):
     cut, empty = cache.read_bytes()[:-1], b""
     for damage in (cut, empty, b"no array"):
         cache.write_bytes(damage)
-        assert torch.equal(load("afhq64", tmp_path).pixels, first[[0, 1, 2, 0]])
+        assert torch.equal(load(AFHQ64, tmp_path).pixels, first[[0, 1, 2, 0]])
     np.save(cache, np.full((4, 3, 64, 64), None), allow_pickle=True)
-    assert torch.equal(load("afhq64", tmp_path).pixels, first[[0, 1, 2, 0]])
+    assert torch.equal(load(AFHQ64, tmp_path).pixels, first[[0, 1, 2, 0]])
     assert sorted(path.name for path in folder.iterdir()) == ["test", "train", "train-64.npy"]
 
 
@@ -243,11 +249,11 @@ def test_a_damaged_picture_is_named_and_leaves_nothing_behind(tmp_path):
     whole = path.read_bytes()
     for damage in (whole[: len(whole) // 2], b"", b"no picture"):
         path.write_bytes(damage)
-        with pytest.raises(ValueError, match=r"dog/0\.png is damaged or no picture"):
-            load("afhq64", tmp_path)
+        with pytest.raises(ValueError, match=r"dog/0\.png is damaged or no image"):
+            load(AFHQ64, tmp_path)
         assert sorted(file.name for file in folder.iterdir()) == ["test", "train"]
     path.write_bytes(whole)
-    assert len(load("afhq64", tmp_path)) == 3
+    assert len(load(AFHQ64, tmp_path)) == 3
 
 
 def test_pictures_of_another_size_are_refused(tmp_path):
@@ -256,11 +262,11 @@ def test_pictures_of_another_size_are_refused(tmp_path):
     for shape, words in (((3, 512, 500), "500 x 512"), ((3, 32, 32), "32 x 32")):
         save(torch.zeros(shape, dtype=torch.uint8), tmp_path / "afhq_v2" / "test" / "wild" / "0.png")
         with pytest.raises(ValueError, match=rf"wild/0\.png is {words}; a square of at least 64"):
-            load("afhq64", tmp_path, train=False)
+            load(AFHQ64, tmp_path, train=False)
     folder = write_celeba(tmp_path, 2, "00")
     save(torch.zeros(3, 178, 218, dtype=torch.uint8), folder / "img_align_celeba" / "000002.jpg")
-    with pytest.raises(ValueError, match=r"000002\.jpg is 218 x 178; the aligned pictures are 178 x 218"):
-        load("celeba64", tmp_path)
+    with pytest.raises(ValueError, match=r"000002\.jpg is 218 x 178; the aligned images are 178 x 218"):
+        load(CelebA64, tmp_path)
 
 
 def test_wrong_folders_of_afhq(tmp_path):
@@ -269,13 +275,13 @@ def test_wrong_folders_of_afhq(tmp_path):
     train = tmp_path / "afhq_v2" / "train"
     (train / "dog" / "0.png").unlink()
     with pytest.raises(ValueError, match=r"train/dog holds no JPEG or PNG file"):
-        load("afhq64", tmp_path)
+        load(AFHQ64, tmp_path)
     (train / "dog").rename(train / "wolf")
     with pytest.raises(ValueError, match="must hold the folders cat, dog, wild; found cat, wild, wolf"):
-        load("afhq64", tmp_path)
+        load(AFHQ64, tmp_path)
     shutil.rmtree(train)
     with pytest.raises(ValueError, match="found none"):
-        load("afhq64", tmp_path)
+        load(AFHQ64, tmp_path)
 
 
 def test_wrong_lists_of_celeba(tmp_path):
@@ -290,14 +296,14 @@ def test_wrong_lists_of_celeba(tmp_path):
         (good[:-2], 1),
     ):
         listing.write_text(text)
-        with pytest.raises(ValueError, match=rf"must give each of the 2 pictures .* it names {names}"):
-            load("celeba64", tmp_path)
+        with pytest.raises(ValueError, match=rf"must give each of the 2 images .* it names {names}"):
+            load(CelebA64, tmp_path)
     listing.write_text(good.replace(" 2", " 0"))
-    with pytest.raises(ValueError, match=r"none of the 2 pictures .* is in the part held out"):
-        load("celeba64", tmp_path, train=False)
+    with pytest.raises(ValueError, match=r"none of the 2 images .* is in the part held out"):
+        load(CelebA64, tmp_path, train=False)
     listing.unlink()
-    with pytest.raises(ValueError, match=r"none of the 2 pictures .* is in the part to train; all 202,599"):
-        load("celeba64", tmp_path)
+    with pytest.raises(ValueError, match=r"none of the 2 images .* is in the part to train; all 202,599"):
+        load(CelebA64, tmp_path)
 
 
 def test_damaged_files_of_cifar10(tmp_path):
@@ -312,32 +318,53 @@ def test_damaged_files_of_cifar10(tmp_path):
     ):
         batch.write_bytes(content)
         with pytest.raises(ValueError, match=message):
-            load("cifar10", tmp_path)
+            load(Cifar10, tmp_path)
     batch.unlink()
     with pytest.raises(ValueError, match=r"data_batch_3\.bin is missing or damaged"):
-        load("cifar10", tmp_path)
+        load(Cifar10, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("kind", "words"),
     [
-        ("cifar10", r'load\("cifar10", download=True\)'),
-        ("celeba64", r"non-commercial research only.*mmlab.*img_align_celeba\.zip"),
-        ("afhq64", r"CC BY-NC 4\.0.*stargan-v2"),
-        ("emoji", r"data/emoji/make\.py"),
+        (Cifar10, r"Cifar10\(\)\.download\(\)"),
+        (CelebA64, r"non-commercial research only.*mmlab.*img_align_celeba\.zip"),
+        (AFHQ64, r"CC BY-NC 4\.0.*stargan-v2"),
+        (Emoji, r"data/emoji/make\.py"),
     ],
 )
-def test_a_missing_folder_says_how_to_get_it(tmp_path, name, words):
-    """The folder that was looked for, and the steps; where a licence forbids it, download=True changes nothing."""
-    for download in (False, True) if name != "cifar10" else (False,):
-        with pytest.raises(ValueError, match=rf"{name} is not here: there is no folder {tmp_path}.*{words}"):
-            load(name, tmp_path, download=download)
+def test_a_missing_folder_says_how_to_get_it(tmp_path, kind, words):
+    """The folder that was looked for, and the steps; shape, classes, base and network are known without any file."""
+    problem = kind(root=tmp_path)
+    with pytest.raises(ValueError, match=rf"{kind.name} is not here: there is no folder {tmp_path}.*{words}"):
+        problem.sample(3)
+    assert problem.base(2).shape == (2, *problem.shape)
+    assert problem.classes == {"cifar10": 10, "celeba64": 0, "afhq64": 3, "emoji": 10}[kind.name]
+    assert kind(root=tmp_path, labels=False).classes == 0
+    with torch.device("meta"):
+        assert problem.network().classes == problem.classes
+
+
+def test_samples_are_the_draws_of_the_training_part():
+    """To the bit, with the labels or without; another size than the class says is refused."""
+    draw = lambda: torch.Generator().manual_seed(3)  # noqa: E731
+    x, label = Digits().sample(20, draw())
+    wanted = Digits().data().draw(20, draw())
+    assert torch.equal(x, wanted[0])
+    assert torch.equal(label, wanted[1])
+    assert Digits(labels=False).sample(20, draw())[1] is None
+    with pytest.raises(ValueError, match="sigma must be positive, got 0"):
+        Digits(sigma=0.0)
+
+    class Wider(Digits):
+        size = (1, 8, 16)
+
+    with pytest.raises(ValueError, match=r"must have images of shape \(1, 8, 16\), the files have \(1, 8, 8\)"):
+        Wider().sample(1)
 
 
 def test_bad_arguments():
-    """An unknown name, tensors of another kind, a draw of nothing."""
-    with pytest.raises(ValueError, match=r"name must be one of 'digits', 'cifar10', .* got 'mnist'"):
-        load("mnist")
+    """Tensors of another kind, a draw of nothing."""
     pixels, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)
     for wrong in (pixels.float(), pixels[0], pixels[:0]):
         with pytest.raises(ValueError, match=r"pixels must be uint8 of shape \(N, C, H, W\)"):
@@ -356,21 +383,25 @@ def test_the_root_comes_from_the_environment(tmp_path, monkeypatch):
     """FLOWMAP_EDU_DATA, where no root is given; without either, the user's cache folder."""
     write_cifar10(tmp_path / "data")
     monkeypatch.setenv("FLOWMAP_EDU_DATA", str(tmp_path / "data"))
-    assert len(load("cifar10")) == 10
+    assert len(load(Cifar10)) == 10
     monkeypatch.delenv("FLOWMAP_EDU_DATA")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(ValueError, match=rf"no folder {tmp_path}/\.cache/flowmap_edu/cifar-10-batches-bin"):
-        load("cifar10")
+        load(Cifar10)
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("digits", "sklearn.datasets"), ("cifar10", "torchvision.datasets.utils")]
+    ("module", "read"),
+    [
+        ("sklearn.datasets", lambda root: load(Digits, root)),
+        ("torchvision.datasets.utils", lambda root: Cifar10(root=root).download()),
+    ],
 )
-def test_a_missing_extra_is_named(tmp_path, monkeypatch, name, module):
+def test_a_missing_extra_is_named(tmp_path, monkeypatch, module, read):
     """Without scikit-learn or torchvision the message says what to install."""
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=rf"{module} is needed here: pip install 'flowmap-edu\[images\]'"):
-        load(name, tmp_path, download=True)
+        read(tmp_path)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -392,8 +423,8 @@ def archive(tmp_path, monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    monkeypatch.setattr(datasets, "CIFAR10_URL", f"http://127.0.0.1:{server.server_port}/{path.name}")
-    monkeypatch.setattr(datasets, "CIFAR10_MD5", hashlib.md5(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(readers, "CIFAR10_URL", f"http://127.0.0.1:{server.server_port}/{path.name}")
+    monkeypatch.setattr(readers, "CIFAR10_MD5", hashlib.md5(path.read_bytes()).hexdigest())
     yield path
     server.shutdown()
     thread.join()
@@ -403,11 +434,12 @@ def archive(tmp_path, monkeypatch):
 def test_download_is_checked_and_unpacked_once(archive, tmp_path):
     """The pictures that were served come out; the second time nothing is fetched."""
     root = tmp_path / "root"
-    fetched = load("cifar10", root, download=True)
-    assert torch.equal(fetched.pixels, load("cifar10", tmp_path / "site").pixels)
+    Cifar10(root=root).download()
+    fetched = load(Cifar10, root)
+    assert torch.equal(fetched.pixels, load(Cifar10, tmp_path / "site").pixels)
     assert sorted(path.name for path in root.iterdir()) == ["cifar-10-batches-bin", archive.name]
     archive.unlink()
-    assert torch.equal(load("cifar10", root, download=True).pixels, fetched.pixels)
+    assert torch.equal(Cifar10(root=root).download().data().pixels, fetched.pixels)
 
 
 def test_a_download_that_is_not_the_archive_is_refused(archive, tmp_path):
@@ -416,8 +448,8 @@ def test_a_download_that_is_not_the_archive_is_refused(archive, tmp_path):
     content[-1] ^= 1
     archive.write_bytes(content)
     for _ in ("changed", "missing"):
-        with pytest.raises(ValueError, match=rf"{archive.name} did not arrive with the md5 {datasets.CIFAR10_MD5}"):
-            load("cifar10", tmp_path / "root", download=True)
+        with pytest.raises(ValueError, match=rf"{archive.name} did not arrive with the md5 {readers.CIFAR10_MD5}"):
+            Cifar10(root=tmp_path / "root").download()
         assert not (tmp_path / "root" / "cifar-10-batches-bin").exists()
         archive.unlink(missing_ok=True)
 
@@ -429,7 +461,7 @@ def test_the_shipped_emoji_are_what_their_page_says():
     for content in (packed, lzma.decompress(packed)):
         assert f"{len(content):,} bytes | {hashlib.sha256(content).hexdigest()} |" in page
     assert len(packed) < 3_000_000
-    train, held_out = load("emoji"), load("emoji", train=False)
+    train, held_out = load(Emoji), load(Emoji, train=False)
     assert (len(train), len(held_out), train.shape, train.flips) == (1691, 187, (3, 32, 32), False)
     counts = [torch.bincount(part.labels, minlength=10).tolist() for part in (train, held_out)]
     rows = [line.split("|")[1:5] for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()]
@@ -459,7 +491,7 @@ def test_the_emoji_are_cut_from_their_sheet_and_put_on_white(tmp_path):
     (tmp_path / "emoji.json").write_text(json.dumps(entries))
 
     (tmp_path / "pictures.bin.xz").write_bytes(lzma.compress(make.records(tmp_path)))
-    pixels, labels = datasets.read_records(tmp_path / "pictures.bin.xz")
+    pixels, labels = readers.read_records(tmp_path / "pictures.bin.xz")
     assert labels.tolist() == [9, 8, 7]
     alpha = cells[:, 3:].double() / 255
     seen = alpha * cells[:, :3].double() + (1 - alpha) * 255

@@ -12,10 +12,13 @@ from torch import nn
 
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.metrics import classifier, inception
-from flowmap_edu.metrics import frechet as image_metrics
-from flowmap_edu.nets import unet
-from flowmap_edu.problems import datasets
-from flowmap_edu.recipes import PAPER_FID, STEPS, evaluation, recipe
+from flowmap_edu.metrics import images as image_metrics
+from flowmap_edu.nets import UNet
+from flowmap_edu.problems import CelebA64, Digits
+from flowmap_edu.problems.images import ImageProblem
+from flowmap_edu.recipes import STEPS, paper
+from flowmap_edu.recipes.paper import PAPER_FID
+from flowmap_edu.sample import sampler
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -48,7 +51,7 @@ def mmd2(x: np.ndarray, y: np.ndarray) -> float:
     return within / (m * (m - 1)) - 2 / m**2 * sum(k(a, b) for a in x for b in y)
 
 
-def pictures(*shape: int) -> torch.Tensor:
+def images(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, 1, 2, 2, dtype=torch.float64)
 
 
@@ -61,7 +64,7 @@ class Pixels(nn.Module):
 
 def test_kid_is_its_formula():
     """Over the whole sets, in whatever chunks they come; then over subsets: their mean and their deviation."""
-    a, b = pictures(25), 0.5 + 1.5 * pictures(25)
+    a, b = images(25), 0.5 + 1.5 * images(25)
     x, y = a.flatten(1).numpy(), b.flatten(1).numpy()
     for found in (image_metrics.kid(Pixels(), a, b, subsets=2), image_metrics.kid(Pixels(), b, a, subset=25, chunk=7)):
         assert found.mean == pytest.approx(mmd2(x, y), rel=1e-9)
@@ -85,7 +88,7 @@ def test_kid_of_two_halves_of_one_gaussian_scatters_around_zero_as_it_must():
     d, m, repeats = 4, 40, 600
     square = 9 / d + 18 * (d + 2) / d**3 + 15 * (d + 2) * (d + 4) / d**5 + 18 * (d + 1) / d**3
     variance = (4 / (m * (m - 1)) + 4 / m**2) * square
-    halves = pictures(repeats, 2, m)
+    halves = images(repeats, 2, m)
     found = torch.tensor([image_metrics.kid(Pixels(), a, b, subsets=1).mean for a, b in halves])
     assert abs(found.mean()) < 4 * math.sqrt(variance / repeats)
     scaled = found.square() / variance  # its mean is 1, within four standard errors
@@ -93,7 +96,7 @@ def test_kid_of_two_halves_of_one_gaussian_scatters_around_zero_as_it_must():
 
 
 def test_kid_is_a_function_of_its_seed_and_leaves_the_generator_alone():
-    a, b = pictures(30), pictures(30)
+    a, b = images(30), images(30)
     state = torch.get_rng_state()
     first = image_metrics.kid(Pixels(), a, b, subset=10, subsets=3, seed=1)
     assert torch.equal(torch.get_rng_state(), state)
@@ -117,19 +120,19 @@ def test_a_reference_gives_both_distances_from_one_pass():
         assert reference.kid(seed=3) == pytest.approx(image_metrics.kid(Projection(4), x, a, seed=3), rel=1e-6)
     assert net.seen == 30 + 20 + 25
     for bad in (lambda: reference.hold([a[:1]]), lambda: image_metrics.Reference(net, [])):
-        with pytest.raises(ValueError, match=r"at least two pictures are wanted, got [01]$"):
+        with pytest.raises(ValueError, match=r"at least two images are wanted, got [01]$"):
             bad()
 
 
 def test_bytes_and_back():
     """All 256 levels come back; what lies between them goes to the nearest, what lies outside to the end."""
     levels = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(datasets.as_bytes(datasets.from_bytes(levels)), levels)
+    assert torch.equal(image_metrics.as_bytes(image_metrics.from_bytes(levels)), levels)
     x = torch.linspace(-1.5, 1.5, 1001)
-    off = datasets.from_bytes(datasets.as_bytes(x)) - x.clamp(-1, 1)
+    off = image_metrics.from_bytes(image_metrics.as_bytes(x)) - x.clamp(-1, 1)
     assert off.abs().max() <= 1 / 255 + 1e-6
-    with pytest.raises(ValueError, match="the pictures must be finite; 1 of 2"):
-        datasets.as_bytes(torch.tensor([0.0, math.nan]))
+    with pytest.raises(ValueError, match="the images must be finite; 1 of 2"):
+        image_metrics.as_bytes(torch.tensor([0.0, math.nan]))
 
 
 # --- the Inception network -------------------------------------------------------------------------
@@ -165,7 +168,7 @@ def test_inception_gives_the_features_of_the_network_that_wrote_its_file(random_
     assert wanted.shape == (2, ours.num_features)
     assert wanted.abs().mean() > 0.01
     assert not torch.allclose(wanted[0], wanted[1], rtol=0.01)
-    assert torch.equal(ours(datasets.from_bytes(pixels)), wanted)
+    assert torch.equal(ours(image_metrics.from_bytes(pixels)), wanted)
     for bad, message in (
         (torch.zeros(2, 1, 8, 8), r"of shape \(B, 3, H, W\), got \(2, 1, 8, 8\) torch.float32"),
         (pixels, r"must be floating-point .* got \(2, 3, 32, 32\) torch.uint8"),
@@ -219,104 +222,98 @@ def test_without_a_network_it_says_where_the_file_is_to_be_had(tmp_path, monkeyp
 # --- the rows of a run -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def tiny(monkeypatch):
-    """A small U-Net under the name of each data set, with gains that let times and labels through."""
-
-    def build(config) -> FlowMap:
-        size = datasets.load(config.problem, config.root).shape[-1]
-        arguments = {"size": size, "width": 8, "multipliers": (1,), "blocks": 1, "attention": ()}
-        monkeypatch.setitem(unet.CONFIGS, config.problem, unet.CONFIGS[config.problem] | arguments)
-        net = unet.build(config.problem).eval()
-        for name, p in net.named_parameters():
-            if name.endswith("gain"):
-                nn.init.constant_(p, 0.5)
-        return FlowMap(net)
-
-    return build
+def tiny(problem) -> FlowMap:
+    """A small U-Net for a data set, with gains that let times and labels through."""
+    net = UNet(problem.shape[-1], problem.shape[0], width=8, multipliers=(1,), classes=problem.classes).eval()
+    for name, p in net.named_parameters():
+        if name.endswith("gain"):
+            nn.init.constant_(p, 0.5)
+    return FlowMap(net)
 
 
-def parts_by_hand(X: FlowMap, config, steps: int, n: int, seed: int) -> torch.Tensor:
-    """The pictures of `fid_rows`, drawn without its code: classes, noise and fresh noise of each 250 in turn."""
-    data, generator, out = datasets.load(config.problem, config.root), seeded(seed), []
+def parts_by_hand(X: FlowMap, problem, steps: int, n: int, seed: int) -> torch.Tensor:
+    """The images of `evaluate`, drawn without its code: classes, noise and fresh noise of each 250 in turn."""
+    data, generator, out = problem.data(), seeded(seed), []
     while sum(map(len, out)) < n:
         size = min(250, n - sum(map(len, out)))
         index = torch.randint(len(data), (size,), generator=generator)
-        x = config.sigma * torch.randn(size, *data.shape, generator=generator)
+        x = problem.sigma * torch.randn(size, *data.shape, generator=generator)
         torch.randint(2**62, (), generator=generator)
-        given = X if data.labels is None else X.given(data.labels[index])
+        label = None if data.labels is None else data.labels[index]
         with torch.no_grad():
             for k in range(steps):
-                x = given(k / steps, (k + 1) / steps, x)
+                x = X(k / steps, (k + 1) / steps, x, label=label)
         out.append((x.clamp(-1, 1).add(1).mul(127.5).round() / 127.5) - 1)
     return torch.cat(out)
 
 
-def test_fid_rows_of_pictures_with_classes(tiny):
-    """The distances of the same pictures made by hand to the training ones; the floor is that of held-out ones."""
-    config = recipe("digits", "lsd", steps=1, compile=False, sigma=0.8)
-    X, net, seed = tiny(config), Projection(64), 5
-    train, held_out = (datasets.load("digits", train=part).values() for part in (True, False))
-    rows = evaluation.fid_rows(X, config, [1, 2], seed, features=net, n=260)
+class Plain(Digits):
+    """The digits, judged as every other data set is."""
+
+    evaluate = ImageProblem.evaluate
+
+
+def test_evaluate_images_with_classes():
+    """The distances of the same images made by hand to the training ones; the floor is that of held-out ones."""
+    problem, net, seed = Plain(sigma=0.8), Projection(64), 5
+    X = tiny(problem)
+    train, held_out = (problem.data(part).values() for part in (True, False))
+    rows = problem.evaluate(X, [1, 2], seed=seed, features=net, n=260)
     assert net.seen == 1400 + 260 + 2 * 260
     some = held_out[torch.randperm(397, generator=seeded(seed))[:260]]
     floor = image_metrics.frechet(net, some, train)
     for row, steps in zip(rows, (1, 2), strict=True):
-        x = parts_by_hand(X, config, steps, 260, seed)
+        x = parts_by_hand(X, problem, steps, 260, seed)
         fid, kid = image_metrics.frechet(net, x, train), image_metrics.kid(net, x, train, seed=seed).mean
         assert row == pytest.approx({"steps": steps, "fid": fid, "kid": kid, "n": 260, "floor": floor}, rel=1e-4)
     assert rows[0]["fid"] > 2 * floor
-
-
-def test_fid_rows_against_another_reference_and_what_does_not_fit(tiny):
-    config = recipe("digits", "lsd", steps=1, compile=False)
-    X, held_out = tiny(config), datasets.load("digits", train=False)
-    (row,) = evaluation.fid_rows(X, config, [1], 0, features=classifier.load(), n=400, reference=held_out)
-    assert abs(row["floor"]) < 1e-2  # all held-out digits against themselves
-    x = parts_by_hand(X, config, 1, 400, 0)
-    assert row["fid"] == pytest.approx(image_metrics.frechet(classifier.load(), x, held_out.values()), rel=1e-4)
     for change, message in (
         ({"n": 1}, "n must be at least 2, got 1"),
         ({"n": 2.5}, "n must be a whole number"),
         ({"steps": [0]}, "steps must be a whole number of at least 1, got 0"),
-        ({"reference": datasets.load("emoji")}, r"pictures of shape \(1, 8, 8\), got \(3, 32, 32\)"),
-        ({"config": recipe("checkerboard", steps=1)}, "FID is defined for pictures, this run is on 'checkerboard'"),
     ):
-        arguments = {"X": X, "config": config, "steps": [1], "seed": 0, "features": classifier.load(), "n": 4} | change
         with pytest.raises(ValueError, match=message):
-            evaluation.fid_rows(**arguments)
+            problem.evaluate(**{"X": X, "steps": [1], "features": net, "n": 4} | change)
 
 
-def test_fid_rows_of_pictures_without_classes(tiny, tmp_path, monkeypatch):
-    """X is v(s, t, x) itself; one held-out picture gives no floor."""
+class Unlabelled(CelebA64):
+    """Forty small images of noise, and one that is held out."""
 
-    def read(_, train: bool):
-        return torch.randint(256, (40 if train else 1, 3, 8, 8), dtype=torch.uint8, generator=seeded(int(train))), None
+    size = (3, 8, 8)
 
-    monkeypatch.setitem(datasets.DATASETS, "celeba64", datasets.Source(read, classes=0))
-    config = recipe("digits", "lsd", steps=1, compile=False, problem="celeba64", root=str(tmp_path))
-    X, net = tiny(config), Projection(192)
-    (row,) = evaluation.fid_rows(X, config, [3], 2, features=net, n=30)
-    x, train = parts_by_hand(X, config, 3, 30, 2), datasets.load("celeba64").values()
+    def place(self):
+        """No folder."""
+
+    def read(self, _, train: bool):
+        """The images of a part."""
+        n = 40 if train else 1
+        return torch.randint(256, (n, 3, 8, 8), dtype=torch.uint8, generator=seeded(int(train))), None
+
+
+def test_evaluate_images_without_classes():
+    """X is v(s, t, x) itself; one held-out image gives no floor."""
+    problem, net = Unlabelled(), Projection(192)
+    X = tiny(problem)
+    (row,) = problem.evaluate(X, [3], seed=2, features=net, n=30)
+    x, train = parts_by_hand(X, problem, 3, 30, 2), problem.data().values()
     assert row["fid"] == pytest.approx(image_metrics.frechet(net, x, train), rel=1e-4)
     assert row["kid"] == pytest.approx(image_metrics.kid(net, x, train, seed=2).mean, rel=1e-4)
     assert row["floor"] is None
 
 
 def test_the_noise_added_on_the_way_is_fresh():
-    """For a row of t = 1 only, no part of the pictures gets the noise of another, or that which it began with."""
-    config = recipe("digits", "ct", steps=1, compile=False)
-    at = []
+    """With restarts no part of the images gets the noise of another, or that which it began with."""
+    problem, at = Digits(), []
 
-    def v(s, t, x, labels):  # noqa: ARG001
+    def v(s, t, x, label):  # noqa: ARG001
         at.append(x)
         return -x / (1 - s).clamp_min(0.1)[:, None, None, None]  # lands at 0: the second x is z / 2 alone
 
-    list(evaluation.drawn(FlowMap(v), config, 2, 300, 0))
+    list(problem.drawn(FlowMap(v, sampler("restarts", problem.sigma)), 2, 300, 0))
     first, z, last, again = at[0], 2 * at[1], at[2], 2 * at[3]
     for a, b in ((first[:50], z[:50]), (z[:50], again), (last, again)):
-        assert abs((a * b).mean()) < 5 * config.sigma**2 / math.sqrt(a.numel())
-    assert z.std() == pytest.approx(config.sigma, rel=0.05)
+        assert abs((a * b).mean()) < 5 * problem.sigma**2 / math.sqrt(a.numel())
+    assert z.std() == pytest.approx(problem.sigma, rel=0.05)
 
 
 # --- beside the paper ------------------------------------------------------------------------------
@@ -329,7 +326,7 @@ def of(text: str) -> list[tuple[str, str, list[str]]]:
 
 
 def test_the_papers_figures_stand_in_the_papers_lines_alone():
-    text = evaluation.paper_table()
+    text = paper.paper_table()
     tables = dict(zip(PAPER_FID, text.split("\n\n"), strict=True))
     assert text.count("not run by us") == 9 * len(STEPS)
     for problem, table in tables.items():
@@ -347,23 +344,20 @@ def test_the_papers_figures_stand_in_the_papers_lines_alone():
 def test_our_rows_stand_in_our_lines_alone(method):
     """Where a number of steps was not run it says so; a method that the paper lacks has no line of its."""
     rows = [{"steps": k, "fid": 1000.25 + k, "kid": 0.1, "n": 5000, "floor": 2.5} for k in (1, 4)]
-    text = evaluation.fid_table("cifar10", method, rows, (1, 2, 4, 3))
+    text = paper.fid_table("cifar10", method, rows, (1, 2, 4, 3))
     lines = {(name, whose): found for name, whose, found in of(text)}
     assert lines.pop((method, "ours")) == ["1001.25", "not run by us", "1004.25", "not run by us"]
     for (name, whose), found in lines.items():
-        paper = [f"{PAPER_FID['cifar10'][name][k]:.2f}" for k in range(3)]
-        assert found == ([*paper, "not printed"] if whose == "paper" else ["not run by us"] * 4)
+        printed = [f"{PAPER_FID['cifar10'][name][k]:.2f}" for k in range(3)]
+        assert found == ([*printed, "not printed"] if whose == "paper" else ["not run by us"] * 4)
     assert len(lines) == (5 if method == "psd-m" else 6)
-    assert "ours: 5,000 pictures to the reference; floor, of real held-out pictures: 2.50" in text
+    assert "ours: 5,000 images to the reference; floor, of real held-out images: 2.50" in text
 
 
 def test_a_data_set_that_the_paper_lacks_has_our_figures_alone():
     row = {"steps": 2, "fid": 12.5, "kid": 0.1, "n": 100, "floor": None}
-    text = evaluation.fid_table("emoji", "lsd", [row], (1, 2), name="FD")
+    text = paper.fid_table("emoji", "lsd", [row], (1, 2), name="FD")
     assert of(text) == [("lsd", "ours", ["not run by us", "12.50"])]
     assert text.startswith("FD on emoji")
-    assert "floor, of real held-out pictures: none" in text
+    assert "floor, of real held-out images: none" in text
     assert "The paper has no figures on emoji." in text
-    for bad, message in ((("mnist", "lsd"), "problem must be one of"), (("emoji", "gan"), "method must be one of")):
-        with pytest.raises(ValueError, match=message):
-            evaluation.fid_table(*bad, [])

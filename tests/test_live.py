@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from flowmap_edu.metrics.exactness import kl64
 from torch import nn
 
 from flowmap_edu import load, losses
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.metrics import kl64
 from flowmap_edu.nets import MLP
 from flowmap_edu.problems import Checkerboard
 
@@ -23,7 +24,8 @@ live = pytest.importorskip("flowmap_edu.viz.live", reason="notebooks is not inst
 
 NODE = shutil.which("node")
 HERE = Path(__file__).parent
-MODULE = Path(live.__file__).parent / "static" / "flow.js"
+from flowmap_edu.viz import live_figure, packing, reader  # noqa: E402
+
 SAMPLES = [1, 2, 5, 16]
 POINTS = [(0.0, 0.0), (-1.2, 1.2), (0.5, -1.0), (1.3, 0.0), (0.0, -9.0), (math.nan, 0.0)]
 SIZES = {
@@ -72,7 +74,9 @@ def case(request, tmp_path_factory):
     }
     file = tmp_path_factory.mktemp("flow") / "case.json"
     file.write_text(json.dumps(text))
-    words = [NODE, str(HERE / "flow.test.mjs"), str(MODULE), str(file)]
+    module = file.with_name("flow.js")
+    module.write_text(live_figure.MODULE)
+    words = [NODE, str(HERE / "flow.test.mjs"), str(module), str(file)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return net, shown, times, x, json.loads(done.stdout)
@@ -182,7 +186,7 @@ def test_a_full_page_is_below_two_megabytes_and_fetches_nothing():
     content = content_of(text)
     for name, packed in content["packed"].items():
         assert base64.b64decode(packed) == getattr(full, name)
-    assert content["module"] == MODULE.read_text()
+    assert content["module"] == live_figure.MODULE
     assert content["state"]["scores"] == [0.5, *[None] * 15]
 
 
@@ -192,7 +196,7 @@ def test_a_notebook_keeps_one_figure(monkeypatch):
     data, _ = figure()._repr_mimebundle_()
     assert set(data) == {"text/plain", "text/html", "image/png"}
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
-    monkeypatch.setattr(live, "has_reader", lambda: True)
+    monkeypatch.setattr(live_figure, "has_reader", lambda: True)
     shown, _ = figure()._repr_mimebundle_()
     assert set(shown) == {*data, "application/vnd.jupyter.widget-view+json"}
     for bundle in (data, shown):  # the second as JupyterLab saves it, without the widget's state
@@ -212,10 +216,10 @@ def test_has_reader_asks_the_kernel(monkeypatch):
             self.kernel = type("Kernel", (), kernel)()
 
     for shell, wanted in ((None, False), (Shell(_allow_stdin=False), False), (Shell(_allow_stdin=True), True)):
-        monkeypatch.setattr(live, "get_ipython", lambda shell=shell: shell)
-        assert live.has_reader() is wanted
-    monkeypatch.setattr(live, "get_ipython", lambda: Shell())  # a kernel that does not say: JupyterLite's
-    assert live.has_reader() is True
+        monkeypatch.setattr(reader, "get_ipython", lambda shell=shell: shell)
+        assert reader.has_reader() is wanted
+    monkeypatch.setattr(reader, "get_ipython", lambda: Shell())  # a kernel that does not say: JupyterLite's
+    assert reader.has_reader() is True
 
 
 # --- the shipped small map ----------------------------------------------------------------------------
@@ -241,7 +245,7 @@ def test_the_small_map_is_what_its_file_says():
 def test_the_large_maps_scores_are_its_own_table():
     """KL64 at 1, 2, 4, 8, 16 jumps is what evaluation.json of the large map says, from the same million points."""
     _, about = live.small_map()
-    table = json.loads((live.shipped_folder() / about["teacher"] / "evaluation.json").read_text())
+    table = json.loads((shipped_folder() / about["teacher"] / "evaluation.json").read_text())
     assert about["points"] == table["points"]
     assert about["large"]["steps"] == list(range(1, 17))
     for row in table["rows"]:
@@ -281,10 +285,10 @@ CLOUDS = torch.zeros(2, 5, 2)
             lambda: live.Live(CLOUDS, [1, 2], small=MLP(hidden=4), noise=CLOUDS),
             r"noise must have shape.*got \(2, 5, 2\)",
         ),
-        (lambda: live.network(MLP(dim=3, hidden=4)), "a network of the plane is wanted .dim 2., got dim 3"),
-        (lambda: live.network(MLP(hidden=4, activation="gelu")), r"body\.1 is FastGELU, SiLU was wanted"),
-        (lambda: live.network(nn.Linear(2, 2)), "evaluates nets.MLP only, got Linear"),
-        (lambda: live.network(MLP()), r"at most 20000 parameters.*got \d+"),
+        (lambda: packing.network(MLP(dim=3, hidden=4)), "a network of the plane is wanted .dim 2., got dim 3"),
+        (lambda: packing.network(MLP(hidden=4, activation="gelu")), r"body\.1 is FastGELU, SiLU was wanted"),
+        (lambda: packing.network(nn.Linear(2, 2)), "evaluates nets.MLP only, got Linear"),
+        (lambda: packing.network(MLP()), r"at most 20000 parameters.*got \d+"),
         (
             lambda: live.clouds(load("checkerboard-lsd"), torch.zeros(5, 3)),
             r"x0 must have shape \(n, 2\), got \(5, 3\)",

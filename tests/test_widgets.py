@@ -20,7 +20,8 @@ from traitlets import TraitError
 import flowmap_edu
 from flowmap_edu import losses, metrics, problems
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.methods import METHODS, Trained, method
+from flowmap_edu.methods import METHODS
+from flowmap_edu.sample import sampler
 from flowmap_edu.viz import explorers, interactive, plots, widgets
 from flowmap_edu.viz import loss_explorer as explorer
 from flowmap_edu.viz.controls import Menu, RealSlider, WholeSlider
@@ -69,7 +70,7 @@ def board():
     """A step slider over a real map, with few points."""
     X = flowmap_edu.load("checkerboard-lsd")
     x0 = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) / 3**0.5
-    return X, x0, widgets.step_slider({"LSD": X}, x0, (1, 2, 4))
+    return X, x0, widgets.step_slider({"LSD": X}, x0, (1, 2, 4), exact=problems.Checkerboard())
 
 
 # --- step counts -----------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ def test_the_scores_shown_are_those_of_the_samples(board):
         points = X.sample(x0, n)
         assert torch.equal(w.view.numbers["samples"]["LSD"], points)
         assert cell(w, "LSD", "KL64") == f"{metrics.kl64(points).kl:.4f}"
-        error = metrics.map_error(X, widgets.BOARD, steps=n, n=widgets.ERROR_POINTS)
+        error = metrics.map_error(X, problems.Checkerboard(), steps=n, n=widgets.ERROR_POINTS)
         assert cell(w, "LSD", "map error") == f"{error:.4f}"
         assert cell(w, "exact draws", "KL64") == f"{metrics.floor64(len(x0)):.4f}"
         assert f"KL64 {cell(w, 'LSD', 'KL64')}" in w.view.alt
@@ -130,32 +131,42 @@ def test_the_slider_runs_over_all_whole_numbers_up_to_the_largest():
 def test_an_exact_map_has_no_error_and_kl64_is_the_checkerboards():
     """With another problem than the checkerboard KL64 is left out; float64 points are taken too."""
     w = widgets.step_slider(MAP, X0.double(), (1,), exact=BALL)
-    assert w.view.numbers["KL64"] == {}
+    assert "KL64" not in w.view.numbers
     assert w.view.numbers["map error"]["the map"] < 1e-6
     assert "KL64" not in w.card.value
 
 
-def test_a_map_that_renoises_has_no_map_error():
+def test_a_map_that_restarts_has_no_map_error():
     """A consistency model's second evaluation starts from fresh noise, so its points follow no path."""
-    w = widgets.step_slider({"ct": Trained(MAP, method("ct"), BALL.sigma)}, X0, (2,))
+    X = FlowMap(MAP.slope, sampler("restarts", BALL.sigma))
+    w = widgets.step_slider({"ct": X}, X0, (2,), exact=problems.Checkerboard())
     assert w.view.numbers["map error"] == {}
     assert "ct" in w.view.numbers["KL64"]
 
 
-def test_pictures_are_shown_with_their_labels(monkeypatch):
-    """The shipped digits: what is drawn is X.given(labels).sample, other pictures for other labels."""
-    drawn, original = [], plots.pictures
-    monkeypatch.setattr(plots, "pictures", lambda ax, x: drawn.append(x) or original(ax, x))
+def test_points_are_measured_only_where_the_truth_is_named():
+    """Without `exact` there is no number of the checkerboard, and the axes reach as far as the points."""
+    w = widgets.step_slider(MAP, 10 * X0, (1,))
+    assert set(w.view.numbers) == {"samples"}
+    assert "KL64" not in w.view.alt
+    assert widgets.reach([10 * X0]) > 5
+    assert widgets.reach([0.1 * X0]) == 1.2
+
+
+def test_images_are_shown_with_their_labels(monkeypatch):
+    """The shipped digits: what is drawn is X.sample with these labels, other images for others."""
+    drawn, original = [], plots.images
+    monkeypatch.setattr(plots, "images", lambda ax, x: drawn.append(x) or original(ax, x))
     X = flowmap_edu.load("digits-lsd")
     x0 = 0.5 * torch.randn(3, 1, 8, 8)
     labels = torch.tensor([3, 1, 7])
-    w = widgets.step_slider({"a": X}, x0, (1, 2), labels=labels)
-    wanted = torch.stack([X.given(labels).sample(x0, n) for n in (1, 2)])
+    w = widgets.step_slider({"a": X}, x0, (1, 2), label=labels)
+    wanted = torch.stack([X.sample(x0, n, label=labels) for n in (1, 2)])
     assert torch.equal(torch.cat(drawn), wanted)
     assert torch.equal(w.view.numbers["samples"]["a"], wanted[0])
     w.still()
     assert torch.equal(drawn[-1], wanted)  # a row for each step count
-    assert picture(widgets.step_slider({"a": X}, x0, (1,), labels=labels.flip(0))) != picture(w)
+    assert picture(widgets.step_slider({"a": X}, x0, (1,), label=labels.flip(0))) != picture(w)
 
 
 def test_a_sheet_is_filled_up_with_white():
@@ -282,7 +293,7 @@ def by_hand(theta: torch.Tensor, condition: str, stopgrad: str, source: str) -> 
         "self": {},
         "sample": {"velocity": b["dx"]},
         "teacher": {"velocity": lambda t, x: explorer.TOY.velocity(t, x)},
-        "self, the sample leads": {"lead": b["dx"]},
+        "self, first term: sample": {"first_term": b["dx"]},
         "teacher's jumps": {"short": truth},
     }[source]
     times = [b[k] for k in ("sut" if condition == "semigroup" else "st")]
@@ -338,19 +349,20 @@ def test_the_methods_named_are_rows_of_the_table(toy):
     for choice in CHOICES:
         condition, stopgrad, source = choice
         for name in choose(toy, *choice)["methods"]:
-            row = METHODS[name]
-            assert (row.condition, row.stopgrad) == (condition, stopgrad)
-            assert ("teacher" in (row.velocity, row.short)) == ("teacher" in source)
-            assert ("sample" in (row.velocity, row.lead)) == ("sample" in source)
-            assert cell(toy, name, "method") == row.title
+            method = METHODS[name]
+            assert (method.condition, method.stopgrad) == (condition, stopgrad)
+            assert ("teacher" in (method.velocity, method.short)) == ("teacher" in source)
+            assert ("sample" in (method.velocity, method.first_term)) == ("sample" in source)
+            assert cell(toy, name, "method") == method.title
             found.append(name)
     assert sorted(found) == sorted(set(METHODS) - {"fm"})
 
 
-def test_a_new_row_is_found_without_a_word_changed(monkeypatch):
+def test_a_new_method_is_found_without_a_word_changed():
     new = dataclasses.replace(METHODS["lsd"], title="brand new", stopgrad="none")
-    monkeypatch.setitem(METHODS, "new", new)
-    assert explorer.rows("lagrangian", "none", "self") == ["new"]
+    table = METHODS | {"new": new}
+    assert explorer.known(table, "lagrangian", "none", "self") == ["new"]
+    assert choose(widgets.loss_explorer(table), "lagrangian", "none", "self")["methods"] == ["new"]
 
 
 def test_the_formula_holds_what_the_loss_holds(toy):
@@ -433,7 +445,7 @@ def test_a_menu_keeps_to_its_options():
 
 
 def test_the_slider_is_sent_to_a_reader_only(monkeypatch):
-    """Somebody before the kernel gets the widget beside the still; a program gets no state with pictures in it."""
+    """A reader before the kernel gets the widget beside the still; a program gets no state with pictures in it."""
     for here in (True, False):
         monkeypatch.setattr(interactive, "has_reader", lambda here=here: here)
         w = widgets.step_slider(MAP, X0, (1, 2), exact=BALL)
@@ -504,8 +516,8 @@ IMAGE = torch.zeros(2, 1, 8, 8)
         (lambda: widgets.step_slider(MAP, torch.zeros(4, 3)), r"x0 must have shape \(B, 2\) or .* got \(4, 3\)"),
         (lambda: widgets.step_slider(MAP, X0 / 0), "x0 must be finite"),
         (lambda: widgets.step_slider(MAP, [1.0]), "x0 must be a floating-point tensor"),
-        (lambda: widgets.step_slider(MAP, X0, labels=torch.zeros(3)), r"labels must have shape \(60,\).* got \(3,\)"),
-        (lambda: widgets.step_slider(MAP, X0, exact="board"), "exact must be a problem of exact.py .* got str"),
+        (lambda: widgets.step_slider(MAP, X0, label=torch.zeros(3)), r"label must have shape \(60,\).* got \(3,\)"),
+        (lambda: widgets.step_slider(MAP, X0, exact="board"), "exact must be a problem in the plane.* got str"),
         (lambda: widgets.step_slider(MAP, IMAGE, exact=BALL), "exact is for points of the plane"),
         (lambda: widgets.time_explorer(FlowMap(explorer.TOY.v)), r"the map does not take points of shape \(2,\)"),
         (lambda: widgets.time_explorer({}), "maps must be a FlowMap .* got an empty one"),

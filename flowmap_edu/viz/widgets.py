@@ -86,6 +86,8 @@ def step_slider(
             shown = min(len(x0), IMAGES)
             caption = f"{shown} of {len(x0)} images; the noise stays, the number of jumps changes"
             return View(draw_sheets(samples, n), f"{what}: {shown} images.", caption, {"samples": samples})
+        for x in samples.values():
+            checks.finite("samples", x)
         numbers: dict[str, Any] = {"samples": samples}
         if isinstance(truth, Checkerboard):
             numbers["KL64"] = {name: kl64(x).kl for name, x in samples.items()}
