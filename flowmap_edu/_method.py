@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,7 +51,7 @@ class Method:
         departs: where the source's practice is not this row, or this library's not the source's.
 
     Raises:
-        ValueError: for an unknown choice, or choices that contradict each other.
+        ValueError: for an unknown choice, a value out of its range, or choices that contradict each other.
     """
 
     title: str
@@ -78,6 +79,9 @@ class Method:
         checks.one_of("short", self.short, ("self", "average", "teacher"))
         checks.one_of("weight", self.weight, WEIGHTS)
         checks.one_of("first_term", self.first_term, (None, "sample"))
+        checks.share("tangent_warmup", self.tangent_warmup)
+        checks.share("diagonal", 0.0 if self.diagonal is None else self.diagonal)
+        checks.whole("stages", self.stages)
         if self.condition != "diagonal":
             checks.one_of("stopgrad", self.stopgrad, losses.STOPGRADS[self.condition])
         if self.condition == "lagrangian" and self.velocity == "sample":
@@ -137,8 +141,8 @@ def loss(
         one value a sample, shape (D + J,), the diagonal part first.
 
     Raises:
-        ValueError: if the method needs a teacher or the samples' slopes and there is none, or whatever the
-            single losses refuse.
+        ValueError: if the method needs a teacher or the samples' slopes and there is none, the batch has nothing that
+            the method trains on, or whatever the single losses refuse.
     """
     parts, (diagonal, jumps) = [], batch
     if len(diagonal.t):
@@ -148,6 +152,11 @@ def loss(
     if len(jumps.s) and method.condition != "diagonal":
         square = residual(X, jumps, method, teacher, average, ramp)
         parts.append(weighted(method, square, jumps.s, jumps.u, jumps.t))
+    if not parts:
+        raise ValueError(
+            f"{method.title} finds nothing to train on: the batch has {len(diagonal.t)} samples on the diagonal and "
+            f"{len(jumps.s)} jumps"
+        )
     return torch.cat(parts)
 
 
@@ -174,7 +183,9 @@ def residual(
     if method.condition == "lagrangian":
         return losses.lagrangian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity)
     if method.condition == "eulerian":
-        semi = {"first_term": dx if method.first_term else None, "ramp": ramp} if method.stopgrad == "semi" else {}
+        semi: dict[str, Any] = {}
+        if method.stopgrad == "semi":
+            semi = {"first_term": dx if method.first_term else None, "ramp": ramp}
         return losses.eulerian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity, **semi)
     short = {"self": X, "average": average or X, "teacher": teacher or X}[method.short]
     if method.times == "dyadic":

@@ -75,7 +75,11 @@ class FlowMap:
 
     def conditioned(self, **condition: Any) -> "FlowMap":
         """The same map with a condition fixed, such as label= of shape (B,): it then serves batches of that size."""
-        return FlowMap(lambda s, t, x: self.v(s, t, x, **condition), self.sampler, self.interpolant)
+
+        def v(s: Tensor, t: Tensor, x: Tensor, **more: Any) -> Tensor:
+            return self.v(s, t, x, **condition | more)
+
+        return FlowMap(v, self.sampler, self.interpolant)
 
     def velocity(self, t: Time, x: Tensor, **condition: Any) -> Tensor:
         """The map's own velocity, read on its diagonal: v_{t,t}(x), shape (B, *D)."""

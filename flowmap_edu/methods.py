@@ -16,10 +16,10 @@ source's symbols translate. Throughout, tau = 1 - t is such a source's time, sig
 deviation of the base and rho_s^2 = s^2 + (1-s)^2.
 """
 
-from flowmap_edu._method import Method, loss
+from flowmap_edu._method import WEIGHTS, Method, loss
 from flowmap_edu.times import LEVELS
 
-__all__ = ["METHODS", "Method", "loss"]
+__all__ = ["METHODS", "WEIGHTS", "Method", "loss"]
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from flowmap_edu import _checks as checks
 from flowmap_edu.interpolant import Interpolant, Linear
 
 if TYPE_CHECKING:
@@ -108,7 +109,12 @@ SAMPLERS: dict[str, Callable[[float, Interpolant], Sampler]] = {
 
 
 def sampler(name: str, sigma: float = 1.0, interpolant: Interpolant | None = None) -> Sampler:
-    """The sampler of that name, for a base of deviation sigma and an interpolant (None: the linear one)."""
+    """The sampler of that name, for a base of deviation sigma and an interpolant (None: the linear one).
+
+    Raises:
+        ValueError: if the name is not in SAMPLERS.
+    """
+    checks.one_of("sampler", name, SAMPLERS)
     return SAMPLERS[name](sigma, interpolant or Linear())
 
 

@@ -176,8 +176,8 @@ def stop_gradients_are_frozen_copies(losses) -> None:
             assert gap < 1e-10, f"{condition} {stopgrad}: the gradient is off by {gap:.1e} of its length"
 
 
-def held_teachers_get_no_gradient(losses) -> None:
-    """Where the velocity is held, no gradient reaches the teacher that gave it, callable or values."""
+def detached_teachers_get_no_gradient(losses) -> None:
+    """Where the velocity is detached, no gradient reaches the teacher that gave it, callable or values."""
     teacher = Net(seed=7)
     s, _, t = jumps(16)
     x = torch.randn(16, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
@@ -222,6 +222,7 @@ def the_whole_is_its_parts(losses) -> None:
         "psd-m": losses.semigroup(X, s, u, r, x[2], stopgrad="convex"),
         "psd-u": losses.semigroup(X, s, u, r, x[2], stopgrad="convex"),
     }
+    assert set(wanted) == {name for name, m in METHODS.items() if m.source == METHODS["lsd"].source}
     for name, off in wanted.items():
         whole = losses.loss(X, batch, METHODS[name])
         parts = torch.cat([losses.diagonal(X, t, x[0], x[1]), off])
@@ -234,7 +235,7 @@ LAWS = [
     exact_maps_make_every_loss_vanish,
     exact_teachers_agree,
     stop_gradients_are_frozen_copies,
-    held_teachers_get_no_gradient,
+    detached_teachers_get_no_gradient,
     times_are_uniform_on_the_triangle,
     the_whole_is_its_parts,
 ]

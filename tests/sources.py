@@ -2,10 +2,10 @@
 
 Nothing here calls the package: derivatives are taken in reverse mode (`torch.autograd.functional.jvp`
 differentiates twice), and theta^- is a deep copy of the network. `test_methods` compares the
-gradients with those of the rows of `flowmap_edu.methods`.
+gradients with those of the methods in `flowmap_edu.methods`.
 
 Every objective gets the network in the source's own form, made from one v(s, t, x) by the
-substitution that the row names; the functions at the end make those forms.
+substitution that the method names; the functions at the end make those forms.
 """
 
 import torch

@@ -8,6 +8,8 @@ from torch import nn
 
 from flowmap_edu import problems
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.interpolant import Trigonometric
+from flowmap_edu.sample import Euler
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -199,6 +201,54 @@ def test_sampling_records_no_gradient():
     assert X(0.0, 1.0, x0).requires_grad
     assert not X.sample(x0, 2).requires_grad
     assert not X.trajectory(x0, 2).requires_grad
+
+
+# --- conditions ------------------------------------------------------------------------------------
+
+
+class Told(Points):
+    """v of points that is scaled and shifted by a label, shape (B,), and turned round by a switch."""
+
+    def forward(self, s, t, x, label=None, *, flip=False):
+        label = torch.zeros(len(x)) if label is None else label
+        v = (1 + label[:, None]) * super().forward(s, t, x) + label[:, None] ** 2
+        return -v if flip else v
+
+
+def test_a_condition_goes_through_every_call():
+    """Values and derivatives with a condition are those of the network that has it built in; so with `conditioned`."""
+    net = Told().requires_grad_(False)
+    (s, t), (x, w) = (0.05 + 0.9 * torch.rand(2, 6)).sort(dim=0).values, torch.randn(2, 6, 2)
+    condition = {"label": torch.arange(6.0), "flip": True}
+    X, built_in = FlowMap(net), FlowMap(lambda s, t, x: net(s, t, x, condition["label"], flip=True))
+    calls = {
+        "v": lambda X, **told: X.v(s, t, x, **told),
+        "X": lambda X, **told: X(s, t, x, **told),
+        "velocity": lambda X, **told: X.velocity(t, x, **told),
+        "partial_t": lambda X, **told: torch.stack(X.partial_t(s, t, x, **told)),
+        "partial_s": lambda X, **told: torch.stack(X.partial_s(s, t, x, **told)),
+        "push": lambda X, **told: torch.stack(X.push(s, t, x, w, **told)),
+        "eulerian": lambda X, **told: torch.stack(X.eulerian(s, t, x, w, **told)),
+        "trajectory": lambda X, **told: X.trajectory(x, 3, **told),
+        "sample": lambda X, **told: X.sample(x, 3, **told),
+    }
+    for name, call in calls.items():
+        wanted = call(built_in)
+        torch.testing.assert_close(call(X, **condition), wanted, rtol=0, atol=0, msg=name)
+        torch.testing.assert_close(call(X.conditioned(**condition)), wanted, rtol=0, atol=0, msg=name)
+        half = X.conditioned(flip=True)
+        torch.testing.assert_close(call(half, label=condition["label"]), wanted, rtol=0, atol=0, msg=name)
+        assert (call(X) - wanted).abs().max() > 0.1, name
+        torch.testing.assert_close(call(X, label=None), call(X), rtol=0, atol=0, msg=name)
+
+
+def test_a_conditioned_map_draws_as_the_map_does():
+    """`conditioned` keeps the sampler and the path of the training."""
+    X = FlowMap(Told(), Euler(), Trigonometric())
+    told = X.conditioned(label=torch.arange(4.0))
+    assert (told.sampler, told.interpolant) == (X.sampler, X.interpolant)
+    x0 = torch.randn(4, 2)
+    assert torch.equal(told.sample(x0, 3), X.sample(x0, 3, label=torch.arange(4.0)))
 
 
 # --- errors ----------------------------------------------------------------------------------------

@@ -216,7 +216,7 @@ def test_compiled_losses_equal_eager_ones(given, method):
 
 
 @pytest.mark.parametrize("n", [1, 7, 1000])
-def test_even_draws_put_one_number_in_each_cell(n):
+def test_stratified_draws_put_one_number_in_each_cell(n):
     """The k-th of n numbers lies in [k/n, (k+1)/n), and is uniform there."""
     r = times.uniform(n)
     assert torch.equal((r * n).floor(), torch.arange(float(n)))

@@ -1,6 +1,6 @@
-"""The table of methods: each row's gradient is that of its publication's own objective (sources.py).
+"""The table of methods: each method's gradient is that of its publication's own objective (sources.py).
 
-Where a row and its source differ by a weight on each sample, the weight is written here. Where they
+Where a method here and its source differ by a weight on each sample, the weight is written here. Where they
 agree in a limit, the order of the limit is fitted.
 """
 
@@ -24,14 +24,14 @@ by_name = pytest.mark.parametrize("name", methods.METHODS)
 
 
 class Case:
-    """A network, its frozen and its slow copy, a teacher, and a batch with the row's own times."""
+    """A network, its frozen and its slow copy, a teacher, and a batch with the method's own times."""
 
-    def __init__(self, row: methods.Method, n: int = 32, seed: int = 0):
-        self.row, self.net = row, laws.Net(seed)
+    def __init__(self, method: methods.Method, n: int = 32, seed: int = 0, name: str = ""):
+        self.method, self.name, self.net = method, name, laws.Net(seed)
         self.frozen = copy.deepcopy(self.net).requires_grad_(False)
-        self.slow, self.taught = (laws.Net(seed + k).requires_grad_(False) for k in (1, 2))
+        self.slow, self.teacher_net = (laws.Net(seed + k).requires_grad_(False) for k in (1, 2))
         g = torch.Generator().manual_seed(seed)
-        s, u, t = (a.double() for a in times.draw(row, n, generator=g))
+        s, u, t = (a.double() for a in times.draw(method, n, generator=g))
         inside = (s > 0.01) & (s < t - 1e-3)  # at s = 0 some sources have an infinite time, at s = t an empty jump
         self.s, self.u, self.t = s[inside], u[inside], t[inside]
         self.x0, self.x1 = torch.randn(2, len(self.s), 2, dtype=torch.float64, generator=g) * SIGMA
@@ -41,7 +41,7 @@ class Case:
 
     def teacher(self, t, x):
         """The velocity of the teacher, b_t(x)."""
-        return self.taught(t, t, x)
+        return self.teacher_net(t, t, x)
 
     def own(self, t, x):
         """The frozen diagonal."""
@@ -62,8 +62,8 @@ class Case:
 
     def loss(self, diagonal: bool = False, **choices) -> torch.Tensor:
         """The library's loss, one value a sample."""
-        maps = {"teacher": FlowMap(self.taught), "average": FlowMap(self.slow)}
-        return methods.loss(FlowMap(self.net), self.batch(diagonal), self.row, **maps, **choices)
+        maps = {"teacher": FlowMap(self.teacher_net), "average": FlowMap(self.slow)}
+        return methods.loss(FlowMap(self.net), self.batch(diagonal), self.method, **maps, **choices)
 
     def gap(self, ours: torch.Tensor, theirs: torch.Tensor) -> float:
         """How far the two gradients are apart, relative to the second."""
@@ -73,13 +73,13 @@ class Case:
 
 
 def squared(c: Case) -> torch.Tensor:
-    """|r|^2 of the Eulerian residual against whatever velocity the row reads, unweighted."""
-    row = dataclasses.replace(c.row, weight="one", tangent_warmup=0.0)
-    maps = {"teacher": FlowMap(c.taught), "average": FlowMap(c.slow)}
-    return methods.loss(FlowMap(c.frozen), c.batch(), row, **maps)
+    """|r|^2 of the Eulerian residual against whatever velocity the method reads, unweighted."""
+    method = dataclasses.replace(c.method, weight="one", tangent_warmup=0.0)
+    maps = {"teacher": FlowMap(c.teacher_net), "average": FlowMap(c.slow)}
+    return methods.loss(FlowMap(c.frozen), c.batch(), method, **maps)
 
 
-# name: (the source's objective on a case, the weight on each sample that turns it into the row's).
+# name: (the source's objective on a case, the weight on each sample that turns it into the method's).
 # A published gradient objective f . g, linear in f, is half a squared residual: hence the factors 2.
 def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
     s, u, t, x, net, frozen = c.s, c.u, c.t, c.x, c.net, c.frozen
@@ -92,7 +92,7 @@ def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
     rho = (s**2 + (1 - s) ** 2).sqrt()
     trig = {"F": sources.trig(net, SIGMA), "frozen_F": sources.trig(frozen, SIGMA), "sigma": SIGMA}
     trig |= {"x": c.x1, "z": c.x0, "tau": angle, "normalise": 0.1}
-    R = squared(c).sqrt() if c.row.condition == "eulerian" else s
+    R = squared(c).sqrt() if c.method.condition == "eulerian" else s
     of_scm = (s * rho * R + 0.1) * SIGMA / (s * rho**2 * (R + 0.1))  # the two normalisations see other units
     # Align Your Flow: f(x, tau, to) = x + (to - tau) F with F = -v
     frozen_F = lambda x, tau, to: -frozen(1 - tau, 1 - to, x)  # noqa: E731
@@ -101,7 +101,7 @@ def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
     minus_b = lambda x, tau: -c.teacher(1 - tau, x)  # noqa: E731
     slow_step = lambda x, t, d: c.slow(t, t + d, x)  # noqa: E731
     x_hat = lambda v: lambda z, tau, to: z + tau[:, None] * v(1 - tau, 1 - to, z)  # noqa: E731
-    coarse = lambda s, t, x: c.taught(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
+    coarse = lambda s, t, x: c.teacher_net(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
 
     found = {
         "fm": lambda: (sources.flow_matching(net, c.on, c.on0, c.on1), 1.0),
@@ -136,17 +136,16 @@ def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
         "split-meanflow": lambda: (sources.split_mean_flow(backward, frozen_backward, x, 1 - t, 1 - u, 1 - s), 1.0),
     }  # fmt: skip
     assert set(found) == set(methods.METHODS)
-    return found[c.row_name]()
+    return found[c.name]()
 
 
 def case(name: str, **choices) -> Case:
-    c = Case(dataclasses.replace(methods.METHODS[name], **choices))
-    c.row_name = name
-    return c
+    """The case of a method in the table, with some of its choices changed."""
+    return Case(dataclasses.replace(methods.METHODS[name], **choices), name=name)
 
 
 @by_name
-def test_the_row_is_its_source(name):
+def test_the_method_is_its_source(name):
     """Parameter gradients agree to 1e-10, up to the weight written above."""
     c = case(name)
     theirs, weight = objectives(c)
@@ -160,7 +159,7 @@ def test_the_comparison_would_notice(name):
     """The same comparison fails if the source is given networks that differ by a thousandth in one weight."""
     c, other = case(name), case(name)
     with torch.no_grad():
-        for net in (other.net, other.frozen, other.slow, other.taught):
+        for net in (other.net, other.frozen, other.slow, other.teacher_net):
             net.body[0].weight[0, 0] += 1e-3
     theirs, weight = objectives(other)
     ours, theirs = laws.gradient(c.loss(diagonal=name == "fm"), c.net), laws.gradient(weight * theirs, other.net)
@@ -171,16 +170,18 @@ def test_the_comparison_would_notice(name):
 
 
 @pytest.mark.parametrize(("discrete", "continuous"), [("ct-discrete", "ct"), ("cd-discrete", "cd")])
-def test_neighbours_tend_to_the_continuous_row_at_first_order(discrete, continuous):
+def test_neighbours_tend_to_the_continuous_method_at_first_order(discrete, continuous):
     """The gradient's gap falls like the step to the power 1.00 as the two times approach each other."""
     fine, coarse = case(continuous), case(discrete)
     keep = fine.s < 0.9
     batch = fine.jumps(*(part[keep] for part in fine.batch().jumps[:5]))
-    limit = laws.gradient(methods.loss(FlowMap(fine.net), batch, fine.row, teacher=FlowMap(fine.taught)), fine.net)
+    limit = laws.gradient(
+        methods.loss(FlowMap(fine.net), batch, fine.method, teacher=FlowMap(fine.teacher_net)), fine.net
+    )
     steps, gaps = [2.0**-k for k in range(8, 14)], []
     for step in steps:
         near = batch._replace(jumps=batch.jumps._replace(u=batch.jumps.s + step))
-        found = methods.loss(FlowMap(fine.net), near, coarse.row, teacher=FlowMap(fine.taught))
+        found = methods.loss(FlowMap(fine.net), near, coarse.method, teacher=FlowMap(fine.teacher_net))
         gaps.append(((laws.gradient(found, fine.net) - limit).norm() / limit.norm()).item())
     order = stats.linregress([math.log(h) for h in steps], [math.log(g) for g in gaps]).slope
     assert abs(order - 1) < 0.02, (order, gaps)
@@ -191,7 +192,7 @@ def test_a_mean_flow_step_with_no_jump_is_flow_matching():
     c = case("meanflow")
     off = c.jumps(c.s, c.s, c.s, c.x, c.dx)
     on = losses.Batch(losses.Diagonal(c.s, c.x, c.dx), losses.Jumps(*(a[:0] for a in (c.s, c.s, c.s, c.x, c.dx))))
-    losses_of = [methods.loss(FlowMap(c.net), batch, c.row) for batch in (off, on)]
+    losses_of = [methods.loss(FlowMap(c.net), batch, c.method) for batch in (off, on)]
     assert c.gap(*losses_of) < CLOSE
 
 
@@ -203,8 +204,8 @@ def spread(stopgrad: str, weight: str = "one") -> float:
     c = case("meanflow", stopgrad=stopgrad, weight=weight)
     g = torch.Generator().manual_seed(4)
     slopes = c.dx + torch.randn(5, *c.dx.shape, generator=g, dtype=torch.float64)
-    of = [laws.gradient(methods.loss(FlowMap(c.net), c.jumps(dx=w), c.row), c.net) for w in slopes]
-    once = methods.loss(FlowMap(c.net), c.jumps(dx=slopes.mean(0)), c.row)
+    of = [laws.gradient(methods.loss(FlowMap(c.net), c.jumps(dx=w), c.method), c.net) for w in slopes]
+    once = methods.loss(FlowMap(c.net), c.jumps(dx=slopes.mean(0)), c.method)
     wanted = laws.gradient(once, c.net)
     return ((torch.stack(of).mean(0) - wanted).norm() / wanted.norm()).item()
 
@@ -227,7 +228,7 @@ def test_the_samples_slope_serves_where_the_gradient_is_linear_in_it():
 
 @pytest.mark.parametrize("ramp", [0.0, 0.3, 0.99, 1.0])
 @pytest.mark.parametrize("weight", ["one", "tangent"])
-def test_align_your_flow_ramps_as_this_row_does(ramp, weight):
+def test_align_your_flow_ramps_as_this_method_does(ramp, weight):
     """x + (to - tau) F is x + (t - s) v: the ramped tangent is the same, normalised or as in the theorem."""
     c = case("ayf-emd", weight=weight)
     frozen = lambda x, tau, to: -c.frozen(1 - tau, 1 - to, x)  # noqa: E731
@@ -243,7 +244,7 @@ def test_progressive_distillation_with_its_other_weight():
     """The source also offers SNR + 1 in place of max(SNR, 1): on v that is s^2 + (1-s)^2."""
     c = case("pd", weight="one")
     x_hat = lambda v: lambda z, tau, to: z + tau[:, None] * v(1 - tau, 1 - to, z)  # noqa: E731
-    coarse = lambda s, t, x: c.taught(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
+    coarse = lambda s, t, x: c.teacher_net(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
     times = (1 - c.s, 1 - c.u, 1 - c.t)
     theirs = sources.progressive_distillation(x_hat(c.net), x_hat(coarse), c.x, *times, weight=lambda snr: snr + 1)
     assert c.gap((c.s**2 + (1 - c.s) ** 2) * c.loss(), theirs) < CLOSE
@@ -268,7 +269,7 @@ def test_scm_ramps_in_its_own_parametrisation():
         assert low <= c.gap(c.loss(ramp=ramp), SIGMA / (c.s * rho2) * sources.scm(**held, ramp=ramp)) < high
 
 
-def test_a_shortcut_model_without_moving_average_is_the_midpoint_row():
+def test_a_shortcut_model_without_moving_average_is_the_midpoint_method():
     """At dyadic times with halves longer than 1/128, and its own weights in the target: psd-m to the bit."""
     c = case("shortcut", short="self")
     long = c.t - c.s > 1 / 64
@@ -287,28 +288,28 @@ def as_sampled(problem, name: str) -> FlowMap:
 
 
 @by_name
-def test_times_are_the_rows_own(name):
-    row = methods.METHODS[name]
-    s, u, t = times.draw(row, 4000, generator=torch.Generator().manual_seed(0))
+def test_times_are_the_methods_own(name):
+    method = methods.METHODS[name]
+    s, u, t = times.draw(method, 4000, generator=torch.Generator().manual_seed(0))
     assert bool(((s >= 0) & (s <= u) & (u <= t) & (t <= 1)).all())
-    if row.sampler == "restarts":
+    if method.sampler == "restarts":
         assert bool((t == 1).all())
-    if row.times == "grid":
+    if method.times == "grid":
         assert bool((s * 64 == (s * 64).round()).all())
         assert bool((u - s == 1 / 64).all())
-    if row.times == "dyadic":
+    if method.times == "dyadic":
         levels = -(t - s).log2()
         assert torch.equal(levels.unique(), torch.arange(7.0))
         assert stats.chisquare(levels.long().bincount()).pvalue > 1e-3
         assert bool((s / (t - s) == (s / (t - s)).round()).all())
-        shortest = times.draw(row, 100, levels=1)
+        shortest = times.draw(method, 100, levels=1)
         assert bool((shortest[2] - shortest[0] == 1 / 64).all())
-    if row.times != "grid":
-        if row.middle == "half":
+    if method.times != "grid":
+        if method.middle == "half":
             torch.testing.assert_close(u, (s + t) / 2)
         else:
             assert stats.kstest(((t - u) / (t - s)).numpy(), "uniform").pvalue > 1e-3
-    assert all(len(a) == 0 for a in times.draw(row, 0))
+    assert all(len(a) == 0 for a in times.draw(method, 0))
 
 
 def test_samples_of_exact_maps_follow_the_data():
@@ -338,7 +339,7 @@ def test_flow_matching_is_sampled_by_eulers_method():
     torch.testing.assert_close(trained(0.1, 0.7, x0), problem.flow_map(0.1, 0.7, x0))
 
 
-def test_rows_and_losses_refuse_what_does_not_fit():
+def test_methods_and_losses_refuse_what_does_not_fit():
     for choices, message in (
         ({"condition": "newton"}, r"condition must be one of .*'lagrangian'.*got 'newton'"),
         ({"condition": "lagrangian", "velocity": "sample"}, "no sample lies there"),
@@ -346,6 +347,9 @@ def test_rows_and_losses_refuse_what_does_not_fit():
         ({"condition": "eulerian", "tangent_warmup": 0.1}, "tangent_warmup belong to the Eulerian"),
         ({"condition": "eulerian", "velocity": "teacher"}, "stages=0"),
         ({"condition": "eulerian", "weight": "two"}, r"weight .*got 'two'"),
+        ({"condition": "eulerian", "stopgrad": "semi", "tangent_warmup": 1.5}, r"tangent_warmup .*\[0, 1\], got 1.5"),
+        ({"condition": "eulerian", "diagonal": -0.1}, r"diagonal .*\[0, 1\], got -0.1"),
+        ({"condition": "eulerian", "stages": 1.5}, r"stages .*whole number.*got 1.5"),
     ):
         with pytest.raises(ValueError, match=message):
             methods.Method("mine", **choices)
@@ -353,7 +357,9 @@ def test_rows_and_losses_refuse_what_does_not_fit():
         recipe("checkerboard", "gan", steps=1)
     c = case("ct")
     with pytest.raises(ValueError, match="no dx"):
-        methods.loss(FlowMap(c.net), c.jumps(dx=None), c.row)
+        methods.loss(FlowMap(c.net), c.jumps(dx=None), c.method)
+    with pytest.raises(ValueError, match=r"flow matching finds nothing .* 0 samples on the diagonal and \d+ jumps"):
+        methods.loss(FlowMap(c.net), c.batch(), methods.METHODS["fm"])
     with pytest.raises(ValueError, match="reads a teacher, got none"):
         methods.loss(FlowMap(c.net), c.batch(), methods.METHODS["cd"])
     with pytest.raises(ValueError, match="belong to the stopgrad 'semi'"):
@@ -379,7 +385,7 @@ def teacher_of(name: str) -> FlowMap | None:
 
 
 @by_name
-def test_every_row_trains_and_resumes_to_the_bit(name):
+def test_every_method_trains_and_resumes_to_the_bit(name):
     """Finite losses; a run broken at step 8 goes on to the same weights; a teacher's weights stay as they were."""
     before = copy.deepcopy(TEACHER.slope.state_dict())
     whole = [state.checkpoint() for state in training.fit(*small(name), teacher=teacher_of(name), every=8)]
@@ -405,7 +411,7 @@ def test_progressive_distillation_renews_its_teacher():
     assert [second.stage(step) for step in (0, 1, 2, 3, 12, 13)] == [0, 0, 1, 1, 6, 6]
 
 
-def test_a_taught_row_starts_from_its_teacher_or_says_what_is_missing():
+def test_a_run_starts_from_its_teacher_or_says_what_is_missing():
     state = training.State(*small("cd"), TEACHER)
     assert torch.equal(state.net.state_dict()["body.0.weight"], TEACHER.slope.state_dict()["body.0.weight"])
     board = problems.Checkerboard()

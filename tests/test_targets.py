@@ -1,4 +1,4 @@
-"""The averaged target: brute-force Bayes, the exact velocities it tends to, less variance and no bias."""
+"""The stable target field: brute-force Bayes, the exact velocities it tends to, less variance and no bias."""
 
 import math
 
@@ -30,7 +30,7 @@ def by_bayes(path, t: float, x: np.ndarray, data: np.ndarray, sigma: float) -> n
 @every_path
 @pytest.mark.parametrize("dim", [1, 2, 5])
 def test_it_is_the_conditional_mean_over_the_data(path, dim):
-    """With the whole finite data set as the bank it is the posterior mean of dI_t, by brute force."""
+    """Averaged over the whole finite data set it is the posterior mean of dI_t, by brute force."""
     sigma, data = 0.7, torch.randn(40, dim)
     t = torch.tensor([0.0, 0.05, 0.3, 0.5, 0.7, 0.9, 0.97])
     x1, x0 = data[: len(t)], sigma * torch.randn(len(t), dim)
@@ -61,7 +61,7 @@ def test_a_mixture_of_narrow_gaussians_has_this_velocity():
     torch.testing.assert_close(found, wanted, rtol=1e-7, atol=1e-7)
 
 
-def test_a_large_bank_gives_the_checkerboards_velocity():
+def test_many_data_points_give_the_checkerboards_velocity():
     """From K draws of the board the error to the exact b_t falls as 1/sqrt(K) (fitted), to below 1 % of |b|."""
     board = problems.Checkerboard()
     t = 0.1 + 0.6 * torch.rand(32)
@@ -80,7 +80,7 @@ def test_a_large_bank_gives_the_checkerboards_velocity():
 
 
 @every_path
-def test_a_large_bank_gives_the_gaussian_velocity_on_both_paths(path):
+def test_many_data_points_give_the_gaussian_velocity_on_both_paths(path):
     """For N(m, c^2) data: b_t(x) = b' m + (a a' sigma^2 + b b' c^2) / (a^2 sigma^2 + b^2 c^2) (x - b m)."""
     m, c, sigma, k = torch.tensor([0.6, -0.2]), 0.5, 1.1, 200_000
     t = 0.05 + 0.7 * torch.rand(32)
@@ -94,7 +94,7 @@ def test_a_large_bank_gives_the_gaussian_velocity_on_both_paths(path):
 
 
 def test_less_variance_and_no_bias():
-    """E |dI - b|^2 = E |dI - target|^2 + E |target - b|^2: the target is the mean of dI given the bank and x.
+    """E |dI - b|^2 = E |dI - target|^2 + E |target - b|^2: the target is the mean of dI given the data points and x.
 
     The last term, the noise that is left, is much smaller than the first; and the target's mean against
     any function of x is that of dI (here x itself and 1): the same minimiser.

@@ -29,9 +29,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import flowmap_edu
-from flowmap_edu import FlowMap
-from flowmap_edu import metrics
-from flowmap_edu import problems
+from flowmap_edu import FlowMap, metrics, problems
 from flowmap_edu.viz import live, plots, widgets
 
 plots.use_style()
@@ -57,7 +55,7 @@ data = board.sample(100_000, generator=generator)[0]
 
 figure, axes = plt.subplots(1, 2, figsize=(5.4, 2.8), dpi=80, sharex=True, sharey=True)
 for ax, points, title in zip(axes, (noise, data), ("noise, easy to draw", "data, hard to draw"), strict=True):
-    plots.density(ax, points, bins=48)
+    plots.board(ax, points, bins=48)
     ax.set(title=title, xlabel="first coordinate")
 axes[0].set_ylabel("second coordinate")
 plt.show()
@@ -85,7 +83,7 @@ one_jump = X.sample(noise, steps=1)
 figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.8), dpi=80, sharex=True, sharey=True)
 titles = ("noise", "the same noise after one jump", "true data")
 for ax, points, title in zip(axes, (noise, one_jump, data), titles, strict=True):
-    plots.density(ax, points)
+    plots.board(ax, points)
     ax.set(title=title, xlabel="first coordinate")
 axes[0].set_ylabel("second coordinate")
 plt.show()
@@ -138,7 +136,7 @@ figure, axes = plt.subplots(2, len(STEPS), figsize=(1.7 * len(STEPS), 3.9), dpi=
 for row, drawn, label in zip(axes, (jumps, walks), ("flow map", "Euler"), strict=True):
     row[0].set_ylabel(label)
     for ax, (n, points) in zip(row, drawn.items(), strict=True):
-        plots.density(ax, points, bins=48)
+        plots.board(ax, points, bins=48)
         ax.set_title(f"{n} evaluation{'s' * (n > 1)}")
 figure.suptitle("With few evaluations the map draws a board and Euler's method does not")
 plt.show()
@@ -164,7 +162,7 @@ plt.show()
 
 # %%
 euler_map = FlowMap(lambda s, _, x: board.velocity(s, x))
-widgets.step_slider({"flow map": X, "Euler": euler_map}, noise[:10_000], steps=STEPS)
+widgets.step_slider({"flow map": X, "Euler": euler_map}, noise[:10_000], steps=STEPS, exact=board)
 
 # %% [markdown]
 # A page on the web or on paper has nothing to move. There, these are the two ends of the slider, with 2,000 points.
@@ -210,7 +208,7 @@ for n in STEPS[1:]:
 figure, axes = plt.subplots(1, 5, figsize=(9, 2.2), dpi=80, sharex=True, sharey=True)
 with torch.no_grad():
     for ax, t in zip(axes, (0.0, 0.25, 0.5, 0.75, 1.0), strict=True):
-        plots.density(ax, X(0.0, t, noise), bins=48)
+        plots.board(ax, X(0.0, t, noise), bins=48)
         ax.set_title(f"time {t}")
 figure.suptitle("From noise to data, each picture one jump from the first")
 plt.show()

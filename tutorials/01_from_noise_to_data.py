@@ -28,10 +28,10 @@
 import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import MLP, FlowMap, Linear, losses
-from flowmap_edu import metrics
-from flowmap_edu import problems
-from flowmap_edu.training.loop import budget
+from flowmap_edu import MLP, FlowMap, Linear, losses, metrics, problems
+from flowmap_edu.metrics.kl import WHITE
+from flowmap_edu.problems.checkerboard import on_board
+from flowmap_edu.training import budget
 from flowmap_edu.viz import plots
 
 plots.use_style()
@@ -71,7 +71,7 @@ for mine, library in zip(interpolate(times, x0, x1), Linear()(times, x0, x1), st
 # %%
 figure, axes = plt.subplots(1, 5, figsize=(8.5, 2.2), sharex=True, sharey=True)
 for ax, t in zip(axes, (0.0, 0.4, 0.7, 0.9, 1.0), strict=True):
-    plots.density(ax, interpolate(torch.full((len(x0),), t), x0, x1)[0], bins=48)
+    plots.board(ax, interpolate(torch.full((len(x0),), t), x0, x1)[0], bins=48)
     ax.set_title(f"$I_t$ at t = {t}")
 figure.suptitle("Between noise and data the cloud first gathers, then breaks into squares")
 plt.show()
@@ -149,7 +149,7 @@ def velocity_by_sums(t, x, per_side=40):
     """b_t(x) for one time t and x of shape (B, 2)."""
     axis = (torch.arange(4 * per_side) + 0.5) / (2 * per_side) - 1
     y = torch.cartesian_prod(axis, axis).double()
-    y = y[exact.on_board(y)]  # midpoints of small cells, those on the board
+    y = y[on_board(y)]  # midpoints of small cells, those on the board
     log_weight = -((x[:, None] - t * y) ** 2).sum(-1) / (2 * (1 - t) ** 2 * board.sigma**2)
     return (log_weight.softmax(1) @ y - x) / (1 - t)
 
@@ -162,7 +162,7 @@ for t in (0.0, 0.3, 0.6):
 x0, x1 = draw_pairs(100_000)
 figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.8), dpi=75, sharex=True, sharey=True)
 for ax, t in zip(axes, (0.0, 0.4, 0.7, 0.9), strict=True):
-    plots.density(ax, interpolate(torch.full((len(x0),), t), x0, x1)[0], bins=48)
+    plots.board(ax, interpolate(torch.full((len(x0),), t), x0, x1)[0], bins=48)
     plots.arrows(ax, board.velocity, t, colour="white", seconds=0.1 if t < 0.9 else 0.05)
     ax.set_title(f"t = {t}")
 figure.suptitle("First everything is drawn to the centre; only late do the squares pull")
@@ -202,7 +202,7 @@ def euler(velocity, x, steps):
 def kl64(points):
     count, _ = torch.histogramdd(points.double(), bins=[64, 64], range=[-1.0, 1.0, -1.0, 1.0])
     q = (count + 1 / 2) / (len(points) + 64 * 64 / 2)
-    on_squares = q[metrics.WHITE]  # the 2,048 bins where p = 1 / 2048
+    on_squares = q[WHITE]  # the 2,048 bins where p = 1 / 2048
     return -(2048 * on_squares).log().mean().item()
 
 
@@ -231,7 +231,7 @@ print("KL64  " + "".join(f"{value:>8.3f}" for value in kl.values()), f"   floor 
 # %%
 figure, axes = plt.subplots(1, 5, figsize=(9.6, 2.2), width_ratios=(1, 1, 1, 1, 1.5))
 for ax, n in zip(axes, (2, 4, 16, 64), strict=False):
-    plots.density(ax, four(walked[n]), bins=48)
+    plots.board(ax, four(walked[n]), bins=48)
     ax.set_title(f"{n} steps")
 plots.against_steps(axes[4], {"Euler": kl}, floor=floor)
 axes[4].set_title("each doubling helps")
@@ -321,7 +321,7 @@ print(f"with bend {good:.3f} left, S falls {1 / good**2:,.0f}-fold and one step 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.5), width_ratios=(1, 1, 1, 1.6))
 for ax, share in zip(axes, (0.5, 0.1, 0.02), strict=False):
-    plots.density(ax, four(arrived + share * miss), bins=48)
+    plots.board(ax, four(arrived + share * miss), bins=48)
     ax.set_title(f"one step, bend {share}")
 axes[3].loglog(bends, kl_bend, marker="o", label="one step")
 for n, colour in ((4, 1), (16, 2), (64, 3)):
@@ -432,7 +432,7 @@ kl_learned = {n: kl64(points) for n, points in samples.items()}
 
 figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.5), width_ratios=(1, 1, 1, 1.6))
 for ax, n in zip(axes, (1, 4, 16), strict=False):
-    plots.density(ax, samples[n], bins=48)
+    plots.board(ax, samples[n], bins=48)
     ax.set_title(f"learned, {n} step{'s' * (n > 1)}")
 plots.against_steps(axes[3], {"exact velocity": kl, "learned velocity": kl_learned}, floor=floor)
 figure.suptitle("The learned velocity needs as many steps as the exact one")

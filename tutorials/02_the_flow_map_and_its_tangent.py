@@ -30,9 +30,8 @@ import matplotlib.pyplot as plt
 import torch
 from torch.func import jvp
 
-from flowmap_edu import MLP, FlowMap, losses
-from flowmap_edu import problems
-from flowmap_edu.training.loop import budget
+from flowmap_edu import MLP, FlowMap, losses, problems
+from flowmap_edu.training import budget
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
@@ -428,7 +427,7 @@ for ax, (name, table) in zip(axes, tables.items(), strict=False):
     ax.set_title(f"error of the {name}")
 figure.colorbar(image, ax=axes[1], label="rms, logarithmic", extend="both")
 with torch.no_grad():
-    plots.density(axes[2], X_net.sample(board.sigma * torch.randn(50_000, 2), steps=1), bins=48)
+    plots.board(axes[2], X_net.sample(board.sigma * torch.randn(50_000, 2), steps=1), bins=48)
 axes[2].set_title("one jump of the network")
 figure.suptitle("Flow matching fixes the diagonal and leaves all jumps undetermined")
 plt.show()
@@ -463,8 +462,8 @@ plt.show()
 # 4. One Euler step is a two-time map too: $Y_{s,t}(x) = x + (t - s)\, b_s(x)$. Show that it satisfies (2) and (3) and
 #    violates (1). Of which order in $t - s$ is the violation? Measure it as in section 4.
 # 5. For noise $N(0, \sigma^2)$ and data $N(m, c^2)$ on the line, when is $v_{s,t}(x) = b_s(x)$ for all $s$, $t$ and
-#    $x$, so that one Euler step is exact? Show that it takes $c = 0$ or $\sigma = 0$, and check with `problems.Gaussian`
-#    and a very small `std`.
+#    $x$, so that one Euler step is exact? Show that it takes $c = 0$ or $\sigma = 0$, and check with
+#    `problems.Gaussian` and a very small `std`.
 #
 # ## References
 #

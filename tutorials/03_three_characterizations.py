@@ -29,9 +29,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import flowmap_edu
-from flowmap_edu import FlowMap, losses
-from flowmap_edu import metrics
-from flowmap_edu import problems
+from flowmap_edu import FlowMap, losses, metrics, problems
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
@@ -286,7 +284,7 @@ plt.show()
 # %%
 gauss = problems.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
 euler_step = FlowMap(lambda s, _, x: gauss.velocity(s, x))
-x = metrics.at_time(gauss, 0.3, 500, torch.Generator().manual_seed(0))  # draws of the interpolant at time 0.3
+x = metrics.at_time(gauss, 0.3, 500, torch.Generator().manual_seed(0))[0]  # draws of the interpolant at time 0.3
 s, t = torch.full((500,), 0.3), torch.full((500,), 0.8)
 one = euler_step(s, t, x)
 gaps = {"end": [], "start": []}
@@ -328,7 +326,7 @@ plt.show()
 def residual_tables(X, problem, times=11, n=256):
     """r(s, t) of the three conditions on a grid of times, row s, column t; nan where s > t."""
     grid, generator = torch.linspace(0, 1, times), torch.Generator().manual_seed(0)
-    x = torch.stack([metrics.at_time(problem, s, n, generator) for s in grid.tolist()])  # (times, n, 2): I_s
+    x = torch.stack([metrics.at_time(problem, s, n, generator)[0] for s in grid.tolist()])  # (times, n, 2): I_s
     i, j = torch.triu_indices(times, times)  # the pairs s <= t
     s, t, x = grid[i].repeat_interleave(n), grid[j].repeat_interleave(n), x[i].flatten(0, 1)
     tables = {}
@@ -407,7 +405,7 @@ for name in wrong:
 
 # %%
 figure, axes = plt.subplots(3, 4, figsize=(9.2, 6.6))
-noise, t = metrics.at_time(gauss, 0.0, 9, torch.Generator().manual_seed(4)), torch.linspace(0, 1, 41)
+noise, t = metrics.at_time(gauss, 0.0, 9, torch.Generator().manual_seed(4))[0], torch.linspace(0, 1, 41)
 for row, (name, X) in zip(axes, wrong.items(), strict=True):
     for colour, Y in (("0.7", X_gauss), (plots.COLOURS[1], X)):
         landed = Y(0.0, t.repeat_interleave(9), noise.repeat(41, 1)).reshape(41, 9, 2)
@@ -449,7 +447,7 @@ plt.show()
 # %%
 candidates = {"exact": X_gauss, **wrong}
 t = torch.linspace(0, 1, 64)
-x_t = torch.cat([metrics.at_time(gauss, k, 64, torch.Generator().manual_seed(7)) for k in t.tolist()])
+x_t = torch.cat([metrics.at_time(gauss, k, 64, torch.Generator().manual_seed(7))[0] for k in t.tolist()])
 t, rows = t.repeat_interleave(64), {}
 print(f"{'map':<17}{'diagonal':>9}{'Lagrangian':>12}{'1 jump':>9}{'4 jumps':>9}")
 for name, X in candidates.items():
@@ -482,7 +480,7 @@ plt.show()
 
 # %%
 s, t = torch.full((500,), 0.2), torch.full((500,), 0.9)
-x = metrics.at_time(gauss, 0.2, 500, torch.Generator().manual_seed(8))
+x = metrics.at_time(gauss, 0.2, 500, torch.Generator().manual_seed(8))[0]
 for name, X in candidates.items():
     own = losses.lagrangian(X, s, t, x, stopgrad="none").mean().sqrt()
     true = losses.lagrangian(X, s, t, x, stopgrad="none", velocity=gauss.velocity).mean().sqrt()

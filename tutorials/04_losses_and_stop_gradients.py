@@ -27,14 +27,13 @@
 
 # %%
 import copy
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import MLP, FlowMap, losses
-from flowmap_edu import metrics
-from flowmap_edu import problems
-from flowmap_edu import training
+from flowmap_edu import METHODS, MLP, FlowMap, losses, metrics, problems, recipes, training
+from flowmap_edu.times import triangle
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
@@ -253,8 +252,8 @@ for loss, stop in CASES:
 # network and let the copy be the teacher, on a map that is halfway trained.
 
 # %%
-half_trained = training.Config(method="lsd", steps=training.budget(400), compile=False)  # the loop: lesson 05
-state = list(training.fit(half_trained))[-1]
+half_trained = recipes.recipe("checkerboard", "lsd", steps=training.budget(400), compile=False)  # the loop: lesson 05
+state = list(training.fit(*half_trained))[-1]
 pupil = copy.deepcopy(state.net)
 weights = list(pupil.parameters())
 
@@ -266,7 +265,7 @@ def gradient(values, weights):
 
 
 # %%
-s, t = times.triangle(2048, generator=torch.Generator().manual_seed(5))  # uniform on the triangle, as above
+s, t = triangle(2048, generator=torch.Generator().manual_seed(5))  # uniform on the triangle, as above
 x0, x1 = board.sigma * torch.randn(2048, 2), board.sample(2048)[0]
 x = (1 - s)[:, None] * x0 + s[:, None] * x1
 X, teacher = FlowMap(pupil), FlowMap(copy.deepcopy(pupil))
@@ -408,16 +407,17 @@ plt.show()
 # minutes. Each line appears when its training is done.)
 
 # %%
-eulerian = {"method": "esd", "at_zero": 0.0, "at_one": 0.3}  # its pairs of times: lesson 05
+zero = {"at_zero": 0.3, "at_one": 0.0, "diagonal": 2 / 3}
+one = {"at_zero": 0.0, "at_one": 0.3}  # the Eulerian pairs of times: lesson 05
 TRAININGS = {
-    "LSD convex": {"method": "lsd", "stopgrad": "convex"},
-    "LSD none": {"method": "lsd", "stopgrad": "none"},
-    "PSD convex": {"method": "psd-m", "stopgrad": "convex"},
-    "PSD none": {"method": "psd-m", "stopgrad": "none"},
-    "ESD convex": {**eulerian, "stopgrad": "convex"},
-    "ESD none": {**eulerian, "stopgrad": "none"},
-    "ESD full": {**eulerian, "stopgrad": "full"},
-    "ESD full, smooth": {**eulerian, "stopgrad": "full", "fourier": 0},
+    "LSD convex": ("lsd", "convex", zero),
+    "LSD none": ("lsd", "none", zero),
+    "PSD convex": ("psd-m", "convex", zero),
+    "PSD none": ("psd-m", "none", zero),
+    "ESD convex": ("esd", "convex", one),
+    "ESD none": ("esd", "none", one),
+    "ESD full": ("esd", "full", one),
+    "ESD full, smooth": ("esd", "full", {**one, "net": {"fourier": 0}}),
 }
 
 # %%
@@ -430,9 +430,10 @@ b_t = board.velocity(t_some, I_t)
 # %%
 learned = {}
 print(f"{'':<17} {'diagonal: distance to b, squared':>33} {'one jump: distance to the exact map':>36}")
-for name, choice in TRAININGS.items():
-    config = training.Config(steps=training.budget(800), compile=False, **choice)
-    *_, state = training.fit(config, every=10)
+for name, (method, stopgrad, choice) in TRAININGS.items():
+    chosen = replace(METHODS[method], stopgrad=stopgrad)
+    run = recipes.recipe("checkerboard", chosen, steps=training.budget(800), compile=False, **choice)
+    *_, state = training.fit(*run, every=10)
     with torch.no_grad():
         excess = losses.diagonal(state.X, t_some, I_t, b_t).mean()
     distance = metrics.map_error(state.X, board, n=1024)

@@ -34,11 +34,10 @@ import torch
 from tqdm.auto import tqdm
 
 import flowmap_edu
-from flowmap_edu import FlowMap, losses
-from flowmap_edu import metrics
-from flowmap_edu import problems
-from flowmap_edu import recipes
-from flowmap_edu import training
+from flowmap_edu import FlowMap, losses, metrics, problems, recipes, training
+from flowmap_edu.metrics import errors
+from flowmap_edu.recipes import paper
+from flowmap_edu.times import triangle
 from flowmap_edu.training import runs, targets
 from flowmap_edu.viz import plots, widgets
 
@@ -66,9 +65,9 @@ STEPS = (1, 2, 4, 8, 16)
 # samples, and the end time of a jump is called `r`, since `t` is taken.
 
 # %%
-plain = training.Config(
-    steps=300, batch=256, diagonal=0.75, optimizer="adam", lr=2e-3, warmup=50, clip=1.0, ema=0.99,
-    stratified=False, at_zero=0.0, stf_batch=0, compile=False,
+plain = recipes.recipe(
+    "checkerboard", "lsd", steps=300, batch=256, diagonal=0.75, optimizer="adam", lr=2e-3, warmup=50, clip=1.0,
+    ema=0.99, stratified=False, at_zero=0.0, stf_batch=0, compile=False,
 )  # fmt: skip
 
 
@@ -77,7 +76,7 @@ def draw(generator, n=256, on=192):
     x1 = board.sample(n, generator=generator)[0]
     x0 = board.sigma * torch.randn(n, 2, generator=generator)
     t = torch.rand(on, generator=generator)
-    s, r = times.triangle(n - on, stratified=False, generator=generator)  # lesson 04, section 1
+    s, r = triangle(n - on, stratified=False, generator=generator)  # lesson 04, section 1
     x_t = (1 - t)[:, None] * x0[:on] + t[:, None] * x1[:on]
     x_s = (1 - s)[:, None] * x0[on:] + s[:, None] * x1[on:]
     return t, x_t, x1[:on] - x0[:on], s, r, x_s
@@ -92,40 +91,41 @@ def loss_of(X, t, x_t, slope, s, r, x_s):
 
 
 # %%
-net = training.build(plain)  # an MLP as in lesson 01, with the seed's weights
+net, settings = copy.deepcopy(plain.net), plain.training  # an MLP as in lesson 01
 averaged = copy.deepcopy(net)
 optimizer = torch.optim.Adam(net.parameters(), betas=(0.9, 0.99))
-generator = torch.Generator().manual_seed(plain.seed)
-for step in range(plain.steps):
-    optimizer.param_groups[0]["lr"] = training.learning_rate(plain, step, plain.steps)
+generator = torch.Generator().manual_seed(settings.seed)
+for step in range(settings.steps):
+    optimizer.param_groups[0]["lr"] = settings.lr * settings.learning_rate(step, settings.steps)
     loss_of(FlowMap(net), *draw(generator)).backward()
-    torch.nn.utils.clip_grad_norm_(net.parameters(), plain.clip)
+    torch.nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
     optimizer.step()
     optimizer.zero_grad()
-    keep = min(plain.ema, (1 + step) / (10 + step)) if step else 0.0  # short at first: forget the random start
+    keep = min(settings.ema, (1 + step) / (10 + step)) if step else 0.0  # short at first: forget the random start
     with torch.no_grad():
         for a, w in zip(averaged.parameters(), net.parameters(), strict=True):
             a.lerp_(w, 1 - keep)
 
 # %% [markdown]
-# That was all of it. `training.fit` is this loop with its numbers in a `Config`; it yields its state as it goes, and
-# can be stopped and resumed. Same configuration, same seed: the same weights, to the last bit. (`compile`
+# That was all of it. `training.fit` is this loop. It takes four objects: a problem, a network, a method, and a
+# `Training` that holds the numbers. It yields its state as it goes, and can be stopped and resumed. Same objects, same
+# seed: the same weights, to the last bit. (`compile`
 # would translate the step to faster code, which pays in longer runs only.)
 
 # %%
-*_, state = training.fit(plain)
+*_, state = training.fit(*plain)
 for ours, library in zip(averaged.parameters(), state.average.module.parameters(), strict=True):
     assert torch.equal(ours, library)
-print(f"{sum(w.numel() for w in net.parameters()):,} weights, all equal after {plain.steps} steps")
+print(f"{sum(w.numel() for w in net.parameters()):,} weights, all equal after {settings.steps} steps")
 
 # %%
 noise = board.sigma * torch.randn(50_000, 2, generator=torch.Generator().manual_seed(1))
 X = FlowMap(averaged)
 figure, axes = plt.subplots(1, 4, figsize=(8.6, 2.5), sharex=True, sharey=True)
 for ax, n in zip(axes, (1, 4, 16), strict=False):
-    plots.density(ax, X.sample(noise, n), bins=48)
+    plots.board(ax, X.sample(noise, n), bins=48)
     ax.set_title(f"{n} step{'s' * (n > 1)}")
-plots.density(axes[3], board.sample(50_000)[0], bins=48)
+plots.board(axes[3], board.sample(50_000)[0], bins=48)
 axes[3].set_title("data")
 figure.suptitle("A few seconds in: the corners of the board begin to show")
 plt.show()
@@ -143,15 +143,16 @@ plt.show()
 #
 # On a CPU, steps are few, so each of them must count. The recipe for the rest of this lesson, `recipes.recipe`, adds
 # ingredients to the loop, and Fourier features are in it already. None of the five is in the paper that these losses
-# come from; each is an option of `Config` by name.
+# come from; each is an option by name, of `Training` or of the network.
 #
-# - `bank`: *an averaged target.* The slope $x_1 - x_0$ of one pair scatters around the velocity; lesson 01 saw how
+# - `stf_batch`: *an averaged target* (a stable target field). The slope $x_1 - x_0$ of one pair scatters around the
+#   velocity; lesson 01 saw how
 #   much. Given the place $I_t$, any data point $y$ could have been the end of a pair through it, with a weight by
 #   Bayes' rule: $w(y) \propto N(I_t;\, t y, (1-t)^2 \sigma^2)$. The mean of the slopes $(y - I_t)/(1 - t)$ over a
 #   thousand fresh $y$ with these weights has the same expectation, up to a small bias, and scatters much less (Xu, Tong
 #   and Jaakkola 2023).
 # - `fourier`: *Fourier features* of lesson 04, with which a small network can draw sharp edges.
-# - `even`: the times of a batch are spread evenly instead of at random.
+# - `stratified`: the times of a batch are spread evenly instead of at random.
 # - `at_zero`, `at_one`: a share of the pairs has $s = 0$, or $t = 1$; see below.
 # - `optimizer="soap"`: an optimiser that takes the curvature between weights of a layer into account (Vyas et al.
 #   2024).
@@ -178,7 +179,7 @@ for name, error in scatter.items():
 axes[0].set(xlabel="time t", ylabel="E |target - velocity|$^2$", title="The averaged target is far quieter")
 axes[0].legend()
 for k, (label, sides) in enumerate({"LSD": {"at_zero": 0.3}, "ESD": {"at_one": 0.3}}.items()):
-    s, r = times.triangle(256, **sides, generator=torch.Generator().manual_seed(3))
+    s, r = triangle(256, **sides, generator=torch.Generator().manual_seed(3))
     axes[k + 1].plot(r, s, "o", ms=3, color=plots.COLOURS[2 + k])
     axes[k + 1].set(title=f"pairs for {label}", xlabel="end time", ylabel="start time", aspect="equal")
 plt.show()
@@ -201,19 +202,19 @@ plt.show()
 # samples are cheaper, half of the batch off the diagonal in place of a third. We train each for 1,500 steps, and, as
 # "LSD, plain", one map with the five ingredients of section 2 switched off. (Five trainings, two minutes in all.)
 # %%
-def train(config, name):
-    with tqdm(total=config.steps, desc=name) as bar:
-        for state in training.fit(config, every=20):
+def train(run, name):
+    with tqdm(total=run.training.steps, desc=name) as bar:
+        for state in training.fit(*run, every=20):
             bar.update(state.step - bar.n)
     return state
 
 
 steps = training.budget(1500)  # fewer where the notebook is only tested
 methods = ("lsd", "esd", "psd-m", "psd-u")
-configs = {m.upper(): recipes.recipe("checkerboard", m, steps=steps, compile=False) for m in methods}
-without = {"bank": 0, "fourier": 0, "even": False, "at_zero": 0.0, "optimizer": "adam", "lr": 2e-3}
-configs["LSD, plain"] = recipes.recipe("checkerboard", "lsd", steps=steps, compile=False, **without)
-states = {name: train(config, name) for name, config in configs.items()}
+trainings = {m.upper(): recipes.recipe("checkerboard", m, steps=steps, compile=False) for m in methods}
+without = {"stf_batch": 0, "stratified": False, "at_zero": 0.0, "optimizer": "adam", "lr": 2e-3, "net": {"fourier": 0}}
+trainings["LSD, plain"] = recipes.recipe("checkerboard", "lsd", steps=steps, compile=False, **without)
+states = {name: train(run, name) for name, run in trainings.items()}
 maps = {name: state.X for name, state in states.items()}
 
 # %%
@@ -242,8 +243,8 @@ plt.show()
 # with its smaller share. So the losses are not comparable. The distance of the diagonal to the exact velocity is: the
 # ingredients of section 2 made it more than ten times smaller in the same number of steps.
 #
-# **Try.** Take away one ingredient at a time (`stf_batch=0`, `fourier=0`, `stratified=False`, `optimizer="adam"`). Which one costs
-# most?
+# **Try.** Take away one ingredient at a time (`stf_batch=0`, `net={"fourier": 0}`,
+# `stratified=False`, `optimizer="adam"`). Which one costs most?
 
 # %% [markdown]
 # ## 4. What do the samples look like?
@@ -255,7 +256,7 @@ plt.show()
 # figure below takes a moment on the first visit.)
 
 # %%
-widgets.step_slider(maps, noise[:10_000], steps=STEPS)
+widgets.step_slider(maps, noise[:10_000], steps=STEPS, exact=board)
 
 # %%
 samples = {name: {n: X.sample(noise, n) for n in STEPS} for name, X in tqdm(maps.items(), desc="sampling")}
@@ -263,7 +264,7 @@ figure, axes = plt.subplots(5, 5, figsize=(7.4, 7.6), dpi=62, sharex=True, share
 for row, (name, drawn) in zip(axes, samples.items(), strict=True):
     row[0].set_ylabel(name)
     for ax, (n, points) in zip(row, drawn.items(), strict=True):
-        plots.density(ax, points, bins=48)
+        plots.board(ax, points, bins=48)
         ax.set_title(f"{n} step{'s' * (n > 1)}" if name == "LSD" else "")
 figure.suptitle("Half a minute of training each: all four methods draw the board in one step")
 plt.show()
@@ -294,7 +295,7 @@ for name, scores in kl.items():
     print(f"{name:<11} KL64, trained here       " + "".join(f"{scores[n]:>10.3f}" for n in STEPS))
     if name in longer:
         print(f"{'':<11} KL64, shipped map        " + "".join(f"{longer[name][n]['kl64']:>10.3f}" for n in STEPS))
-        print(f"{'':<11} KL, as the paper has it  " + "".join(f"{k:>10.3f}" for k in recipes.PAPER_KL[name.lower()]))
+        print(f"{'':<11} KL, as the paper has it  " + "".join(f"{k:>10.3f}" for k in paper.PAPER_KL[name.lower()]))
 print(f"exact draws score {metrics.floor64(len(noise)):.3f} (50,000 points) and {rows[0]['floor']:.3f} (a million)")
 
 # %%
@@ -327,7 +328,7 @@ plt.show()
 final = {name.upper(): flowmap_edu.load(f"checkerboard-{name}") for name in methods}
 error = {name: {n: metrics.map_error(X, board, steps=n, n=1024) for n in STEPS} for name, X in final.items()}
 brief = {name: {n: metrics.map_error(X, board, steps=n, n=1024) for n in STEPS} for name, X in maps.items()}
-start, goal = metrics.exact_pairs(board, 0.0, 1.0, 1024, 0)
+start, goal = errors.exact_pairs(board, 0.0, 1.0, 1024, 0)
 euler = {}
 for n in (4, 16, 64):
     x = start
@@ -397,7 +398,7 @@ for name, X in final.items():
 starts = [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95]
 late = {name: [] for name in final}
 for s in tqdm(starts):
-    x_s, end = metrics.exact_pairs(board, s, 1.0, 512, 0)
+    x_s, end = errors.exact_pairs(board, s, 1.0, 512, 0)
     for name, X in final.items():
         with torch.no_grad():
             late[name].append((X(s, 1.0, x_s) - end).norm(dim=1).median())

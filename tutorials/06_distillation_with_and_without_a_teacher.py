@@ -24,22 +24,21 @@
 # **It takes** thirty minutes to read and under five minutes to run on two CPU cores.
 
 # %%
+import copy
 import time
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu import FlowMap, losses
-from flowmap_edu import metrics
-from flowmap_edu import problems
-from flowmap_edu import recipes
-from flowmap_edu import training
+from flowmap_edu import METHODS, FlowMap, losses, methods, metrics, problems, recipes, training
+from flowmap_edu.metrics import errors
 from flowmap_edu.viz import plots
 
 plots.use_style()
 board = problems.Checkerboard()
-METHODS = ("lsd", "esd", "psd-m")
+NAMES = ("lsd", "esd", "psd-m")
 STEPS = training.budget(800)
 
 # %% [markdown]
@@ -54,27 +53,28 @@ STEPS = training.budget(800)
 # has no velocity in it; there the teacher speaks on the diagonal alone, as the target for $v_{t,t}$. We grant that to
 # all three: the target is then $b_t(I_t)$ itself, in place of the averaged slopes of lesson 05.
 #
-# So a teacher enters in two places: off the diagonal by the argument `velocity=`, and on it as the target. The first
-# changes less than one might think. With a frozen *copy of the map's own diagonal* for a teacher, the gradient is that
+# So a teacher enters in two places: off the diagonal by the choice `velocity="teacher"`, and on it as the target. The
+# first changes less than one might think. With a frozen *copy of the map's own diagonal* for a teacher, the gradient is that
 # of self-distillation with its recommended stop-gradient ("full" for ESD in this cell, "convex" later):
 
 # %%
-config = recipes.recipe("checkerboard", "lsd", steps=100, compile=False)
-batch = training.draw_batch(config, torch.Generator().manual_seed(1))
-net, copy = training.build(config), training.build(config).requires_grad_(False)
-for method in ("lsd", "esd"):
+problem, net, method, settings = recipes.recipe("checkerboard", "lsd", steps=100, compile=False)
+batch = training.draw_batch(problem, method, settings, torch.Generator().manual_seed(1))
+frozen = copy.deepcopy(net).requires_grad_(False)
+for name in ("lsd", "esd"):
+    taught = replace(METHODS[name], velocity="teacher", stages=1)
     grads = []
-    for velocity in (None, FlowMap(copy).velocity):
-        loss = losses.self_distillation(FlowMap(net), batch, method=method, velocity=velocity).mean()
+    for choice, teacher in ((METHODS[name], None), (taught, FlowMap(frozen))):
+        loss = methods.loss(FlowMap(net), batch, choice, teacher=teacher).mean()
         grads.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(net.parameters()))]))
     assert torch.allclose(*grads, rtol=1e-4, atol=1e-7)
-    print(f"{method}: same gradient, norm {grads[0].norm():.4f}, with its own diagonal and with a frozen copy of it")
+    print(f"{name}: same gradient, norm {grads[0].norm():.4f}, with its own diagonal and with a frozen copy of it")
 
 # %% [markdown]
 # **What to notice.** Off the diagonal the two ways differ in one thing: in self-distillation the teacher *goes on
 # learning*. At every single step it is a frozen teacher.
 #
-# **Try.** The same with `stopgrad="none"`. Why is the gradient another one now?
+# **Try.** The same with `replace(..., stopgrad="none")`. Why is the gradient another one now?
 
 # %% [markdown]
 # ## 2. What would a perfect teacher give?
@@ -89,11 +89,11 @@ for method in ("lsd", "esd"):
 # %%
 def train(method, teacher=None, steps=STEPS, seed=0, **changes):
     """The averaged map, rows (step, error, gradient norm) and the milliseconds of a step."""
-    config = recipes.recipe("checkerboard", method, steps=steps, seed=seed, compile=False, **changes)
-    state, rows, spent = training.State(config), [], 0.0
-    for step in tqdm(range(steps), desc=f"{method}, {'a teacher' if teacher else 'none'}"):
+    run = recipes.recipe("checkerboard", method, steps=steps, seed=seed, compile=False, **changes)
+    state, rows, spent = training.State(*run), [], 0.0
+    for step in tqdm(range(steps), desc=f"{run.method.title}, {'a teacher' if teacher else 'none'}"):
         started = time.perf_counter()
-        norm = one_step(state, teacher, training.learning_rate(config, step, steps))
+        norm = one_step(state, teacher)
         spent += time.perf_counter() - started
         if (step + 1) % max(1, steps // 20) == 0:
             rows.append((step + 1, metrics.map_error(state.X, board, n=1024), norm))
@@ -101,18 +101,19 @@ def train(method, teacher=None, steps=STEPS, seed=0, **changes):
 
 
 # %%
-def one_step(state, teacher, lr):
-    batch, config = training.draw_batch(state.config, state.generator), state.config
+def one_step(state, teacher):
+    batch, method = training.draw_batch(state.problem, state.method, state.training, state.generator), state.method
     if teacher:
+        on = batch.diagonal
         with torch.no_grad():
-            batch = batch._replace(target=teacher(batch.t, batch.x_t))
-    how = {"method": config.method, "stopgrad": config.stopgrad, "velocity": teacher}
-    state.optimizer.param_groups[0]["lr"] = lr
-    losses.self_distillation(FlowMap(state.net), batch, **how).mean().backward()
-    norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip)
-    state.optimizer.step()
-    state.optimizer.zero_grad()
-    state.average.update_parameters(state.net)
+            batch = batch._replace(diagonal=on._replace(target=teacher(on.t, on.x)))
+        if method.condition != "semigroup":  # it has no velocity in it
+            method = replace(method, velocity="teacher", stages=1)
+    guide = FlowMap(lambda s, t, x: teacher(t, x))  # noqa: ARG005
+    methods.loss(FlowMap(state.net), batch, method, teacher=guide).mean().backward()
+    norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), state.training.clip)
+    state.take_step()  # the optimiser, the averages
+    state.schedule.step()  # the learning rate of the next step
     return norm.item()
 
 
@@ -121,13 +122,13 @@ def one_step(state, teacher, lr):
 
 # %%
 found = {}
-for method in METHODS:
+for method in NAMES:
     found[method, "no teacher"] = train(method)
     found[method, "exact teacher"] = train(method, board.velocity)
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9.2, 2.9), sharey=True)
-for ax, method in zip(axes, METHODS, strict=True):
+for ax, method in zip(axes, NAMES, strict=True):
     for k, who in enumerate(("no teacher", "exact teacher")):
         _, rows, _ = found[method, who]
         ax.semilogy(rows[:, 0], rows[:, 1], ("-", "--")[k], color=plots.COLOURS[k], label=who)
@@ -188,8 +189,8 @@ plt.show()
 # only, and between the squares it goes on smoothly. Stop the exact clock at 0.9, so that the answers stay moderate, and
 # the harm is gone. A teacher has to be good where the pupil *asks*, not only where the data is.
 #
-# **Try.** Use plain targets, `train("lsd", stf_batch=0)`, in place of the averaged ones of lesson 05, for all curves. Is a
-# teacher worth more now, and what has it replaced?
+# **Try.** Use plain targets, `train("lsd", stf_batch=0)`, in place of the averaged ones of lesson 05, for all curves.
+# Is a teacher worth more now, and what has it replaced?
 
 # %% [markdown]
 # ## 3. And a teacher that had to learn?
@@ -205,21 +206,19 @@ plt.show()
 # %%
 def flow_matching(steps, seed=0):
     """A velocity learned on the diagonal alone, and the milliseconds of a step."""
-    config = recipes.recipe("checkerboard", "lsd", steps=steps, seed=seed, compile=False)
-    state, started = training.State(config), time.perf_counter()
-    for step in tqdm(range(steps), desc="the teacher"):
-        batch = training.draw_batch(config, state.generator)
-        state.optimizer.param_groups[0]["lr"] = training.learning_rate(config, step, steps)
-        losses.diagonal(FlowMap(state.net), batch.t, batch.x_t, batch.target).mean().backward()
-        state.optimizer.step()
-        state.optimizer.zero_grad()
-        state.average.update_parameters(state.net)
+    run = recipes.recipe("checkerboard", "lsd", steps=steps, seed=seed, compile=False)
+    state, started = training.State(*run), time.perf_counter()
+    for _ in tqdm(range(steps), desc="the teacher"):
+        t, x, target, _ = training.draw_batch(run.problem, run.method, run.training, state.generator).diagonal
+        losses.diagonal(FlowMap(state.net), t, x, target).mean().backward()
+        state.take_step()
+        state.schedule.step()
     milliseconds = 1000 * (time.perf_counter() - started) / steps
     return FlowMap(state.average.module.requires_grad_(False)).velocity, milliseconds
 
 
 # %%
-noise, goal = metrics.exact_pairs(board, 0.0, 1.0, 1024, 0)
+noise, goal = errors.exact_pairs(board, 0.0, 1.0, 1024, 0)
 
 
 def limit_of(teacher, steps=256):
@@ -232,12 +231,12 @@ def limit_of(teacher, steps=256):
 
 teacher, ms_teacher = flow_matching(STEPS // 2)
 limit, taught = limit_of(teacher)
-for method in METHODS:
+for method in NAMES:
     found[method, "learned teacher"] = train(method, teacher)
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9.2, 2.9), sharey=True)
-for ax, method in zip(axes, METHODS, strict=True):
+for ax, method in zip(axes, NAMES, strict=True):
     for k, who in enumerate(("no teacher", "learned teacher")):
         _, rows, _ = found[method, who]
         ax.semilogy(rows[:, 0], rows[:, 1], ("-", "--")[k], color=plots.COLOURS[2 * k], label=who)
@@ -323,7 +322,7 @@ plt.show()
 # So by the formula the exact velocity should be no help. (Half a minute.)
 
 # %%
-_, held, _ = train("esd", board.velocity, stopgrad="full")
+_, held, _ = train(METHODS["esd"], board.velocity)  # "full", as its source has it
 figure, ax = plt.subplots(figsize=(5.4, 3.0))
 for label, rows in (("convex", found["esd", "exact teacher"][1]), ("full", held)):
     ax.semilogy(rows[:, 0], rows[:, 2], "o-", label=f'exact teacher, "{label}"')
@@ -337,7 +336,7 @@ plt.show()
 # **What to notice.** The gradient (before clipping) grows with the exact velocity for a teacher, as the formula said,
 # and as it did in lesson 04 without one. The cause lies in what is held, not in whose velocity it is.
 #
-# **Try.** `train("esd", board.velocity, stopgrad="full", fourier=0)`: without Fourier features?
+# **Try.** `train(METHODS["esd"], board.velocity, net={"fourier": 0})`: without Fourier features?
 
 # %% [markdown]
 # ## Summary

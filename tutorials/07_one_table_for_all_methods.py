@@ -33,11 +33,8 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu import FlowMap, losses, methods
-from flowmap_edu import metrics
-from flowmap_edu import problems
-from flowmap_edu import recipes
-from flowmap_edu import training
+from flowmap_edu import FlowMap, losses, methods, metrics, problems, recipes, training
+from flowmap_edu.times import draw, triangle
 from flowmap_edu.training import runs
 from flowmap_edu.viz import plots
 
@@ -64,13 +61,13 @@ STEPS = training.budget(1200)
 # "adaptive", 1 over its square plus 0.001.
 
 # %%
-table = methods.METHODS
+table = dict(methods.METHODS)
 print(f"{'':<15}{'condition':<12}{'velocity':<10}{'stopgrad':<10}{'times':<10}{'weight':<10}more")
 for name, row in table.items():
     velocity, stopgrad = (row.velocity, row.stopgrad) if name != "fm" else ("-", "-")
     print(f"{name:<15}{row.condition:<12}{velocity:<10}{stopgrad:<10}", end="")
     more = f"u: {row.middle}, short jumps: {row.short}" if row.condition == "semigroup" else ""
-    print(f"{row.times:<10}{row.weight:<10}{'alone stands dI' if row.lead else more}")
+    print(f"{row.times:<10}{row.weight:<10}{'alone stands dI' if row.first_term else more}")
 
 # %% [markdown]
 # One stop-gradient is new. Write the Eulerian residual of $X_{s,t}(x) = x + (t-s)\, v_{s,t}(x)$ with the derivatives
@@ -95,14 +92,14 @@ marks = {"none": "s", "convex": "o", "semi": "^", "full": "D"}
 
 def reads(row):
     """Whose velocity; in the semigroup, whose short jumps."""
-    return "teacher" if row.taught else row.velocity
+    return "teacher" if row.needs_teacher else row.velocity
 
 
 def place(ax, name, row, k):
     """One method in its cell, the k-th there; hollow for t = 1 only."""
     x, y = COLUMNS.index(reads(row)) + 0.06, ROWS.index(row.condition) + 0.86 - 0.145 * k
     colour = plots.COLOURS[list(marks).index(row.stopgrad)]
-    ax.plot(x, y, marks[row.stopgrad], color=colour, mfc="white" if row.renoises else colour, ms=6)
+    ax.plot(x, y, marks[row.stopgrad], color=colour, mfc="white" if row.sampler == "restarts" else colour, ms=6)
     ax.text(x + 0.05, y, name, va="center", fontsize=8.5)
 
 
@@ -188,8 +185,8 @@ theirs = (consistency_function(net)(*at) * change).sum(1)
 # change what is asked of it.
 
 # %%
-none = {"t": s[:0], "x_t": x[:0], "target": x[:0]}  # no diagonal part
-batch = losses.Batch(**none, s=s, u=s, r=t, x_s=x, dx_s=slope)  # jumps from s to r
+no_diagonal = losses.Diagonal(s[:0], x[:0], x[:0])
+batch = losses.Batch(no_diagonal, losses.Jumps(s, u=s, t=t, x=x, dx=slope))  # jumps from s to t
 ours = methods.loss(FlowMap(net), batch, table["ct"])
 g, g_theirs = gradient(ours), gradient(2 * board.sigma / s**2 * theirs)
 print(f"relative difference of the gradients: {((g - g_theirs).norm() / g_theirs.norm()).item():.1e}")
@@ -210,7 +207,7 @@ steps = [2.0**-k for k in range(6, 15)]
 limit = gradient(methods.loss(FlowMap(net), batch, table["ct"]))
 gaps = []
 for h in steps:
-    near = batch._replace(u=batch.s + h)
+    near = batch._replace(jumps=batch.jumps._replace(u=s + h))
     found = gradient(methods.loss(FlowMap(net), near, table["ct-discrete"]))
     gaps.append(((found - limit).norm() / limit.norm()).item())
 order = torch.log(torch.tensor(gaps[-2] / gaps[-1])) / torch.log(torch.tensor(steps[-2] / steps[-1]))
@@ -260,7 +257,8 @@ _, du = torch.func.jvp(lambda z, t: held_u(z, r, t), (x, T), (v, torch.ones_like
 error = ((u(x, r, T) - (v - (T - r)[:, None] * du)) ** 2).sum(1)
 theirs = error / (error.detach() + 1e-3)
 
-ours = methods.loss(FlowMap(net), batch._replace(r=1 - r), table["meanflow"])
+jumps = batch.jumps._replace(t=1 - r)
+ours = methods.loss(FlowMap(net), batch._replace(jumps=jumps), table["meanflow"])
 assert torch.allclose(gradient(ours), gradient(theirs), rtol=1e-8, atol=1e-12)
 print(f"mean flow's loss {theirs.mean():.6f}, the row's {ours.mean():.6f}; equal gradients")
 
@@ -288,12 +286,12 @@ print(f"mean flow's loss {theirs.mean():.6f}, the row's {ours.mean():.6f}; equal
 # %%
 m = 200 if STEPS < 100 else 1000
 g = torch.Generator().manual_seed(1)
-s_, t_ = (0.6 * time.double() for time in times.triangle(m, generator=g))
+s_, t_ = (0.6 * time.double() for time in triangle(m, generator=g))
 x1_, x0_ = board.sample(m, generator=g)[0].double(), board.sigma * torch.randn(m, 2, generator=g).double()
 x_ = (1 - s_[:, None]) * x0_ + s_[:, None] * x1_
 theta = torch.zeros(m, 1, dtype=torch.float64, requires_grad=True)  # one a sample, so that each push is seen
 near_truth = FlowMap(lambda s, t, x: (1 + theta) * board.v(s, t, x))
-samples = losses.Batch(s_[:0], x_[:0], x_[:0], s_, s_, t_, x_, x1_ - x0_)
+samples = losses.Batch(no_diagonal, losses.Jumps(s_, s_, t_, x_, x1_ - x0_))
 push = {}
 for velocity in ("sample", "self"):
     for stopgrad in ("convex", "semi"):
@@ -373,7 +371,7 @@ plt.show()
 # the moving average of the weights.
 
 # %%
-s_k, u_k, t_k = (time.double() for time in times.draw(table["shortcut"], n))
+s_k, u_k, t_k = (time.double() for time in draw(table["shortcut"], n))
 d = u_k - s_k
 slow.body[0].weight += 0.01 * torch.randn_like(slow.body[0].weight)  # a moving average that lags behind
 
@@ -385,7 +383,7 @@ def shortcut(network, x, t, d):
 first = shortcut(slow, x, s_k, d)
 second = shortcut(slow, x + d[:, None] * first, s_k + d, d)
 theirs = ((shortcut(net, x, s_k, 2 * d) - (first + second) / 2) ** 2).sum(1)
-jumps = batch._replace(s=s_k, u=u_k, r=t_k)
+jumps = batch._replace(jumps=losses.Jumps(s_k, u_k, t_k, x, slope))
 ours = methods.loss(FlowMap(net), jumps, table["shortcut"], average=FlowMap(slow))
 assert torch.allclose(gradient(ours), gradient(theirs), rtol=1e-8, atol=1e-12)
 print(f"shortcut's loss {theirs.mean():.6f}, the row's {ours.mean():.6f}; equal gradients")
@@ -419,11 +417,10 @@ trained, seconds = {}, {}
 
 
 def measure(name, **changes):
-    """Train a row of the table; KL64 of its samples for 1 to 16 evaluations."""
-    config = recipes.recipe("checkerboard", name, steps=STEPS, compile=False, **changes)
-    *_, state = tqdm(training.fit(config, every=max(1, STEPS // 20)), total=20, desc=name)
-    with torch.no_grad():
-        drawn = [methods.sample(state.X, config.row, noise, k, sigma=board.sigma) for k in EVALUATIONS]
+    """Train a method of the table; KL64 of its samples for 1 to 16 evaluations."""
+    run = recipes.recipe("checkerboard", table[name], steps=STEPS, compile=False, **changes)
+    *_, state = tqdm(training.fit(*run, every=max(1, STEPS // 20)), total=20, desc=name)
+    drawn = [state.X.sample(noise, k) for k in EVALUATIONS]  # as its method draws
     trained[name], seconds[name] = [metrics.kl64(x).kl for x in drawn], state.cpu_seconds
 
 
@@ -484,10 +481,11 @@ for name, row in rows.items():
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 4.2), sharey=True)
-groups = {"without a teacher": [], "with a teacher": [], "t = 1 only (re-noised)": []}
+groups = {"without a teacher": [], "with a teacher": [], "t = 1 only (restarts)": []}
 for name in full:
     if name != "fm":
-        groups[list(groups)[2 if table[name].renoises else int(table[name].taught)]].append(name)
+        kind = 2 if table[name].sampler == "restarts" else int(table[name].needs_teacher)
+        groups[list(groups)[kind]].append(name)
 for ax, (title, names) in zip(axes, groups.items(), strict=True):
     curves(ax, full, names)
     ax.legend(fontsize=8, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.2)), ax.set_title(title)

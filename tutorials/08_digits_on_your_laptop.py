@@ -28,13 +28,8 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu.metrics import classifier
-from flowmap_edu.metrics import frechet as image_metrics
-from flowmap_edu.nets import unet
-from flowmap_edu.problems import datasets
-from flowmap_edu.recipes import evaluation
-from flowmap_edu import recipes
-from flowmap_edu import training
+from flowmap_edu import FlowMap, problems, recipes, training
+from flowmap_edu.metrics import classifier, images, memorising
 from flowmap_edu.training import runs
 from flowmap_edu.viz import plots, widgets
 
@@ -52,14 +47,15 @@ JUMPS = (1, 2, 4, 8, 16)
 # $$I_t = (1 - t)\, x_0 + t\, x_1 .$$
 
 # %%
-data, held_out = datasets.load("digits"), datasets.load("digits", train=False)
+problem = problems.Digits()
+data, held_out = problem.data(), problem.data(train=False)
 print(f"{len(data):,} digits to train, {len(held_out)} held out, each {data.shape}, values from -1 to 1")
 generator = torch.Generator().manual_seed(0)
 x1, labels = data.draw(10, generator)
 x0 = 0.5 * torch.randn(x1.shape, generator=generator)
 times = (0.0, 0.25, 0.5, 0.75, 1.0)
 figure, ax = plt.subplots(figsize=(6.0, 3.2))
-plots.pictures(ax, torch.stack([(1 - t) * x0 + t * x1 for t in times]))
+plots.images(ax, torch.stack([(1 - t) * x0 + t * x1 for t in times]))
 ax.set_title("Ten digits on the way from noise (t = 0, top) to data (t = 1, bottom)")
 plt.show()
 
@@ -84,9 +80,9 @@ plt.show()
 
 # %%
 torch.manual_seed(0)
-net = unet.build("digits").double().eval()
+net = problem.network().double().eval()
 net.gain.data.fill_(1.0)  # it starts at 0, and the output with it
-X = training.as_map(net, labels)
+X = FlowMap(net).conditioned(label=labels)
 s, t, x = torch.zeros(10), torch.linspace(0.1, 0.9, 10), x0.double()
 _, slope = X.partial_t(s.double(), t.double(), x)
 h = 1e-5
@@ -99,8 +95,8 @@ print(f"relative gap of the two derivatives: {((slope - difference).norm() / slo
 # layer has a forward derivative and treats the pictures of a batch one by one; that is why attention is written out as
 # matrix products and there is no batch normalisation.
 #
-# **Try.** How many parameters has `unet.build("cifar10")`? (It takes a second or two; the other sizes are in
-# `unet.CONFIGS`.)
+# **Try.** How many parameters has `problems.Cifar10().network()`? (It takes a second or two; the other sizes
+# are in `problems/image_sets.py`.)
 
 # %% [markdown]
 # ## 3. Does it train?
@@ -115,18 +111,18 @@ print(f"relative gap of the two derivatives: {((slope - difference).norm() / slo
 # six times as many.)
 
 # %%
-config = recipes.recipe("digits", "lsd", steps=STEPS, compile=False)
+run = recipes.recipe("digits", "lsd", steps=STEPS, compile=False)
 every = max(1, STEPS // 20)
-*_, state = tqdm(training.fit(config, every=every), total=STEPS // every, desc="LSD on digits")
+*_, state = tqdm(training.fit(*run, every=every), total=STEPS // every, desc="LSD on digits")
 steps, loss = [row[0] for row in state.history], [row[1] for row in state.history]
 ten = torch.arange(10)
-noise = evaluation.base_noise(10, config, seed=1)
+noise = problem.base(10, torch.Generator().manual_seed(1))
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.0), gridspec_kw={"width_ratios": [1, 1.4]})
 axes[0].plot(steps, loss)
 axes[0].set(xlabel="step", ylabel="loss", title="The loss falls, and cannot reach 0")
-plots.pictures(axes[1], torch.stack([state.X.given(ten).sample(noise, n) for n in JUMPS]))
+plots.images(axes[1], torch.stack([state.X.sample(noise, n, label=ten) for n in JUMPS]))
 axes[1].set_title(f"After {STEPS:,} steps: 1, 2, 4, 8 and 16 jumps (rows)")
 plt.show()
 
@@ -148,16 +144,16 @@ plt.show()
 # %%
 shipped = runs.load("digits-lsd")
 forty = torch.arange(40) % 10
-same_noise = evaluation.base_noise(40, config, seed=2)
-widgets.step_slider({"shipped LSD map": shipped}, same_noise, steps=JUMPS, labels=forty)
+same_noise = problem.base(40, torch.Generator().manual_seed(2))
+widgets.step_slider({"shipped LSD map": shipped}, same_noise, steps=JUMPS, label=forty)
 
 # %% [markdown]
 # Without a kernel there is nothing to move; here is the same as a still picture.
 
 # %%
 figure, ax = plt.subplots(figsize=(8.0, 3.3))
-rows = torch.stack([shipped.given(forty[:20]).sample(same_noise[:20], n) for n in JUMPS])
-plots.pictures(ax, rows)
+rows = torch.stack([shipped.sample(same_noise[:20], n, label=forty[:20]) for n in JUMPS])
+plots.images(ax, rows)
 ax.set_title("The same noise in each column; 1, 2, 4, 8 and 16 jumps from top to bottom")
 plt.show()
 moved = (rows - rows[-1]).square().mean((1, 2, 3, 4)).sqrt()
@@ -184,14 +180,14 @@ print("root mean square change of a pixel against 16 jumps:", "  ".join(f"{m:.3f
 
 # %%
 read = classifier.load()
-floor = image_metrics.frechet(read, data.values(), held_out.values())
-static = image_metrics.frechet(read, 0.5 * torch.randn(1400, 1, 8, 8, generator=generator), held_out.values())
+floor = images.frechet(read, data.values(), held_out.values())
+static = images.frechet(read, 0.5 * torch.randn(1400, 1, 8, 8, generator=generator), held_out.values())
 right = (read.read(held_out.values()) == held_out.labels).double().mean()
 print(f"training digits against held-out ones: {floor:.2f}; noise against held-out ones: {static:.1f}")
 print(f"the classifier reads {right:.1%} of the real held-out digits right\n")
 print(f"{'jumps':>6}{'FD-digits':>11}{'over floor':>12}{'labels read back':>18}")
 table = []
-for row in evaluation.digit_rows(shipped, config, JUMPS, seed=0):
+for row in problem.evaluate(shipped, JUMPS, seed=0):
     table.append(row)
     print(f"{row['steps']:>6}{row['fd']:>11.2f}{row['fd'] / floor:>12.2f}{row['labels']:>18.1%}")
 
@@ -227,16 +223,16 @@ share = {n: row["nearer_to_train"] for n, row in zip(JUMPS, table, strict=True)}
 print("share nearer to training digits:", "  ".join(f"N = {n}: {p:.1%}" for n, p in share.items()))
 order = torch.randperm(len(data), generator=generator)
 some, rest = data.values(order[:397]), data.values(order[397:])
-real = image_metrics.memorised(rest, some, held_out.values()).nearer_to_train
+real = memorising.memorised(rest, some, held_out.values()).nearer_to_train
 print(f"real training digits, against 397 others of the training set: {real:.1%}")
-print(f"FD-digits of those others to the 397: {image_metrics.frechet(read, rest, some):.2f}")
+print(f"FD-digits of those others to the 397: {images.frechet(read, rest, some):.2f}")
 
 # %%
-drawn, drawn_labels = evaluation.digit_samples(shipped, config, 1, seed=0)
+drawn, drawn_labels = problem.digits(shipped, 1, seed=0)
 picked = torch.arange(0, 1400, 100)
 closest = [torch.cdist(drawn[picked].flatten(1), d.values().flatten(1)).argmin(1) for d in (data, held_out)]
 figure, ax = plt.subplots(figsize=(7.0, 1.9))
-plots.pictures(ax, torch.stack([drawn[picked], data.values(closest[0]), held_out.values(closest[1])]))
+plots.images(ax, torch.stack([drawn[picked], data.values(closest[0]), held_out.values(closest[1])]))
 ax.set_title("Generated (top), the nearest training digit, the nearest held-out digit")
 plt.show()
 
@@ -262,7 +258,7 @@ plt.show()
 #
 # 1. Train with `"psd-m"` in place of `"lsd"` for as many steps. Which of the rows of section 5 differs most?
 # 2. Show that the Fréchet distance of two Gaussians with the same mean and covariances $a^2 I$ and $c^2 I$ in $d$
-#    dimensions is $d\, (a - c)^2$. Check it on 20,000 pictures of 4 x 4 with `image_metrics.frechet` and `net =
+#    dimensions is $d\, (a - c)^2$. Check it on 20,000 pictures of 4 x 4 with `images.frechet` and `net =
 #    torch.nn.Flatten(); net.num_features = 16`.
 # 3. Interpolate between two noises, $\cos(\alpha)\, x_0 + \sin(\alpha)\, x_0'$, and draw one jump from each. Why not
 #    the straight line?

@@ -32,15 +32,11 @@ from tempfile import mkdtemp
 import matplotlib.pyplot as plt
 import torch
 
+from flowmap_edu import FlowMap, problems, recipes, training
 from flowmap_edu.bench import costs
-from flowmap_edu.nets import unet
-from flowmap_edu.problems import datasets
-from flowmap_edu.recipes import evaluation
-from flowmap_edu import recipes
-from flowmap_edu import training
-from flowmap_edu.training import runs
-from flowmap_edu.viz import monitor as watch
-from flowmap_edu.viz import plots
+from flowmap_edu.recipes import paper
+from flowmap_edu.training import loop, runs
+from flowmap_edu.viz import monitor, plots
 
 plots.use_style()
 STEPS, folder = training.budget(60), Path(mkdtemp()) / "emoji"
@@ -48,7 +44,7 @@ STEPS, folder = training.budget(60), Path(mkdtemp()) / "emoji"
 # %% [markdown]
 # ## 1. What is a configuration?
 #
-# A run is one `Config`, and the paper's settings for CIFAR-10 are one of the recipes that come with the library. Most
+# A run is four objects, and the paper's settings for CIFAR-10 are one of the recipes that come with the library. Most
 # of its fields you know. New are those of a long run on a GPU: two moving averages of the weights, a learning rate that
 # falls like an inverse square root, and a *learned weight* $w_{s,t}$. With it the loss of a sample, instead of
 # $|r|^2$, is
@@ -59,10 +55,10 @@ STEPS, folder = training.budget(60), Path(mkdtemp()) / "emoji"
 # (What can go wrong with it is in [lesson 10](10_what_breaks_and_why.ipynb).)
 
 # %%
-full = recipes.RECIPES["cifar10"]
+full = recipes.RECIPES["cifar10"].training
 for name in ("steps", "batch", "diagonal", "optimizer", "lr", "decay_from", "clip", "ema", "second_ema", "weighting"):
     print(f"{name:>11} = {getattr(full, name)}")
-net = unet.build("cifar10")
+net = problems.Cifar10(labels=False).network()
 print(f"parameters: {sum(p.numel() for p in net.parameters()):,}")
 
 # %% [markdown]
@@ -79,8 +75,7 @@ print(f"parameters: {sum(p.numel() for p in net.parameters()):,}")
 # speed that the GPU really reaches. We assume a quarter of what its data sheet promises.
 
 # %%
-small = recipes.RECIPES["emoji"]
-counted = costs.counted(small)
+counted = costs.counted("emoji")
 passes = counted.step / counted.forward
 print(f"emoji: {counted.forward / 1e9:.2f} G operations a pass, {passes:.1f} passes a training sample")
 with torch.no_grad(), costs.Operations() as one:
@@ -95,7 +90,7 @@ print(f"an estimate, not a measurement: {hours:.0f} hours on one H100, {hours / 
 # cost, and off it more, for the derivative and the target. The hours stand and fall with the assumed speed: half of it,
 # and they double. The table for all three data sets is in [scaling.md](scaling.md).
 #
-# **Try.** What would PSD-M cost? Give `costs.counted` the recipe `recipes.recipe("emoji", "psd-m")`.
+# **Try.** What would PSD-M cost? Call `costs.counted("emoji", "psd-m")`.
 
 # %% [markdown]
 # ## 3. How is it launched?
@@ -108,14 +103,15 @@ print(f"an estimate, not a measurement: {hours:.0f} hours on one H100, {hours / 
 #     --tensorboard
 # ```
 #
-# CIFAR-10 itself comes with `datasets.load("cifar10", download=True)`, 162 MB. For this lesson we stay
+# CIFAR-10 itself comes with `problems.Cifar10().download()`, 162 MB. For this lesson we stay
 # on the CPU and take pictures that come with the library, in CIFAR-10's own format and size: emoji.
 
 # %%
-data, held_out = datasets.load("emoji"), datasets.load("emoji", train=False)
+emoji = problems.Emoji()
+data, held_out = emoji.data(), emoji.data(train=False)
 print(f"{len(data):,} emoji to train, {len(held_out)} held out, each {data.shape}, {data.classes} classes")
 figure, ax = plt.subplots(figsize=(7.0, 1.5))
-plots.pictures(ax, data.values(torch.arange(0, 1600, 50)).unflatten(0, (2, 16)))
+plots.images(ax, data.values(torch.arange(0, 1600, 50)).unflatten(0, (2, 16)))
 ax.set_title("Emoji: 32 x 32 pixels in three colours, as CIFAR-10's are")
 plt.show()
 
@@ -125,18 +121,18 @@ plt.show()
 # minute.)
 
 # %%
-config = recipes.recipe("emoji", "lsd", steps=STEPS, batch=16, compile=False)
+settings = {"steps": STEPS, "batch": 16, "compile": False}
 half = STEPS // 2
 
 
 def followed(states, until):
     """Train on, writing sample grids and logs into the folder, up to a step; then stop as a kill would."""
-    for state in watch.watched(states, folder, grid_every=20, tensorboard=True):
+    for state in monitor.watched(states, folder, grid_every=20, tensorboard=True):
         if state.step >= until:
             return state
 
 
-state = followed(runs.train(config, folder, every=5, save_seconds=0), until=half)
+state = followed(runs.train(*recipes.recipe("emoji", "lsd", **settings), folder, every=5, save_seconds=0), until=half)
 print(f"stopped at step {state.step} of {state.steps}, loss {state.loss:.0f}")
 print("in the folder:", ", ".join(sorted(path.name for path in folder.iterdir())))
 
@@ -148,9 +144,9 @@ print("in the folder:", ", ".join(sorted(path.name for path in folder.iterdir())
 # run that was killed and resumed ends with *the same* weights as one that nobody touched. So we test it.
 
 # %%
-states = runs.train(config, folder, resume=True, every=5, save_seconds=0)
+states = runs.train(*recipes.recipe("emoji", "lsd", **settings), folder, resume=True, every=5, save_seconds=0)
 resumed = followed(states, until=STEPS)
-*_, whole = training.fit(config, every=5)
+*_, whole = training.fit(*recipes.recipe("emoji", "lsd", **settings), every=5)
 pairs = zip(resumed.net.parameters(), whole.net.parameters(), strict=True)
 print(f"resumed and unbroken runs agree to the bit: {all(torch.equal(a, b) for a, b in pairs)}")
 
@@ -185,8 +181,8 @@ plt.show()
 # Every part gets its share of the diagonal and of the pairs off it.
 
 # %%
-batch = training.draw_batch(config, torch.Generator().manual_seed(0))
-loss = training.Loss(resumed)
+batch = training.draw_batch(resumed.problem, resumed.method, resumed.training, torch.Generator().manual_seed(0))
+loss = loop.Loss(resumed)
 
 
 def gradient(parts):
@@ -217,8 +213,8 @@ print(f"relative gap of the gradients in one part and in four: {((one - four).no
 # derivatives in 32. Here is what each would lose.
 
 # %%
-state, labels = resumed, batch.labels[:8]
-X, x = training.as_map(state.net, labels), torch.cat([batch.x_t, batch.x_s])[:8]
+X = FlowMap(resumed.net).conditioned(label=batch.diagonal.label[:8])
+x = batch.diagonal.x[:8]
 s, t = torch.full((8,), 0.2), torch.full((8,), 0.7)
 exact_v, exact_d = X.v(s, t, x), X.partial_t(s, t, x)[1]
 h = 0.01
@@ -244,11 +240,10 @@ for name, a, b in (("value, bf16", rounded_v, exact_v), ("derivative, ours under
 # come from a small classifier instead, and the number is not a FID: it may be compared with itself only.
 
 # %%
-features, name = evaluation.judge("emoji")
-rows = evaluation.fid_rows(runs.load(folder), config, [1, 4], seed=0, features=features, n=200)
-print(evaluation.fid_table("emoji", "lsd", rows, [1, 4], name))
+rows = emoji.evaluate(runs.load(folder), [1, 4], n=200)
+print(paper.fid_table("emoji", "lsd", rows, [1, 4], "FD-emoji"))
 print()
-print(evaluation.fid_table("cifar10", "lsd", []))
+print(paper.fid_table("cifar10", "lsd", []))
 
 # %% [markdown]
 # **What to notice.** Our emoji are far above the floor, as they must be after so few steps. The second table is the
@@ -269,7 +264,7 @@ print(evaluation.fid_table("cifar10", "lsd", []))
 # ## Exercises
 #
 # 1. At which batch would a GPU of 24 GB run out of memory with the CIFAR-10 network? Use the column "memory: a
-#    sample" of [scaling.md](scaling.md), and say which fields of `Config` help.
+#    sample" of [scaling.md](scaling.md), and say which fields of `Training` help.
 # 2. Train emoji for an hour (`flowmap-edu train emoji --steps 4000 --out runs/emoji`). Does the Fréchet distance of
 #    one jump fall steadily?
 # 3. Show that `stratified=True` spreads the times of each part of a batch as evenly as the whole: look at

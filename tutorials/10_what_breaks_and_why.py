@@ -34,18 +34,13 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu import methods
-from flowmap_edu.metrics import classifier
-from flowmap_edu.metrics import frechet as image_metrics
-from flowmap_edu.problems import datasets
-from flowmap_edu.recipes import evaluation
-from flowmap_edu import recipes
-from flowmap_edu import training
-from flowmap_edu.training import runs
+from flowmap_edu import METHODS, FlowMap, methods, problems, recipes, training
+from flowmap_edu.metrics import classifier, images
 from flowmap_edu.viz import plots
 
 plots.use_style()
-STEPS, read, held_out = training.budget(400), classifier.load(), datasets.load("digits", train=False).values()
+STEPS, read, digits = training.budget(400), classifier.load(), problems.Digits()
+held_out = digits.data(train=False).values()
 
 # %% [markdown]
 # ## 1. Is the Eulerian loss harder to train?
@@ -63,12 +58,12 @@ STEPS, read, held_out = training.budget(400), classifier.load(), datasets.load("
 # %%
 def run(method="lsd", **changes):
     """A short training that differs from the recipe in `changes`."""
-    config = recipes.recipe("digits", method, **{"steps": STEPS, "batch": 64, "compile": False} | changes)
-    *_, state = tqdm(training.fit(config, every=max(1, STEPS // 20)), total=20, desc=method, leave=False)
+    four = recipes.recipe("digits", method, **{"steps": STEPS, "batch": 64, "compile": False} | changes)
+    *_, state = tqdm(training.fit(*four, every=max(1, STEPS // 20)), total=20, desc=four.method.title, leave=False)
     return state
 
 
-config = recipes.recipe("digits", "lsd", steps=STEPS, batch=64, diagonal=0.5, at_zero=0.0, compile=False)
+settings = training.Training(steps=STEPS, batch=64, diagonal=0.5)
 neutral = run("fm").net
 losses_of = {
     "PSD-M": ("psd-m", "convex"), "LSD": ("lsd", "convex"), "LSD, no sg": ("lsd", "none"), "ESD, full": ("esd", "full"),
@@ -82,14 +77,25 @@ losses_of = {
 
 
 # %%
+def told(net, part):
+    """The map of a network that is told the labels of a part of a batch; without its dropout."""
+    return FlowMap(net).conditioned(label=part.label, dropout=False)
+
+
+def jumps_of(batch):
+    """The jumps alone."""
+    return batch._replace(diagonal=batch.changed(lambda x: x[:0]).diagonal)
+
+
+# %%
 def gradients(net, method, stopgrad):
     """The gradients of some batches' off-diagonal loss, one row each."""
-    row, generator, rows = dataclasses.replace(methods.method(method), stopgrad=stopgrad), torch.Generator(), []
+    chosen, generator, rows = dataclasses.replace(METHODS[method], stopgrad=stopgrad), torch.Generator(), []
     generator.manual_seed(0)
     for _ in range(min(16, STEPS)):
-        off = training.draw_batch(config, generator).parts()[1]
+        batch = training.draw_batch(digits, METHODS["lsd"], settings, generator)
         net.zero_grad()
-        methods.loss(training.as_map(net, off.labels, False), off, row).mean().backward()
+        methods.loss(told(net, batch.jumps), jumps_of(batch), chosen).mean().backward()
         rows.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
     return torch.stack(rows)
 
@@ -125,22 +131,23 @@ plt.show()
 # %%
 def score(net, jumps=1):
     """The Fréchet distance after some jumps, the labels read back, and the share of grey pixels."""
-    X = runs.FlowMap(net.eval())
-    x, labels = evaluation.digit_samples(X, config, jumps, seed=0)
+    x, labels = digits.digits(FlowMap(net.eval()), jumps, seed=0)
     right = (read.read(x) == labels).double().mean().item()
-    return image_metrics.frechet(read, x, held_out), right, (x.abs() < 0.8).double().mean().item()
+    return images.frechet(read, x, held_out), right, (x.abs() < 0.8).double().mean().item()
 
 
 @torch.no_grad()
 def residuals(net):
     """The mean squared residual on the diagonal, and LSD's off it, over one large batch."""
-    batch = training.draw_batch(dataclasses.replace(config, batch=512), torch.Generator().manual_seed(1))
-    maps = [(training.as_map(net, part.labels, False), part) for part in batch.parts()]
-    return [methods.loss(X, part, config.row).mean().item() for X, part in maps]
+    large, lsd = dataclasses.replace(settings, batch=512), METHODS["lsd"]
+    batch = training.draw_batch(digits, lsd, large, torch.Generator().manual_seed(1))
+    on = batch._replace(jumps=batch.changed(lambda x: x[:0]).jumps)
+    parts = ((told(net, batch.diagonal), on), (told(net, batch.jumps), jumps_of(batch)))
+    return [methods.loss(X, part, lsd).mean().item() for X, part in parts]
 
 
 # %%
-plain, loose = run(), run(stopgrad="none")
+plain, loose = run(), run(dataclasses.replace(METHODS["lsd"], stopgrad="none"))
 for name, state in (("LSD", plain), ("LSD, no sg", loose)):
     (fd, right, _), (on, off) = score(state.average.module), residuals(state.net)
     print(
@@ -180,9 +187,9 @@ figure, axes = plt.subplots(1, 2, figsize=(8.0, 2.9), gridspec_kw={"width_ratios
 shown = axes[0].imshow(weight.T, origin="lower", extent=(0, 1, 0, 1), norm="log")
 axes[0].set(xlabel="s", ylabel="t", title="The learned weight $e^{-w}$")
 figure.colorbar(shown, ax=axes[0])
-ten, x0 = torch.arange(10), evaluation.base_noise(10, config, seed=3)
-rows = [state.X.given(ten).sample(x0, n) for state in (plain, weighted) for n in (1, 16)]
-plots.pictures(axes[1], torch.stack(rows))
+ten, x0 = torch.arange(10), digits.base(10, torch.Generator().manual_seed(3))
+rows = [state.X.sample(x0, n, label=ten) for state in (plain, weighted) for n in (1, 16)]
+plots.images(axes[1], torch.stack(rows))
 axes[1].set_title("Plain, 1 and 16 jumps; learned weight, 1 and 16 jumps")
 plt.show()
 
@@ -194,7 +201,7 @@ plt.show()
 # exactly zero and so is the residual off the diagonal. The paper trains with a learned weight, in larger networks and
 # with other settings, and so do our recipes for large pictures.
 #
-# **Try.** Open the trap: in a loop over `training.fit(config, every=1)` with `weighting=True` in its configuration, at
+# **Try.** Open the trap: in a loop over `training.fit(*four, every=1)` with `weighting=True` in its `Training`, at
 # step 1, `state.net.load_state_dict(plain.net.state_dict())`. Does a network that knows digits fall in, too?
 
 # %% [markdown]
@@ -234,11 +241,10 @@ for n, (fd, _, share) in grey.items():
     print(f"{n:>3} jump{'s' * (n > 1):1}: FD-digits {fd:5.1f}, grey pixels {share:.1%} (real digits {real:.1%})")
 
 # %%
-X = plain.X.given(ten)
-one_jump, many = X.sample(x0, 1), X.sample(x0, 16)
+one_jump, many = (plain.X.sample(x0, n, label=ten) for n in (1, 16))
 apart = (one_jump - many).abs()
 figure, ax = plt.subplots(figsize=(6.4, 1.9))
-plots.pictures(ax, torch.stack([one_jump, many, 2 * apart / apart.max() - 1]))
+plots.images(ax, torch.stack([one_jump, many, 2 * apart / apart.max() - 1]))
 ax.set_title(f"One jump, sixteen jumps, and how far apart (white: {apart.max():.2f})")
 plt.show()
 print("root mean square difference, digit by digit:")

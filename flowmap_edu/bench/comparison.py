@@ -58,7 +58,7 @@ def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: boo
     return status
 
 
-def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) -> dict:
+def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) -> dict[str, Any]:
     """Train (or read back) one method and its KL64; what the table says of it."""
     checks.one_of("method", name, METHODS)
     out, taught = folder / name, METHODS[name].needs_teacher
@@ -167,7 +167,7 @@ def machine() -> str:
     return f"{named[0] if named else platform.processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
 
 
-def lines(found: dict[str, dict], minutes: float, points: int) -> list[str]:
+def lines(found: dict[str, dict[str, Any]], minutes: float, points: int) -> list[str]:
     """The table's lines."""
     heads = " | ".join(f"{n} step{'s' * (n > 1)}" for n in STEPS)
     out = [

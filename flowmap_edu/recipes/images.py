@@ -22,4 +22,4 @@ CIFAR10 = Named(Training(batch=512, steps=400_000, **PAPER), functools.partial(C
 CELEBA64 = Named(Training(batch=512, steps=400_000, **PAPER), CelebA64)
 AFHQ64_PAPER = Named(Training(batch=256, steps=800_000, **PAPER), functools.partial(AFHQ64, labels=False))
 # Its settings on emoji, with a smaller network, fewer and smaller batches.
-EMOJI = Named(Training(batch=64, steps=400, **PAPER | {"ema": 0.999, "second_ema": None}), Emoji)
+EMOJI = Named(Training(batch=64, steps=400, **dict(PAPER, ema=0.999, second_ema=None)), Emoji)

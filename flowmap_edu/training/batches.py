@@ -1,5 +1,7 @@
 """What one step of training reads: fresh data, noise and times, as a `losses.Batch`."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -32,9 +34,9 @@ def draw_batch(
     on = training.on_diagonal(method)
     x1, label = draw_data(problem, n, training.label_dropout, generator)
     x0 = problem.base(n, generator)
-    spread = {"stratified": training.stratified, "generator": generator}
+    spread: dict[str, Any] = {"stratified": training.stratified, "generator": generator}
     t = times.uniform(on, **spread)
-    sides = {"at_zero": training.at_zero, "at_one": training.at_one}
+    sides: dict[str, Any] = {"at_zero": training.at_zero, "at_one": training.at_one}
     s, u, end = times.draw(method, n - on, **sides, **spread, levels=levels)
     x_t, target = interpolant(t, x0[:on], x1[:on])
     if training.stf_batch and on:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from flowmap_edu.methods import METHODS
+from flowmap_edu.nets.unet import renamed_keys
 
 BOARD_SIGMA = 1 / 3**0.5
 PLANE: dict[str, tuple[str, float]] = {"checkerboard": ("Checkerboard", BOARD_SIGMA), "gaussian": ("Gaussian", 1.0)}
@@ -36,7 +37,7 @@ TRAINING = {
 
 
 def translated(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a config.json of format 1 as one of format 2.
+    """The content of a config.json of format 1, said as format 2 says it; its "format" stays 1.
 
     Raises:
         KeyError, TypeError: if it is no such content.
@@ -54,6 +55,10 @@ def translated(content: dict[str, Any]) -> dict[str, Any]:
         ignored |= {"at_zero": 0.0, "at_one": 0.0}
     if not training["diagonal"]:
         ignored |= {"stf_batch": 0}
+    if config["problem"] not in IMAGES:
+        ignored |= {"channels_last": False}
+    if not IMAGES.get(config["problem"], ("", {}))[1].get("classes"):
+        ignored |= {"label_dropout": 0.0}
     training |= ignored
     if config["problem"] in IMAGES:
         kind, network = IMAGES[config["problem"]]
@@ -69,8 +74,20 @@ def translated(content: dict[str, Any]) -> dict[str, Any]:
         net = {"import": "flowmap_edu.nets:MLP", "arguments": {"dim": 2, "scale": sigma} | given}
     header = {name: content[name] for name in ("steps_done", "steps", "cpu_seconds")}
     return header | {
-        "format": 2, "teacher": config["teacher"],
+        "format": 1, "teacher": config["teacher"],
         "problem": {"import": f"flowmap_edu.problems:{kind}", "arguments": arguments},
         "shape": shape, "sigma": sigma, "classes": classes, "network": net,
         "method": dataclasses.asdict(method), "training": training,
     }  # fmt: skip
+
+
+def checkpoint(held: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint of format 1 as one of format 2, which keeps the schedule and has other names in the U-Net.
+
+    `State.restore` sets the learning rate from the schedule. A checkpoint of format 2 is returned as it is.
+    """
+    if "schedule" in held or "step" not in held:
+        return held
+    networks = {name: renamed_keys(held[name]) for name in ("net", "average", "second", "teacher") if name in held}
+    schedule = {"last_epoch": held["step"], "_step_count": held["step"] + 1, "lr_lambdas": [None]}
+    return held | networks | {"schedule": schedule}

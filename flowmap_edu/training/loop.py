@@ -72,14 +72,10 @@ class Loss(nn.Module):
     def __init__(self, state: State):
         super().__init__()
         self.net, self.log_weight = state.net, state.log_weight
-        bf16 = {
-            "device_type": state.device.type,
-            "dtype": torch.bfloat16,
-            "enabled": state.training.precision == "bf16",
-        }
+        device, half = state.device.type, state.training.precision == "bf16"
 
         def step(batch: losses.Batch, ramp: Tensor) -> Tensor:
-            with torch.autocast(**bf16):
+            with torch.autocast(device, torch.bfloat16, enabled=half):
                 return loss_of_batch(state, batch, ramp)
 
         self.step = compiled(step) if state.training.pays_to_compile else step

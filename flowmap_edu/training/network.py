@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd  # the base class of torch's own dropout layers
 
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import Interpolant
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.sample import Sampler
+
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
 def accepts(net: nn.Module, name: str) -> bool:
@@ -22,7 +23,7 @@ def accepts(net: nn.Module, name: str) -> bool:
 def has_dropout(net: nn.Module) -> bool:
     """Whether a forward pass in training draws random numbers: by its attribute `dropout`, or by torch's layers."""
     own = getattr(net, "dropout", 0.0)
-    return bool(isinstance(own, float) and own > 0) or any(isinstance(m, _DropoutNd) and m.p > 0 for m in net.modules())
+    return bool(isinstance(own, float) and own > 0) or any(isinstance(m, DROPOUT) and m.p > 0 for m in net.modules())
 
 
 def condition(net: nn.Module, label: Tensor | None, dropout: bool | None) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def tried(net: nn.Module, problem: Problem) -> None:
     weight = next(net.parameters(), torch.empty(0))
     x = problem.base(2, generator).to(weight.device)
     t = torch.full((2,), 0.5, device=x.device)
-    label = torch.zeros(2, dtype=torch.int64, device=x.device) if problem.classes else None
+    label = torch.tensor([0, problem.classes - 1], device=x.device) if problem.classes else None
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
             out = FlowMap(net).v(t, t, x, label=label)

@@ -31,7 +31,7 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Method
 from flowmap_edu.nets.unet import renamed_keys
 from flowmap_edu.problems.problem import Problem
-from flowmap_edu.training import distributed
+from flowmap_edu.training import distributed, format1
 from flowmap_edu.training.loop import fit
 from flowmap_edu.training.metadata import RunInfo, differences, document, parsed
 from flowmap_edu.training.network import on_device
@@ -130,7 +130,8 @@ def load(name: str | Path, *, net: nn.Module | None = None, device: str = "cpu",
     path = info.folder / ("map.safetensors" if ema in (None, training.ema) else f"map-{ema}.safetensors")
     net, there = info.network() if net is None else net, distributed.device_of(device)
     try:
-        net.load_state_dict(renamed_keys(load_tensors(path.read_bytes())))
+        held = load_tensors(path.read_bytes())
+        net.load_state_dict(renamed_keys(held) if info.header["format"] == 1 else held)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path} is missing, truncated or of another network: {error}") from error
     how = sample.sampler(info.method.sampler, info.sigma, training.interpolant)
@@ -144,13 +145,9 @@ def read_checkpoint(out: Path) -> dict[str, Any]:
         ValueError: if there is none, or it is truncated.
     """
     try:
-        held = torch.load(out / "checkpoint.pt", weights_only=True, map_location="cpu")
+        return format1.checkpoint(torch.load(out / "checkpoint.pt", weights_only=True, map_location="cpu"))
     except Exception as error:  # torch raises many kinds for a file that is cut short
         raise ValueError(f"{out / 'checkpoint.pt'} is missing or truncated: {error}") from error
-    for name in ("net", "average", "second", "teacher"):
-        if name in held:
-            held[name] = renamed_keys(held[name])
-    return held
 
 
 def train(

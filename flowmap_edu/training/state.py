@@ -165,9 +165,10 @@ class State:
         """What has a state_dict: network, averages, optimiser, schedule, weight of the loss, renewed teacher."""
         renewed = [("teacher", self.teacher.slope)] if self.teacher and self.method.stages > 1 else []
         second = [("second", self.second)] if self.second is not None else []
-        weight = [("log_weight", self.log_weight)] if self.log_weight is not None else []
-        own = {"net": self.net, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule}
-        return [*own.items(), *second, *weight, *renewed]
+        own = getattr(self.net, "log_weight", None)
+        weight = [("log_weight", self.log_weight)] if self.log_weight is not None and own is None else []
+        all_runs = {"net": self.net, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule}
+        return [*all_runs.items(), *second, *weight, *renewed]
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Go back to where `checkpoint` was taken.
@@ -181,6 +182,8 @@ class State:
             self.generator.set_state(checkpoint["generator"])
             for name in COUNTERS:
                 setattr(self, name, checkpoint[name])
+            for group, lr in zip(self.optimizer.param_groups, self.schedule.base_lrs, strict=True):
+                group["lr"] = lr * self.rate(self.step)
         except (KeyError, RuntimeError) as error:
             raise ValueError(f"this checkpoint belongs to another problem, network or method: {error}") from error
 

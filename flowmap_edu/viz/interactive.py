@@ -85,7 +85,7 @@ class Interactive(VBox):
         draw: Callable[..., View],
         name: Callable[..., str],
         *,
-        ready: Iterable[tuple] = (),
+        ready: Iterable[tuple[Any, ...]] = (),
         arrange: Callable[[str], None] | None = None,
         still: Callable[[], bytes] | None = None,
         label: str = "",
@@ -95,7 +95,7 @@ class Interactive(VBox):
         self.moving, self.label = False, label
         row = HBox(list(self.controls.values()), layout=Layout(flex_flow="row wrap"))
         super().__init__([row, self.note, self.math, self.card])
-        self.views: dict[tuple, View] = {key: draw(*key) for key in dict.fromkeys([self.setting, *ready])}
+        self.views: dict[tuple[Any, ...], View] = {key: draw(*key) for key in dict.fromkeys([self.setting, *ready])}
         self.first = self.view = self.views[self.setting]
         self.make_still, self.made = still, b""
         for which, control in self.controls.items():
@@ -104,7 +104,7 @@ class Interactive(VBox):
         self.tell()
 
     @property
-    def setting(self) -> tuple:
+    def setting(self) -> tuple[Any, ...]:
         """The controls' values."""
         return tuple(control.value for control in self.controls.values())
 

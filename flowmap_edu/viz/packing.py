@@ -64,7 +64,7 @@ def network(net: nn.Module) -> tuple[dict[str, Any], bytes]:
                 f"flow.js evaluates linear layers with SiLU in between; body.{name} is {type(layer).__name__}, "
                 f"{wanted.__name__} was wanted there"
             )
-    linear = [layer for _, layer in layers[::2]]
+    linear = [layer for _, layer in layers if isinstance(layer, nn.Linear)]
     numbers = [net.frequencies, *(part for layer in linear for part in (layer.weight, layer.bias))]
     count = sum(part.numel() for part in numbers[1:])
     if count > MOST_PARAMETERS:

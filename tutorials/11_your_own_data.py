@@ -1,0 +1,315 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 11. Your own data
+#
+# So far the data was ours, and the truth was known. Here the data is yours. You will
+#
+# - train a one-step map on any array in ten lines,
+# - bring a network of your own,
+# - judge a map although no true density is known,
+# - choose among LSD, ESD and PSD,
+# - and know what to change first when it does not work.
+#
+# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop. **It takes** 30 minutes
+# to read and about eight minutes to run on two CPU cores.
+
+# %%
+import warnings
+from statistics import median
+
+import matplotlib.pyplot as plt
+import torch
+from sklearn import datasets
+from torch import nn
+from tqdm.auto import tqdm
+
+from flowmap_edu import FlowMap, FromTensor, Training, fit, recipes, training
+from flowmap_edu.metrics.two_sample import sliced_wasserstein
+from flowmap_edu.viz import plots
+from flowmap_edu.viz.draw import points_figure
+
+plots.use_style()
+STEPS = training.budget(600)
+
+# %% [markdown]
+# ## 1. Ten lines from an array to a one-step map
+#
+# Two moons are a classic: two half circles with a little noise. All that the library needs is the array, of shape $(n,
+# D)$. `FromTensor` keeps a tenth of the samples aside; we need them in section 3. It also chooses the base $N(0,
+# \sigma^2 I)$: $\sigma$ is the standard deviation of the data. The recipe "points" is that of the checkerboard.
+
+# %%
+x, _ = datasets.make_moons(4000, noise=0.05, random_state=0)
+x = (x - x.mean(0)) / x.std(0)
+problem = FromTensor(x)
+run = recipes.recipe("points", "lsd", problem=problem, steps=STEPS, compile=False)
+*_, state = tqdm(fit(*run, every=STEPS // 10), total=10, desc="two moons")
+samples = state.X.sample(problem.base(3600), steps=1)
+points_figure({"training data": problem.train, "one jump": samples})
+
+# %% [markdown]
+# **What to notice.** One jump draws both moons. There are points on the way between them: a network is smooth, and the
+# true map is torn there.
+#
+# **Try.** `state.X.sample(problem.base(3600), steps=4)`. What happens to the points between the moons?
+#
+# ## 2. A network of your own
+#
+# A network is any module `v(s, t, x)` that returns the shape of `x`. It may use anything but batch normalisation and
+# fused attention: the derivatives of the losses pass through it sample by sample, in forward mode. Here is a plain one.
+# It reads $x$, $s$ and $t$ as they are.
+
+
+# %%
+class Plain(nn.Module):
+    """Three hidden layers, and nothing else."""
+
+    def __init__(self, width: int = 128):
+        super().__init__()
+        hidden = [
+            nn.Linear(4, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+        ]
+        self.body = nn.Sequential(*hidden, nn.Linear(width, 2))
+
+    def forward(self, s, t, x):
+        return self.body(torch.cat([x, s[:, None], t[:, None]], dim=1))
+
+
+# %% [markdown]
+# The four objects of a run are a problem, a network, a method and a `Training`. We train the plain network twice: by
+# Adam with plain targets, as one would begin, and with the settings of the recipe. (Three seeds each. The number is the
+# *sliced Wasserstein distance* of one-jump samples to the samples kept aside: how far points have to be moved, on
+# average over directions. It is in the units of the data.)
+
+
+# %%
+def distance(X, problem, seed=0):
+    """The sliced Wasserstein distance of one-jump samples to the held-out samples."""
+    x0 = problem.base(len(problem.held_out), torch.Generator().manual_seed(seed + 100))
+    return sliced_wasserstein(X.sample(x0, 1), problem.held_out)
+
+
+def trained(problem, method="lsd", net=None, seed=0, settings=None, **changes):
+    """The map of one training; `settings` in place of the recipe's."""
+    torch.manual_seed(seed)
+    net = net() if net else None
+    run = recipes.recipe("points", method, problem=problem, net=net, steps=STEPS, seed=seed, compile=False, **changes)
+    *_, state = fit(*(run if settings is None else run._replace(training=settings)), every=STEPS)
+    return state.X
+
+
+# %%
+def compare(cases, problem):
+    """The distances of three seeds a case, printed as median and range."""
+    for name, case in cases.items():
+        found = sorted(distance(trained(problem, seed=seed, **case), problem, seed) for seed in range(3))
+        print(f"{name:<34} {median(found):.3f}   ({found[0]:.3f} to {found[-1]:.3f})")
+
+
+floor = sliced_wasserstein(problem.train[: len(problem.held_out)], problem.held_out)
+print(f"{'training samples themselves':<34} {floor:.3f}")
+cases = {
+    "plain network, Adam": {"net": Plain, "settings": Training(steps=STEPS, batch=256, lr=1e-3, compile=False)},
+    "plain network, the recipe": {"net": Plain},
+    "MLP with Fourier features, recipe": {},
+}
+compare(cases, problem)
+
+# %% [markdown]
+# **What to notice.** Most of the way is made by the settings: the optimiser, the averaged target, the jumps at $s = 0$.
+# With them the plain network comes close to the library's `MLP`. To use your network from the command line and in runs
+# on disk, put it into a file: [docs/extending.md](../docs/extending.md).
+#
+# **Try.** Give `Plain` four times as many steps under Adam. Does it catch up?
+#
+# ## 3. Did it work? There is no truth to compare with
+#
+# No density is known here, and no exact map. Six numbers can be known all the same. `problem.evaluate` prints a row for
+# each number of steps.
+#
+# | number | what it says | a good value |
+# | --- | --- | --- |
+# | `wasserstein` | distance of the samples to those kept aside | that of training samples, `wasserstein_real` |
+# | `classifier` | how often a classifier tells samples from those kept aside | 0.5: chance (`classifier_real`) |
+# | `copies` | distance to the nearest training sample, over that of held-out samples | about 1; 0 for copies |
+# | `gap` | distance between this many jumps and 16 | 0 |
+# | `lagrangian`, `eulerian`, `semigroup` | the residuals of lesson 03 | 0 |
+# | `diagonal` | flow-matching loss on held-out samples | not known: compare runs |
+#
+# The first three ask whether the samples are right. The next two ask whether the map agrees with itself. A map can be
+# consistent and wrong, so you need both. To trust a number one has to see it fail. We add two bad maps: an untrained
+# network, and a *copier*, which returns training samples and nothing else.
+
+
+# %%
+def copier(s, t, x):  # noqa: ARG001
+    """Jumps to the nearest training sample."""
+    goal = problem.train[(x[:, None] - problem.train).square().sum(2).argmin(1)]
+    return (goal - x) / (1 - s).clamp_min(1e-3)[:, None]
+
+
+untrained = FlowMap(recipes.recipe("points", problem=problem, steps=1).net)
+print(f"{'':<12}{'wasserstein':>12}{'classifier':>12}{'copies':>9}{'gap':>9}{'semigroup':>11}{'diagonal':>10}")
+for name, X in {"trained": state.X, "untrained": untrained, "copier": FlowMap(copier)}.items():
+    row = problem.evaluate(X, [1])[0]
+    print(f"{name:<12}{row['wasserstein']:>12.3f}{row['classifier']:>12.3f}{row['copies']:>9.2f}", end="")
+    print(f"{row['gap']:>9.3f}{row['semigroup']:>11.3f}{row['diagonal']:>10.2f}")
+print(f"training samples: wasserstein {row['wasserstein_real']:.3f}, classifier {row['classifier_real']:.3f}")
+
+# %% [markdown]
+# **What to notice.** Each bad map is caught by another number. The untrained one by the distance and the classifier; it
+# is nearly consistent with itself. The copier by `copies`, which is 0; its distance alone does not tell what it does.
+#
+# **Try.** A map that is right for half of the data: `FlowMap(lambda s, t, x: state.X.v(s, t, x) * (x[:, :1] > 0))`.
+# Which numbers see it?
+#
+# ## 4. LSD, ESD or PSD?
+#
+# They differ in cost and in what they are good at. The recipe knows a good setting for each; change the name only.
+
+# %%
+compare({name: {"method": name} for name in ("lsd", "esd", "psd-m")}, problem)
+
+# %% [markdown]
+# **What to notice.** Compare the medians with the ranges over the seeds, not with each other alone. A rule that held in
+# this course: begin with LSD. Take PSD if your network has no forward-mode derivative (a fused attention, for example),
+# or if memory is short: it needs none. ESD is the most sensitive of the three (lesson 04), and its recipe holds it with
+# the stop-gradient "convex".
+#
+# ## 5. A table of measurements
+#
+# scikit-learn ships measurements of 442 patients: age, sex, body mass index, blood pressure, six blood values. Ten
+# columns, and few rows.
+
+# %%
+table = torch.tensor(datasets.load_diabetes(scaled=False).data)
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    FromTensor(table)
+print("a warning:", said[0].message)
+patients = FromTensor((table - table.mean(0)) / table.std(0), held_out=0.25)
+X_table = trained(patients)
+for row in patients.evaluate(X_table, [1, 4]):
+    print("  ".join(f"{k} {row[k]:.3f}" for k in ("steps", "wasserstein", "wasserstein_real", "classifier", "copies")))
+
+# %% [markdown]
+# The library has said what to do: the columns are on different scales, and the base has one $\sigma$ for all of them.
+# We standardised. On samples, undo it: `x * std + mean`.
+
+# %%
+drawn = X_table.sample(patients.base(len(table)), 1) * table.std(0) + table.mean(0)
+names = datasets.load_diabetes().feature_names
+figure, axes = plt.subplots(1, 2, figsize=(8.0, 3.0))
+for ax, rows, title in zip(axes, (table, drawn), ("442 patients", "442 samples, one jump"), strict=True):
+    shown = ax.imshow(torch.corrcoef(rows.T), vmin=-1, vmax=1, cmap="PuOr")
+    ax.set(title=title, xticks=range(10), yticks=range(10), xticklabels=names, yticklabels=names)
+figure.colorbar(shown, ax=axes, label="correlation of two columns")
+plt.show()
+
+# %% [markdown]
+# **What to notice.** The correlations between columns are those of the data: the map has learned more than ten single
+# histograms. With 331 rows to train on, look at `copies` first: well below 1 would mean that the map returns patients
+# that exist. That matters for data about people.
+#
+# **Try.** Train twenty times as long. What happens to `copies`, and to `wasserstein`?
+#
+# ## 6. Images of another size
+#
+# Any array $(n, C, H, W)$ is taken as well. We cut patches of 12 x 12 pixels out of a photograph that scikit-learn
+# ships. `problem.network()` suggests a U-Net of that size.
+
+# %%
+photo = torch.tensor(datasets.load_sample_image("china.jpg")).float().mean(2) / 127.5 - 1
+generator = torch.Generator().manual_seed(0)
+corners = zip(*(torch.randint(side - 12, (3000,), generator=generator).tolist() for side in photo.shape), strict=True)
+patches = FromTensor(torch.stack([photo[None, i : i + 12, j : j + 12] for i, j in corners]))
+small = {"width": 8, "multipliers": [1, 2]}
+run = recipes.recipe("images", "lsd", problem=patches, net=small, steps=STEPS // 2, batch=64, compile=False)
+*_, image_state = tqdm(fit(*run, every=max(1, STEPS // 20)), total=10, desc="patches")
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(8.4, 2.4))
+one_jump = image_state.X.sample(patches.base(32, generator), 1)
+for ax, shown, title in zip(axes, (patches.train[:32], one_jump), ("patches", "one jump"), strict=True):
+    plots.images(ax, shown.unflatten(0, (4, 8)))
+    ax.set_title(title)
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Light sky, dark roofs, edges: the kinds of patch are there after some minutes at most. Fine detail
+# takes longer, as lesson 08 found for digits.
+#
+# ## 7. What to change first when it does not work
+#
+# In this order: the *scale* of the data, then $\sigma$, then the *batch*, then the *density of times*. Each is spoiled
+# here on purpose, with everything else as in section 1. To compare across scales, distances are divided by the data's
+# standard deviation.
+
+# %%
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it would say just this
+    twenty, wide = FromTensor(20 * x, sigma=1.0), FromTensor(x, sigma=4.5)
+found = {}
+for name, (data, case) in {
+    "as in section 1": (problem, {}),
+    "data 20 times as large, sigma 1": (twenty, {}),
+    "sigma 4.5 times the data's": (wide, {}),
+    "batch 24 in place of 384": (problem, {"batch": 24}),
+    "no jumps at s = 0": (problem, {"at_zero": 0.0}),
+}.items():
+    scale = 20 if data is twenty else 1
+    found[name] = [distance(trained(data, seed=k, **case), data, k) / scale for k in range(3)]
+    print(f"{name:<34} {median(found[name]):.3f}   ({min(found[name]):.3f} to {max(found[name]):.3f})")
+
+# %%
+figure, ax = plt.subplots(figsize=(6.4, 2.6))
+for k, values in enumerate(found.values()):
+    ax.plot(values, [k] * 3, "o", color=plots.COLOURS[k])
+ax.axvline(floor, color="0.5", ls="--", lw=1, label="training samples")
+ax.set(yticks=range(len(found)), yticklabels=found, xscale="log", xlabel="sliced Wasserstein distance / deviation")
+ax.invert_yaxis()
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Each dot is one seed. Read which of the four leaves the range of the first row. The scale is the
+# first thing to look at, and the library warns of it.
+#
+# **Try.** What does the first row gain from twice as many steps? If it gains much, more steps were the answer.
+#
+# ## Summary
+#
+# - A run is four objects: a problem, a network, a method, a `Training`. You can bring each of them.
+# - Without a truth, ask two questions: are the samples right (distance, classifier, copies), and does the map agree
+#   with itself (gap, residuals)?
+# - Look at scale and $\sigma$ before anything else.
+#
+# ## Exercises
+#
+# 1. Bring an array of your own, or `sklearn.datasets.load_wine().data`. Which warning comes, and what do you do?
+# 2. Write a problem class for the spiral $x = r\,(\cos 3 r, \sin 3 r)$, $r$ uniform on $[0, 2]$, with a little noise
+#    (`docs/extending.md` has a ring). Train it, and draw it with `viz.draw`.
+# 3. Give `FromTensor` the labels of `make_moons`, and draw one moon alone: `X.sample(x0, 1, label=...)`.
+#
+# ## References
+#
+# - D. Lopez-Paz and M. Oquab, *Revisiting classifier two-sample tests*, 2017.
+# - N. Bonneel, J. Rabin, G. Peyre and H. Pfister, *Sliced and Radon Wasserstein barycenters of measures*, 2015.
+# - B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, *Least angle regression*, 2004: the table of patients.
