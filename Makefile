@@ -48,7 +48,7 @@ lab: $(READY)  ## open JupyterLab in tutorials/
 
 bench: $(READY)  ## measure what the README's table claims (some six CPU hours)
 	$(BIN)/python tests/benchmark.py
-	$(BIN)/python tests/benchmark_pictures.py
+	$(BIN)/python tests/benchmark_images.py
 
 clean:  ## remove the environment and the runs
 	rm -rf $(VENV) runs

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 import statistics
 import subprocess
@@ -26,8 +25,11 @@ import torch
 
 from flowmap_edu import FlowMap, losses, methods
 from flowmap_edu.bench import comparison
+from flowmap_edu.bench.memory import peak_bytes
 from flowmap_edu.nets import MLP
+from flowmap_edu.problems import Checkerboard
 from flowmap_edu.recipes import STEPS
+from flowmap_edu.times import triangle
 from flowmap_edu.training import runs
 from flowmap_edu.training.loop import compiled
 
@@ -54,7 +56,7 @@ def one_training(name: str, seed: int) -> dict:
     out = RUNS / f"{config_name}-{method}-{steps}-{seed}"
     words = [sys.executable, "-W", "ignore", "-m", "flowmap_edu.cli", "--threads", "1"]
     begun = (out / "checkpoint.pt").is_file()
-    if not begun or runs.read_about(out)[0]["steps_done"] < steps:
+    if not begun or runs.read_metadata(out).header["steps_done"] < steps:
         train = ["train", "checkerboard", "--out", str(out)]
         fresh = ["--recipe", config_name, "--method", method, "--steps", str(steps), "--seed", str(seed)]
         subprocess.run([*words, *train, *(["--resume"] if begun else fresh)], check=True, stderr=subprocess.DEVNULL)
@@ -65,7 +67,7 @@ def one_training(name: str, seed: int) -> dict:
             stderr=subprocess.DEVNULL,
         )
     rows = json.loads((out / "evaluation.json").read_text())["rows"]
-    return {"cpu_seconds": runs.read_about(out)[0]["cpu_seconds"], "rows": rows}
+    return {"cpu_seconds": runs.read_metadata(out).header["cpu_seconds"], "rows": rows}
 
 
 def quality(jobs: int) -> list[str]:
@@ -99,10 +101,10 @@ def lsd_step(batch: int, hidden: int = 256, layers: int = 4):
     """
     net = MLP(2, hidden, layers)
     on, off = batch * 3 // 4, batch - batch * 3 // 4
-    t, (s, r) = torch.rand(on), times.triangle(off)
+    t, (s, r) = torch.rand(on), triangle(off)
     x_t, x_s = torch.randn(on, 2), torch.randn(off, 2)
-    data = losses.Batch(t, x_t, torch.randn(on, 2), s, (s + r) / 2, r, x_s)
-    loss = compiled(lambda batch: losses.self_distillation(FlowMap(net), batch, method="lsd").mean())
+    data = losses.Batch(losses.Diagonal(t, x_t, torch.randn(on, 2)), losses.Jumps(s, (s + r) / 2, r, x_s))
+    loss = compiled(lambda batch: methods.loss(FlowMap(net), batch, methods.METHODS["lsd"]).mean())
 
     def step() -> None:
         loss(data).backward()
@@ -169,11 +171,10 @@ def memory_of_one_step() -> None:
     """Print peak resident GB before and after a step at batch 100,000, compiled at that very size."""
     torch.set_num_threads(1)
     run, _ = lsd_step(100_000)
-    used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # noqa: E731
-    before = used()
+    before = peak_bytes() / 1e9
     run()
     run()
-    print(json.dumps([before, used()]))
+    print(json.dumps([before, peak_bytes() / 1e9]))
 
 
 def milliseconds(values: list[float]) -> str:
@@ -187,7 +188,9 @@ def moved() -> list[str]:
 
     torch.set_num_threads(1)
     slider = widgets.step_slider(
-        runs.load("checkerboard-lsd"), torch.randn(10_000, 2, generator=torch.Generator().manual_seed(0)) / 3**0.5
+        runs.load("checkerboard-lsd"),
+        torch.randn(10_000, 2, generator=torch.Generator().manual_seed(0)) / 3**0.5,
+        exact=Checkerboard(),
     )
     spent: dict[str, list[float]] = {"first visit": [], "visited before": []}
     for values in spent.values():

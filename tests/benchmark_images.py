@@ -1,15 +1,14 @@
-"""The second half of `make bench`: what the README says of pictures.
+"""The second half of `make bench`: what the README says of images.
 
-    python tests/benchmark_pictures.py                   what is not in runs/bench yet, two CPU hours and more
-    python tests/benchmark_pictures.py --only layouts    one part: digits, layouts
-    python tests/benchmark_pictures.py --jobs 2          trainings side by side
+    python tests/benchmark_images.py                   what is not in runs/bench yet, two CPU hours and more
+    python tests/benchmark_images.py --only layouts    one part: digits, layouts
+    python tests/benchmark_images.py --jobs 2          trainings side by side
 
 The four self-distillation losses on the digits, ten CPU minutes and three seeds each; and the time of a training
 step in two memory layouts, with and without the compiler, as ratios within one run.
 """
 
 import argparse
-import dataclasses
 import json
 import statistics
 import subprocess
@@ -22,9 +21,10 @@ from benchmark import RUNS, SEEDS, write_table
 
 from flowmap_edu import training
 from flowmap_edu.bench import costs
-from flowmap_edu.losses import METHODS
 from flowmap_edu.recipes import STEPS, recipe
-from flowmap_edu.training import runs
+from flowmap_edu.training import loop, runs
+
+METHODS = ("lsd", "esd", "psd-m", "psd-u")
 
 
 def one_training(task: tuple[str, int]) -> dict:
@@ -33,17 +33,17 @@ def one_training(task: tuple[str, int]) -> dict:
     out = RUNS / f"digits-{method}-{seed}"
     words = [sys.executable, "-W", "ignore", "-m", "flowmap_edu.cli", "--threads", "1"]
     begun = (out / "config.json").is_file()
-    about = runs.read_about(out)[0] if begun else {}
+    about = runs.read_metadata(out).header if begun else {}
     if not begun or about["steps_done"] != about["steps"]:
         fresh = ["--method", method, "--seed", str(seed), "--minutes", "10"]
         train = ["train", "digits", "--out", str(out), *(["--resume"] if begun else fresh)]
         subprocess.run([*words, *train], check=True, stderr=subprocess.DEVNULL)
-    if not (out / "fd.json").is_file():
+    if not (out / "evaluation.json").is_file():
         subprocess.run([*words, "evaluate", str(out)], check=True, stderr=subprocess.DEVNULL)
-    about = runs.read_about(out)[0]
+    about = runs.read_metadata(out).header
     largest = [float(line.split(",")[3]) for line in (out / "history.csv").read_text().split()[1:]]
     second_half = largest[len(largest) // 2 :]
-    rows = json.loads((out / "fd.json").read_text())["rows"]
+    rows = json.loads((out / "evaluation.json").read_text())["rows"]
     return {"seconds": about["cpu_seconds"], "steps": about["steps"], "rows": rows, "gradient": max(second_half)}
 
 
@@ -84,14 +84,13 @@ def layouts(rounds: int = 7) -> list[str]:
     for name, batch, ways in (("digits", 128, 3), ("emoji", 16, 2)):  # the compiler needs minutes for the second
         steps = []
         for compile_, channels_last in ((False, False), (False, True), (True, False))[:ways]:
-            config = recipe(name, "lsd", steps=10, batch=batch, compile=compile_, channels_last=channels_last)
-            state = training.State(config)
-            loss, ramp = training.Loss(state), torch.tensor(1.0)
-            data = costs.batch_of(dataclasses.replace(config, accumulate=1))
+            run = recipe(name, "lsd", steps=10, batch=batch, compile=compile_, channels_last=channels_last)
+            state, data = training.State(*run), costs.noise_batch(run)
+            loss, ramp = loop.Loss(state), torch.tensor(1.0)
 
             def step(state=state, loss=loss, data=data, ramp=ramp) -> float:
                 started = time.process_time()
-                training.gradient(state, loss, data, ramp)
+                loop.gradient(state, loss, data, ramp)
                 state.optimizer.zero_grad()
                 return time.process_time() - started
 

@@ -201,7 +201,6 @@ def test_evaluate_prints_what_the_metrics_say(finished, capsys):
 
 def test_table_shows_ours_beside_the_paper_s(capsys):
     """A row a method from the shipped maps, and under it the paper's figures as its page prints them."""
-
     assert cli.main(["table", "checkerboard", "--points", "3000"]) == 0
     lines = capsys.readouterr().out.splitlines()
     x0 = problems.Checkerboard().sigma * torch.randn(3000, 2, generator=torch.Generator().manual_seed(0))

@@ -54,8 +54,8 @@ STEPS = training.budget(800)
 # all three: the target is then $b_t(I_t)$ itself, in place of the averaged slopes of lesson 05.
 #
 # So a teacher enters in two places: off the diagonal by the choice `velocity="teacher"`, and on it as the target. The
-# first changes less than one might think. With a frozen *copy of the map's own diagonal* for a teacher, the gradient is that
-# of self-distillation with its recommended stop-gradient ("full" for ESD in this cell, "convex" later):
+# first changes less than one might think. With a frozen *copy of the map's own diagonal* for a teacher, the gradient is
+# that of self-distillation with its recommended stop-gradient ("full" for ESD in this cell, "convex" later):
 
 # %%
 problem, net, method, settings = recipes.recipe("checkerboard", "lsd", steps=100, compile=False)

@@ -23,16 +23,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import flowmap_edu
-from flowmap_edu import losses
-from flowmap_edu.metrics.exactness import kl64
+from flowmap_edu import losses, problems
+from flowmap_edu.metrics import kl64
 from flowmap_edu.nets import MLP
-from flowmap_edu import problems
-from flowmap_edu.training.config import OPTIMIZERS
+from flowmap_edu.training.training import OPTIMIZERS
 
 HERE = Path(__file__).parent
 TEACHER = "checkerboard-lsd"
 BOARD = problems.Checkerboard()
-NET = {"dim": 2, "hidden": 52, "layers": 3, "fourier": 64, "bandwidth": 2.0, "time_frequencies": 2, "activation": "silu"}
+NET = {"dim": 2, "hidden": 52, "layers": 3, "fourier": 64, "bandwidth": 2.0, "time_frequencies": 2}
 SEED, POOL, BATCH, STEPS, LR, EMA = 0, 2**21, 256, 100_000, 3e-3, 0.999
 AT_ZERO_ONE, AT_ZERO = 1 / 2, 1 / 8  # shares of the pairs with (s, t) = (0, 1), and with s = 0
 POINTS = 1_000_000

@@ -153,6 +153,15 @@ class FromDataset(Own):
         return self.items(index) if len(index) else (torch.empty(0, *self.shape), None)
 
 
+def number(word: str) -> bool:
+    """Whether a word is a number."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def read_array(path: Path) -> np.ndarray:
     """The array in an .npy or .csv file; a first line of words in the latter is left out.
 
@@ -163,9 +172,8 @@ def read_array(path: Path) -> np.ndarray:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False)
         with path.open(encoding="utf-8") as file:
-            first = file.readline().lstrip("# ").split(",")[0]
-        head = 0 if first.strip().replace(".", "", 1).lstrip("+-").replace("e", "", 1).replace("-", "").isdigit() else 1
-        return np.loadtxt(path, delimiter=",", skiprows=head, ndmin=2)
+            first = file.readline().split(",")[0]
+        return np.loadtxt(path, delimiter=",", skiprows=0 if number(first) else 1, ndmin=2)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{path} is missing or holds no array of numbers: {error}") from error
 

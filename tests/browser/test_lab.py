@@ -11,13 +11,12 @@ import nbformat
 import pytest
 import torch
 from conftest import REPOSITORY, WIDGET
-from flowmap_edu.recipes.evaluation import base_noise
 from live_figure import Figure
 from matplotlib.image import imread
 from playwright.sync_api import expect
 from steps import OUTPUT, change, colours, contrast, open_notebook, run_all, table
 
-from flowmap_edu import load, losses, metrics, problems, training
+from flowmap_edu import METHODS, load, losses, metrics, problems, training
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import recipe
 from flowmap_edu.training import runs
@@ -177,7 +176,7 @@ def test_lesson_03(lesson, float64):  # noqa: ARG001
     s, t = (shown.control("slider", name) for name in ("start time s", "end time t"))
     for control, key, at in ((s, "ArrowRight", (0.05, 1.0)), (t, "ArrowLeft", (0.05, 0.95)), (s, "End", (1.0, 1.0))):
         shown.press(control, key, f"from s = {at[0]:.2f} to t = {at[1]:.2f}")
-        x = metrics.at_time(BOARD, at[0], 256, torch.Generator().manual_seed(0))
+        x = metrics.at_time(BOARD, at[0], 256, torch.Generator().manual_seed(0))[0]
         S, T = (torch.full((256,), time) for time in at)
         wanted = {
             "Lagrangian": losses.lagrangian(X, S, T, x, stopgrad="none"),
@@ -212,7 +211,7 @@ def test_lesson_04(lesson):
         for at, what in zeros.items():
             assert f"{at:.2f} ({what})" in text
         assert loss.min() >= 0
-        assert list(shown.table) == explorer.rows(condition, stopgrad, source) or "No row" in text
+        assert list(shown.table) == explorer.known(METHODS, condition, stopgrad, source) or "No method" in text
         expect(shown.output.locator("mjx-container, .MathJax").first).to_be_visible()
     lesson.shot("lesson-04-losses", shown.output)
 
@@ -221,8 +220,8 @@ def test_lesson_04(lesson):
 def test_lesson_05(lesson, monkeypatch):
     """KL64 and map error of the briefly trained LSD map, trained here once more: the same weights, the same digits."""
     monkeypatch.setenv("FLOWMAP_EDU_QUICK", "1")
-    config = recipe("checkerboard", "lsd", steps=training.budget(1500), compile=False)
-    *_, state = training.fit(config, every=20)
+    run = recipe("checkerboard", "lsd", steps=training.budget(1500), compile=False)
+    *_, state = training.fit(*run, every=20)
     x0 = BOARD.sigma * torch.randn(50_000, 2, generator=torch.Generator().manual_seed(1))[:10_000]
     shown = Shown(lesson.page)
     slider = shown.control("slider", "jumps N")
@@ -237,12 +236,12 @@ def test_lesson_05(lesson, monkeypatch):
 def test_lesson_08(lesson):
     """The sheet of digits is, pixel for pixel, the one that Python draws of the same noise and labels."""
     X, labels = runs.load("digits-lsd"), torch.arange(40) % 10
-    x0 = base_noise(40, recipe("digits", "lsd", steps=1), seed=2)
+    x0 = problems.Digits().base(40, torch.Generator().manual_seed(2))
     shown = Shown(lesson.page)
     slider = shown.control("slider", "jumps N")
     for key, n in (("ArrowRight", 2), ("End", 16), ("ArrowLeft", 15)):
         shown.press(slider, key, f"{n} jumps")
-        wanted = png(widgets.draw_sheets({"shipped LSD map": X.given(labels).sample(x0, n)}, n))
+        wanted = png(widgets.draw_sheets({"shipped LSD map": X.sample(x0, n, label=labels)}, n))
         found = shown.pixels()
         assert found.shape == wanted.shape
         assert abs(found - wanted).max() < 2 / 255
@@ -258,7 +257,7 @@ from flowmap_edu import problems
 from flowmap_edu.viz import live
 from flowmap_edu.viz import widgets
 x0 = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) / 3**0.5
-widgets.step_slider(load("checkerboard-lsd"), x0, (1, 2))
+widgets.step_slider(load("checkerboard-lsd"), x0, (1, 2), exact=problems.Checkerboard())
 ---
 widgets.loss_explorer()
 ---

@@ -1,0 +1,74 @@
+"""The package as it is installed: the wheel and the sdist hold what is needed, and nothing needs the clone."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = """
+import sys
+sys.path.insert(0, {site!r})
+import flowmap_edu, torch
+assert flowmap_edu.__file__.startswith({site!r}), flowmap_edu.__file__
+names = flowmap_edu.shipped()
+assert len(names) >= 5, names
+for name in names:
+    X = flowmap_edu.load(name)
+    info = flowmap_edu.training.read_metadata(name)
+    label = torch.zeros(3, dtype=torch.int64) if info.classes else None
+    assert torch.isfinite(X.sample(info.sigma * torch.randn(3, *info.shape), 2, label=label)).all()
+x = torch.randn(64, 2)
+problem = flowmap_edu.FromTensor(x)
+settings = flowmap_edu.Training(steps=2, batch=16)
+*_, state = flowmap_edu.fit(problem, problem.network(), flowmap_edu.METHODS["lsd"], settings)
+from flowmap_edu.problems import Emoji
+assert len(Emoji().data()) == 1691
+print("ok")
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """A folder with the wheel and the sdist, built by the project's own build backend."""
+    out = tmp_path_factory.mktemp("dist")
+    call = [sys.executable, "-m", "hatchling", "build", "-d", str(out)]
+    subprocess.run(call, cwd=ROOT, check=True, capture_output=True)
+    return out
+
+
+def test_the_wheel_works_without_the_clone(built, tmp_path):
+    """Unpacked elsewhere it loads every shipped map, trains, and reads the shipped emoji; it says that it is typed."""
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+        names = archive.namelist()
+    assert "flowmap_edu/py.typed" in names
+    assert {"flowmap_edu/viz/static/flow.js", "flowmap_edu/viz/static/figure.html"} <= set(names)
+    assert not [name for name in names if name.endswith((".pt", ".pkl")) or name.startswith(("tests/", "tutorials/"))]
+    code = CODE.format(site=str(tmp_path / "site"))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "ok"
+    assert wheel.stat().st_size < 6_000_000
+
+
+def test_the_sdist_holds_what_a_wheel_is_made_of(built, tmp_path):
+    """A wheel that is built from the unpacked sdist has the same files as the one from the clone."""
+    (sdist,), (wheel,) = built.glob("*.tar.gz"), built.glob("*.whl")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    again = tmp_path / "again"
+    call = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(again)]
+    subprocess.run(call, cwd=folder, check=True, capture_output=True)
+    (other,) = again.glob("*.whl")
+    names = [sorted(zipfile.ZipFile(path).namelist()) for path in (wheel, other)]
+    assert names[0] == names[1]
+    for needed in ("tutorials/00_start_here.ipynb", "tests/laws.py", "docs/extending.md", "LICENSE", "README.md"):
+        assert (folder / needed).is_file(), needed
