@@ -74,7 +74,7 @@ def monitored(states: Iterator[State], problem: Problem, out: Path, arguments: a
 
     fid = None
     if arguments.fid_every:
-        options = given(problem, n=arguments.fid_pictures, weights=arguments.weights)
+        options = given(problem, n=arguments.fid_images, weights=arguments.weights)
         fid = functools.partial(one_step_distance, problem, options)
     every = {"grid_every": arguments.grid_every, "fid_every": arguments.fid_every}
     return monitor.watched(states, out, **every, fid=fid, tensorboard=arguments.tensorboard)

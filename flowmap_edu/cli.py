@@ -46,7 +46,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("--grid-every", type=int, metavar="STEPS", help="images: draw DIR/samples/ so often")
     p.add_argument("--fid-every", type=int, metavar="STEPS", help="images: one-step Fréchet distance so often")
     p.add_argument("--weights", metavar="FILE", help="FID's Inception network, from a file of this machine")
-    p.add_argument("--fid-pictures", type=int, metavar="N", help="images for it (default 10,000)")
+    p.add_argument("--fid-images", type=int, metavar="N", help="images for it (default 10,000)")
     p.add_argument("--tensorboard", action="store_true", help="log into DIR/tensorboard")
     p.add_argument("--every", type=int, default=100, metavar="STEPS", help="steps between reports (default 100)")
     p.add_argument("--save-seconds", type=float, default=15.0, help="time between checkpoints (default 15)")

@@ -13,10 +13,13 @@ import pytest
 import sources
 import torch
 from scipy import stats
+from torch import nn
 
 from flowmap_edu import losses, methods, problems, sample, times, training
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.nets import MLP
 from flowmap_edu.recipes import Recipe, recipe
+from flowmap_edu.training.loop import loss_of_batch
 
 SIGMA = problems.Checkerboard().sigma
 CLOSE = 1e-10
@@ -421,6 +424,45 @@ def test_a_run_starts_from_its_teacher_or_says_what_is_missing():
         training.State(*small("cd"))
     with pytest.raises(ValueError, match="renews its teacher"):
         training.State(*small("pd"), FlowMap(board.v))
+
+
+def test_a_teacher_of_another_size_is_frozen():
+    """Without a stop-gradient the loss reaches the teacher's network: what it reaches is a copy of fixed weights."""
+    net = MLP(2, 24, 2)
+    state = training.State(*small("lmd"), FlowMap(net))
+    *_, last = training.fit(*small("lmd"), teacher=FlowMap(net))
+    assert math.isfinite(last.loss)
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
+    assert not any(p.requires_grad for p in state.teacher.slope.parameters())
+    assert not state.teacher.slope.training
+
+
+class Classes(nn.Module):
+    """A v that is linear in x, s, t and shifted by its class; v of a hidden label (-1) where there is none."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.shift = nn.Linear(4, 2), nn.Embedding(4, 2)
+
+    def forward(self, s, t, x, label=None):
+        label = torch.full((len(x),), -1) if label is None else label
+        return self.linear(torch.cat([x, s[:, None], t[:, None]], dim=1)) + self.shift(label + 1)
+
+
+def test_a_teacher_that_is_a_function_is_told_the_labels():
+    """A guided map teaches with each sample's own label: the loss is that of the guided velocity, by hand."""
+    problem = problems.FromTensor(torch.randn(300, 2), torch.randint(3, (300,)))
+    net, other = Classes(), Classes()
+    guided = sample.guided(FlowMap(other), 2.0)
+    settings = training.Training(steps=1, batch=16, diagonal=0.0)
+    state = training.State(problem, net, methods.METHODS["lmd"], settings, guided)
+    batch = training.draw_batch(problem, state.method, settings)
+    s, _, t, x, _, label = batch.jumps
+    assert label.unique().tolist() == [0, 1, 2]
+    X = FlowMap(net).conditioned(label=label)
+    b = lambda t, x: 2 * other(t, t, x, label) - other(t, t, x)  # noqa: E731
+    wanted = losses.lagrangian(X, s, t, x, stopgrad="none", velocity=b).mean()
+    torch.testing.assert_close(loss_of_batch(state, batch, torch.tensor(1.0)), wanted)
 
 
 def test_a_composed_method_trains():

@@ -220,7 +220,7 @@ def test_evaluate_prints_the_emoji_s_distance_and_who_ran_what(tmp_path, capsys)
     """The distance is the problem's own, for the average asked for; the paper's table says that none of it is ours."""
     out = tmp_path / "run"
     words = ["--steps", "2", *settings("batch=8", "compile=false", "second_ema=0.5", *TINY)]
-    assert cli.main(["train", "emoji", *words, "--fid-every", "2", "--fid-pictures", "12", "--out", str(out)]) == 0
+    assert cli.main(["train", "emoji", *words, "--fid-every", "2", "--fid-images", "12", "--out", str(out)]) == 0
     assert cli.main(["evaluate", str(out), "--steps", "2", "--images", "12", "--ema", "0.5", "--seed", "3"]) == 0
     problem = Emoji()
     row = problem.evaluate(runs.load(out, ema=0.5), [2], seed=3, n=12)[0]

@@ -53,10 +53,7 @@ def loss_of_batch(state: State, batch: losses.Batch, ramp: Tensor) -> Tensor:
     for part, label, dropout in parts:
         maps = []
         for net in (state.net, state.average.module, state.teacher and state.teacher.slope):
-            if not isinstance(net, nn.Module):
-                maps.append(net and FlowMap(net))
-                continue
-            maps.append(FlowMap(net).conditioned(**condition(net, label, dropout)))
+            maps.append(None if net is None else FlowMap(net).conditioned(**condition(net, label, dropout)))
         X, average, teacher = maps
         value = methods.loss(X, part, state.method, teacher=teacher, average=average, ramp=ramp)
         if state.log_weight is not None:

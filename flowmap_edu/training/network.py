@@ -1,6 +1,7 @@
 """What the loop asks of a network, which is any module v(s, t, x, **condition)."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,24 +12,25 @@ from flowmap_edu.interpolant import Interpolant
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.sample import Sampler
 
-DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
-def accepts(net: nn.Module, name: str) -> bool:
-    """Whether the network's forward takes this condition by name."""
-    parameters = inspect.signature(net.forward).parameters
+def accepts(v: Callable[..., Tensor], name: str) -> bool:
+    """Whether v, a function or a network, takes this condition by name."""
+    parameters = inspect.signature(v.forward if isinstance(v, nn.Module) else v).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def has_dropout(net: nn.Module) -> bool:
-    """Whether a forward pass in training draws random numbers: by its attribute `dropout`, or by torch's layers."""
-    own = getattr(net, "dropout", 0.0)
-    return bool(isinstance(own, float) and own > 0) or any(isinstance(m, DROPOUT) and m.p > 0 for m in net.modules())
+    """Whether a forward pass in training draws random numbers: by an attribute `dropout` or by torch's layers."""
+    share = [m.p if isinstance(m, DROPOUT) else getattr(m, "dropout", 0.0) for m in net.modules()]
+    return any(isinstance(p, float) and p > 0 for p in share)
 
 
-def condition(net: nn.Module, label: Tensor | None, dropout: bool | None) -> dict[str, Any]:
-    """What the network is told of a batch: its labels, if there are any, and whether to drop, if it can be told."""
-    return {"label": label, "dropout": dropout if accepts(net, "dropout") else None}
+def condition(v: Callable[..., Tensor], label: Tensor | None, dropout: bool | None) -> dict[str, Any]:
+    """What v is told of a batch, as far as it can be told: the labels, and, if it is a network, whether to drop."""
+    drops = isinstance(v, nn.Module) and accepts(v, "dropout")
+    return {"label": label if accepts(v, "label") else None, "dropout": dropout if drops else None}
 
 
 def on_device(

@@ -110,12 +110,15 @@ class State:
             return None
         if teacher is None:
             raise ValueError(f"{method.title} reads a teacher, got none: pass teacher=, a FlowMap")
-        if isinstance(teacher.slope, nn.Module) and shapes(teacher.slope) == shapes(self.net):
-            self.net.load_state_dict(teacher.slope.state_dict())
-            return FlowMap(copy.deepcopy(teacher.slope).to(self.device).requires_grad_(False))
+        v = teacher.slope
+        if isinstance(v, nn.Module):
+            v = copy.deepcopy(v).to(self.device).requires_grad_(False).eval()
+            if shapes(v) == shapes(self.net):
+                self.net.load_state_dict(v.state_dict())
+                return FlowMap(v)
         if method.stages > 1:
             raise ValueError(f"{method.title} renews its teacher, which must be a network of this run's size")
-        return teacher
+        return FlowMap(v)
 
     def renew_teacher(self) -> None:
         """At a stage's start the averaged map becomes its teacher; pupil and average begin anew from there.

@@ -1,0 +1,88 @@
+"""Runs of version 0.1, format 1: they load, resume to the bit, and say the same as before."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from flowmap_edu import METHODS, problems
+from flowmap_edu.nets import MLP, UNet
+from flowmap_edu.training import format1, runs
+
+FIXTURE = Path(__file__).parent / "fixtures" / "format1-run"
+PARAMETERS = {"digits": 0.1075e6, "emoji": 0.678e6, "cifar10": 54.67e6, "celeba64": 124.26e6, "afhq64": 124.26e6}
+
+
+def test_a_run_of_format_1_resumes_to_the_map_of_the_unbroken_run(tmp_path):
+    """Stopped at step 17 by the old code and resumed by this one: the old code's map, to rounding of other machines."""
+    shutil.copytree(FIXTURE, tmp_path / "run")
+    info = runs.read_metadata(tmp_path / "run")
+    assert (info.header["steps_done"], info.training.stf_batch, info.training.second_ema) == (17, 8, 0.9)
+    four = (info.problem(), info.network(), info.method, info.training)
+    for _ in runs.train(*four, tmp_path / "run", resume=True):
+        pass
+    found, wanted = (
+        load_file(path) for path in (tmp_path / "run" / "map.safetensors", FIXTURE / "unbroken.safetensors")
+    )
+    assert set(found) == set(wanted)
+    for name, weights in wanted.items():
+        torch.testing.assert_close(found[name], weights, rtol=1e-4, atol=1e-6)
+    again = runs.read_metadata(tmp_path / "run")
+    assert (again.header["format"], again.training, again.method) == (2, info.training, info.method)
+
+
+@pytest.mark.parametrize("name", runs.shipped())
+def test_the_shipped_runs_say_what_they_are(name):
+    """Problem, network, method and training as the file of format 1 has them."""
+    config = json.loads((runs.shipped_folder() / name / "config.json").read_text())["config"]
+    info = runs.read_metadata(name)
+    problem, net, training = info.problem(), info.network(), info.training
+    assert info.method.title == METHODS[config["method"]].title
+    assert info.method.stopgrad == (config["stopgrad"] or METHODS[config["method"]].stopgrad)
+    assert (problem.shape, problem.sigma, problem.classes) == (info.shape, info.sigma, info.classes)
+    assert isinstance(net, UNet if name == "digits-lsd" else MLP)
+    assert (training.stf_batch, training.stratified, training.batch) == (
+        config["bank"],
+        config["even"],
+        config["batch"],
+    )
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_image_problem_of_format_1_is_found_again(name):
+    """The class, its base and classes, and a network of the published size, without any data."""
+    config = {**json.loads((FIXTURE / "config.json").read_text())["config"], "problem": name, "root": "/nowhere"}
+    config |= {"bank": 0, "unlabelled": 0.25, "sigma": 0.4}
+    header = format1.translated({"steps_done": 1, "steps": 2, "cpu_seconds": 3.0, "config": config})
+    kind = {"digits": problems.Digits, "emoji": problems.Emoji, "cifar10": problems.Cifar10,
+            "celeba64": problems.CelebA64, "afhq64": problems.AFHQ64}[name]  # fmt: skip
+    assert header["problem"]["import"] == f"flowmap_edu.problems:{kind.__name__}"
+    problem = kind(**header["problem"]["arguments"])
+    assert (problem.sigma, problem.root, problem.classes) == (0.4, "/nowhere", header["classes"])
+    assert problem.classes == (10 if name in ("digits", "emoji") else 0)
+    assert header["training"]["label_dropout"] == (0.25 if problem.classes else 0.0)
+    with torch.device("meta"):
+        net = UNet(**header["network"]["arguments"])
+    assert sum(p.numel() for p in net.parameters()) == pytest.approx(PARAMETERS[name], rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": 1}, r"another version .*unknown settings \['colour'\]"),
+        ({"problem": "spiral"}, "another version"),
+        ({"method": "gan"}, "another version"),
+        ({"lr": -1.0}, "lr must be positive"),
+    ],
+)
+def test_what_is_no_run_of_format_1_is_refused(tmp_path, change, message):
+    """An unknown setting, problem or method, and a value out of its range."""
+    shutil.copytree(FIXTURE, tmp_path / "run")
+    content = json.loads((FIXTURE / "config.json").read_text())
+    content["config"] |= change
+    (tmp_path / "run" / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        runs.load(tmp_path / "run")
