@@ -30,6 +30,9 @@ def train(arguments: argparse.Namespace) -> None:
     """flowmap-edu train."""
     out = Path(arguments.out)
     if arguments.resume:
+        fresh = ("problem", "net", "labels", "method", "root", "teacher", "recipe", "minutes", "steps", "set", "seed")
+        if given := [name for name in fresh if getattr(arguments, name) not in (None, [])]:
+            raise ValueError(f"--resume continues the run in {out} with its own settings: leave out {', '.join(given)}")
         info = runs.read_metadata(out)
         found = Recipe(info.problem(), info.network(), info.method, info.training)
         teacher = info.header["teacher"]
@@ -74,7 +77,7 @@ def monitored(states: Iterator[State], problem: Problem, out: Path, arguments: a
 
     fid = None
     if arguments.fid_every:
-        options = given(problem, n=arguments.fid_images, weights=arguments.weights)
+        options = asked(problem, n=arguments.fid_images, weights=arguments.weights)
         fid = functools.partial(one_step_distance, problem, options)
     every = {"grid_every": arguments.grid_every, "fid_every": arguments.fid_every}
     return monitor.watched(states, out, **every, fid=fid, tensorboard=arguments.tensorboard)
@@ -91,18 +94,18 @@ def name_of(method: Method) -> str:
     return next((name for name, known in METHODS.items() if known.title == method.title), method.title)
 
 
-def given(problem: Problem, **options: Any) -> dict[str, Any]:
+def asked(problem: Problem, **options: Any) -> dict[str, Any]:
     """The options that are not None.
 
     Raises:
         ValueError: if the problem's `evaluate` does not take one of them.
     """
-    asked = {name: value for name, value in options.items() if value is not None}
+    found = {name: value for name, value in options.items() if value is not None}
     takes = inspect.signature(problem.evaluate).parameters
-    for name in asked:
+    for name in found:
         if name not in takes:
             raise ValueError(f"--{name} is not for {type(problem).__name__}: its evaluation takes {', '.join(takes)}")
-    return asked
+    return found
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -110,7 +113,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     info = runs.read_metadata(arguments.run)
     problem = named_problem(arguments.problem, {}) if arguments.problem else info.problem()
     X = runs.load(arguments.run, device=arguments.device, ema=arguments.ema)
-    options = given(problem, n=arguments.samples, weights=arguments.weights)
+    options = asked(problem, n=arguments.samples, weights=arguments.weights)
     rows = problem.evaluate(X, arguments.steps, seed=arguments.seed, **options)
     print(f"{arguments.run}: {name_of(info.method)} on {type(problem).__name__}")
     if not rows:

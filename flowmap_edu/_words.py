@@ -96,7 +96,7 @@ def asked_recipe(arguments: argparse.Namespace) -> Recipe:
     problem = named_problem(arguments.problem, changed["problem"], arguments.labels)
     own = RECIPES.get(arguments.problem)
     name = arguments.recipe or (arguments.problem if own and own.problem else recipe_for(problem))
-    training = {"seed": arguments.seed} | changed["training"]
+    training = {"seed": arguments.seed or 0} | changed["training"]
     for budget in ("steps", "minutes"):
         if getattr(arguments, budget) is not None:
             training[budget] = getattr(arguments, budget)
@@ -104,7 +104,7 @@ def asked_recipe(arguments: argparse.Namespace) -> Recipe:
     if RECIPES[name].training.minutes is not None and not {"steps", "minutes"} & set(training):
         training["minutes"] = 5.0
     net = own_network(arguments.net, training["seed"], changed["net"]) if arguments.net else changed["net"]
-    method: str | Method = arguments.method
+    method: str | Method = arguments.method or "lsd"
     if changed["method"]:
-        method = dataclasses.replace(METHODS[arguments.method], **changed["method"])
+        method = dataclasses.replace(METHODS[arguments.method or "lsd"], **changed["method"])
     return recipe(name, method, problem=problem, net=net, **training)

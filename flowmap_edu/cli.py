@@ -28,7 +28,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("problem", nargs="?", metavar="PROBLEM", help=f"{DATA}, gaussian, FILE.npy, FILE.csv or module:name")
     p.add_argument("--net", metavar="MODULE:NAME", help="a network of your own: a class, or a function that makes it")
     p.add_argument("--labels", metavar="FILE", help="the labels of FILE.npy, one whole number a sample (.npy or .csv)")
-    p.add_argument("--method", choices=METHODS, default="lsd")
+    p.add_argument("--method", choices=METHODS, help="default lsd")
     p.add_argument("--root", metavar="DIR", help="images: the folder that holds the data sets' folders")
     p.add_argument("--teacher", metavar="DIR", help="a run's folder or a shipped map, for the methods that read one")
     p.add_argument("--recipe", choices=RECIPES, help="the settings to start from (default: those of the problem)")
@@ -39,7 +39,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE",
         help="change a setting of the training (lr=0.001), or net.NAME, problem.NAME, method.NAME",
     )  # fmt: skip
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=int, help="default 0")
     p.add_argument("--out", required=True, metavar="DIR")
     p.add_argument("--resume", action="store_true", help="continue the run in DIR, with its own settings")
     p.add_argument("--device", default="cpu", help="cpu (the default), cuda, or cuda:<number>")

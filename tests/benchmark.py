@@ -57,8 +57,18 @@ def one_training(name: str, seed: int) -> dict:
     words = [sys.executable, "-W", "ignore", "-m", "flowmap_edu.cli", "--threads", "1"]
     begun = (out / "checkpoint.pt").is_file()
     if not begun or runs.read_metadata(out).header["steps_done"] < steps:
-        train = ["train", "checkerboard", "--out", str(out)]
-        fresh = ["--recipe", config_name, "--method", method, "--steps", str(steps), "--seed", str(seed)]
+        train = ["train", "--out", str(out)]
+        fresh = [
+            "checkerboard",
+            "--recipe",
+            config_name,
+            "--method",
+            method,
+            "--steps",
+            str(steps),
+            "--seed",
+            str(seed),
+        ]
         subprocess.run([*words, *train, *(["--resume"] if begun else fresh)], check=True, stderr=subprocess.DEVNULL)
     if not (out / "evaluation.json").is_file():
         subprocess.run(

@@ -35,8 +35,8 @@ def one_training(task: tuple[str, int]) -> dict:
     begun = (out / "config.json").is_file()
     about = runs.read_metadata(out).header if begun else {}
     if not begun or about["steps_done"] != about["steps"]:
-        fresh = ["--method", method, "--seed", str(seed), "--minutes", "10"]
-        train = ["train", "digits", "--out", str(out), *(["--resume"] if begun else fresh)]
+        fresh = ["digits", "--method", method, "--seed", str(seed), "--minutes", "10"]
+        train = ["train", "--out", str(out), *(["--resume"] if begun else fresh)]
         subprocess.run([*words, *train], check=True, stderr=subprocess.DEVNULL)
     if not (out / "evaluation.json").is_file():
         subprocess.run([*words, "evaluate", str(out)], check=True, stderr=subprocess.DEVNULL)

@@ -230,6 +230,7 @@ def test_sample_writes_the_map_s_points(finished, tmp_path, capsys):
         (["sample", "nowhere"], "neither a run's folder"),
         (["train", "--resume", "--out", "nowhere"], "neither a run's folder"),
         (["train", "--out", "nowhere"], "name a problem to train on"),
+        (["train", "digits", "--set", "lr=1", "--resume", "--out", "x"], "its own settings: leave out problem, set"),
         (["train", "chess", "--out", "nowhere"], "the problem must be one of checkerboard, .*module:name; got 'chess'"),
         (["train", "gone.lab:problem", "--out", "nowhere"], "needs the module 'gone.lab', which cannot be imported"),
         (["train", "gone.npy", "--out", "nowhere"], "gone.npy is missing or holds no array"),

@@ -140,7 +140,7 @@ print("in the folder:", ", ".join(sorted(path.name for path in folder.iterdir())
 # ## 4. What if it is killed?
 #
 # Clusters kill jobs. A checkpoint holds all that a run needs to go on: weights, averages, optimiser, and the state of
-# its random numbers. `flowmap-edu train emoji --resume --out FOLDER` goes on from the last one. The claim is strong: a
+# its random numbers. `flowmap-edu train --resume --out FOLDER` continues from the last one. The claim is strong: a
 # run that was killed and resumed ends with *the same* weights as one that nobody touched. So we test it.
 
 # %%

@@ -51,8 +51,8 @@ def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: boo
             return 0
         words: list[object] = ["--resume"]
     else:
-        words = ["--method", name, "--minutes", minutes, *(["--teacher", teacher] if teacher else [])]
-    status = command("train", "checkerboard", "--out", out, *words, quiet=quiet)
+        words = ["checkerboard", "--method", name, "--minutes", minutes, *(["--teacher", teacher] if teacher else [])]
+    status = command("train", *words, "--out", out, quiet=quiet)
     if status not in (0, DIVERGED):
         raise ValueError(f"training {name} into {out} failed with status {status}; run it alone to see why")
     return status
