@@ -1,15 +1,18 @@
-"""The interactive figures, driven through their traits: what they show is what the library computes.
+"""The figures: what they show is what the library computes.
 
-No front end is needed: a control's `value` is set as a front end would, and the picture, the words and the
-numbers are read back.
+The interactive ones need no front end here: a test sets the `value` of a control, as a front end does, and reads the
+picture, the words and the numbers.
 """
 
 import base64
 import dataclasses
 import html
+import importlib
 import io
 import itertools
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -18,7 +21,7 @@ from matplotlib.image import imread
 from traitlets import TraitError
 
 import flowmap_edu
-from flowmap_edu import losses, metrics, problems
+from flowmap_edu import losses, metrics, problems, viz
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS
 from flowmap_edu.sample import sampler
@@ -26,6 +29,7 @@ from flowmap_edu.viz import explorers, interactive, plots, widgets
 from flowmap_edu.viz import loss_explorer as explorer
 from flowmap_edu.viz.controls import Menu, RealSlider, WholeSlider
 
+drawing = importlib.import_module("flowmap_edu.viz.draw")  # viz.draw is the function
 PNG = b"\x89PNG\r\n\x1a\n"
 BALL = problems.Gaussian(torch.tensor([0.4, -0.2]), 0.3, 0.6)
 MAP = FlowMap(BALL.v)
@@ -145,12 +149,35 @@ def test_a_map_that_restarts_has_no_map_error():
 
 
 def test_points_are_measured_only_where_the_truth_is_named():
-    """Without `exact` there is no number of the checkerboard, and the axes reach as far as the points."""
+    """Without `exact` no number of the checkerboard is shown."""
     w = widgets.step_slider(MAP, 10 * X0, (1,))
     assert set(w.view.numbers) == {"samples"}
-    assert "KL64" not in w.view.alt
-    assert widgets.reach([10 * X0]) > 5
-    assert widgets.reach([0.1 * X0]) == 1.2
+    assert "KL64" not in w.view.alt + w.card.value
+    assert "map error" not in w.view.alt + w.card.value
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_the_axes_of_a_slider_follow_the_points(monkeypatch, scale):
+    """The same square for every number of jumps, as large as the points; at least 1.2 for the checkerboard."""
+    seen, original = [], plots.window
+    monkeypatch.setattr(plots, "window", lambda ax, half, *a: seen.append(half) or original(ax, half, *a))
+    still = FlowMap(lambda s, t, x: 0 * x)  # noqa: ARG005  each point stays where it is
+    w = widgets.step_slider(still, scale * X0, (1, 4))
+    w.controls["steps"].value = 2
+    w.still()
+    (half,) = set(seen)
+    assert half == pytest.approx(scale * 1.1 * X0.abs().quantile(0.999).item())
+    assert widgets.reach([scale * X0], 1.2) == pytest.approx(max(1.2, half))
+
+
+def test_points_outside_the_axes_are_counted():
+    """A few wild points do not set the axes; the table says how many there are, and nothing if there are none."""
+    still = FlowMap(lambda s, t, x: 0 * x)  # noqa: ARG005
+    x0 = torch.rand(9000, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    assert "outside" not in widgets.step_slider(still, x0, (1,)).card.value
+    x0[:2] = torch.tensor([[50.0, 0.0], [0.0, -50.0]])
+    w = widgets.step_slider(still, x0, (1,))
+    assert cell(w, "the map", "points outside the axes") == "2 of 9000"
 
 
 def test_images_are_shown_with_their_labels(monkeypatch):
@@ -410,7 +437,7 @@ def test_fallback_and_access():
         assert imread(io.BytesIO(w.still()))[..., :3].mean() > 0.2
         assert len(metadata["image/png"]["alt"]) > 30
         assert data["text/plain"] == repr(w) == "A slider: open this in JupyterLab; .still() is its picture."
-        assert set(data) == {"image/png", "text/plain"}  # nobody is here to move anything
+        assert set(data) == {"image/png", "text/plain"}  # no reader, so no widget
         assert len(re.search(r'<img [^>]*alt="([^"]+)"', w.card.value)[1]) > 30
         assert "<i>" not in w.card.value
         for control in w.controls.values():
@@ -471,7 +498,7 @@ def test_an_error_on_demand_becomes_a_line_in_the_note():
     w = widgets.step_slider(FlowMap(v), X0, (1, 4), exact=BALL)
     before = picture(w)
     w.controls["steps"].value = 3
-    assert words(w) == ("3 jumps: not computed, RuntimeError: no <third> of the way. Shown is what was before.")
+    assert words(w) == ("3 jumps: not computed, RuntimeError: no <third> of the way. The picture is unchanged.")
     assert picture(w) == before
     w.controls["steps"].value = 4
     assert words(w) == "4 jumps"
@@ -487,6 +514,137 @@ def test_a_map_that_runs_off_becomes_a_line_in_the_note():
     w = widgets.step_slider(runaway, X0, (1, 3))
     w.controls["steps"].value = 2
     assert "2 jumps: not computed, ValueError: samples must be finite" in words(w)
+
+
+# --- figures in files ------------------------------------------------------------------------------
+
+
+class Toy(problems.Problem):
+    """Normal data of any shape; the labels are the classes in turn."""
+
+    def __init__(self, shape: tuple[int, ...], classes: int = 0):
+        self.shape, self.classes, self.sigma = shape, classes, 1.0
+
+    def sample(self, n, generator=None):
+        x1 = 0.1 * torch.randn(n, *self.shape, generator=generator)
+        return x1, torch.arange(n) % self.classes if self.classes else None
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (3,), (1, 4, 4), (3, 4, 4)])
+@pytest.mark.parametrize("ending", ["png", "pdf"])
+def test_every_shape_that_can_be_drawn_is_drawn(tmp_path, shape, ending):
+    problem = Toy(shape)
+    path = tmp_path / f"figure.{ending}"
+    viz.draw(problem, FlowMap(lambda s, t, x: -0.9 * x), path)  # noqa: ARG005
+    assert path.read_bytes().startswith(PNG if ending == "png" else b"%PDF")
+
+
+def test_another_shape_is_refused(tmp_path):
+    for shape in ((2, 4, 4), (5, 5), (1, 2, 3, 4)):
+        with pytest.raises(ValueError, match=r"points .* and images .* can be drawn, got samples of shape"):
+            viz.draw(Toy(shape), MAP, tmp_path / "figure.png")
+    with pytest.raises(ValueError, match="samples at 1 step must be finite"):
+        viz.draw(Toy((2,)), FlowMap(lambda s, t, x: x / 0), tmp_path / "figure.png")  # noqa: ARG005
+
+
+def test_the_checkerboard_is_drawn_with_its_kl64(tmp_path, monkeypatch):
+    """The titles are KL64 of the samples from the noise of the seed, at 1, 2, 4, 8 and 16 steps."""
+    drawn, X, board = [], flowmap_edu.load("checkerboard-lsd"), problems.Checkerboard()
+    monkeypatch.setattr(drawing.Figure, "savefig", lambda figure, _: drawn.append(figure))
+    drawing.board_figure({"LSD": X}, board.sigma, tmp_path / "board.png", n=3000, seed=4)
+    x0 = board.sigma * torch.randn(3000, 2, generator=torch.Generator().manual_seed(4))
+    wanted = [f"KL64 {metrics.kl64(X.sample(x0, n)).kl:.3f}" for n in (1, 2, 4, 8, 16)]
+    assert [ax.get_title("left").split(", ")[1] for ax in drawn[0].axes] == wanted
+    assert all(ax.get_xlim() == ax.get_ylim() == (-1.2, 1.2) for ax in drawn[0].axes)
+
+
+def test_classes_are_drawn_in_turn(tmp_path, monkeypatch):
+    """Every class has its share of the samples, in points and in images."""
+    seen = []
+
+    def v(s, t, x, label=None):  # noqa: ARG001
+        seen.append(label)
+        return 0 * x
+
+    monkeypatch.setattr(drawing, "DRAWN", 600)
+    for shape, n in (((2,), 600), ((1, 4, 4), 20)):
+        seen.clear()
+        viz.draw(Toy(shape, classes=3), FlowMap(v), tmp_path / "figure.png")
+        assert len(seen) == 1 + 2 + 4 + 8 + 16
+        assert all(torch.equal(label, torch.arange(n) % 3) for label in seen)
+
+
+@pytest.mark.parametrize("centre", [0.0, 30.0])
+def test_a_density_is_one_and_holds_every_point(centre):
+    """The histogram sums to 1 on the square that is shown, wherever the points lie; so do histograms of numbers."""
+    x = centre + torch.randn(3000, 2, generator=torch.Generator().manual_seed(3))
+    x[0] = centre + 40.0
+    figure = drawing.densities({"a": x, "b": x[1:]})
+    for ax in figure.axes:
+        image = ax.images[0]
+        left, right, bottom, top = image.get_extent()
+        share = image.get_array().data
+        assert right - left == pytest.approx(top - bottom)
+        assert share.sum() * (right - left) * (top - bottom) / share.size == pytest.approx(1.0)
+        assert left < x.min() < x.max() < right
+    ax = plots.plt.figure().subplots()
+    plots.density(ax, x)
+    assert ax.get_xlim()[1] > x.max()
+    plots.plt.close("all")
+    (ax,) = drawing.points_figure({"a": x[:, :1]}).axes
+    bars = sum(bar.get_width() * bar.get_height() for bar in ax.patches)
+    assert bars == pytest.approx(1.0)
+
+
+def test_many_dimensions_are_shown_along_the_largest_variance():
+    """Data that varies along two directions of seven is drawn as it lies there, up to a reflection."""
+    g = torch.Generator().manual_seed(1)
+    basis = torch.linalg.qr(torch.randn(7, 7, generator=g)).Q
+    z = torch.randn(300, 2, generator=g) * torch.tensor([3.0, 1.0])
+    (ax,) = drawing.points_figure({"data": 5 + z @ basis[:2]}).axes
+    shown = torch.tensor(ax.lines[0].get_xydata()).float()
+    centred = z - z.mean(0)
+    turned = centred @ torch.linalg.svd(centred, full_matrices=False).Vh.T
+    assert torch.allclose(shown.abs(), turned.abs(), atol=1e-4)
+
+
+def test_a_sheet_holds_every_image(tmp_path):
+    """Five images in two rows of three; the pixels of each are in the file."""
+    x = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    viz.sheet(x, tmp_path / "sheet.png")
+    pixels = torch.tensor(imread(tmp_path / "sheet.png"))[..., :3]
+    assert tuple(pixels.shape) == (11, 16, 3)
+    for k in range(5):
+        top, left = 1 + 5 * (k // 3), 1 + 5 * (k % 3)
+        found = pixels[top : top + 4, left : left + 4].permute(2, 0, 1)
+        assert torch.allclose(found, x[k] / 2 + 0.5, atol=1 / 255)
+    with pytest.raises(ValueError, match=r"shape \(N, 1 or 3, H, W\) with at least one image, got \(0, 3, 4, 4\)"):
+        viz.sheet(x[:0], tmp_path / "sheet.png")
+
+
+# --- extras ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["anywidget", "ipywidgets", "traitlets", "IPython"])
+def test_a_missing_extra_is_named(missing):
+    """`flowmap_edu.viz` is imported without it; `widgets` and `live` say what to install."""
+    code = f"""
+import sys
+sys.modules[{missing!r}] = None
+from flowmap_edu import viz
+assert dir(viz) == ["draw", "live", "monitor", "plots", "sheet", "widgets"]
+for name in ("widgets", "live"):
+    try:
+        getattr(viz, name)
+    except ImportError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for line in (lines := done.stdout.splitlines()):
+        assert line.endswith(" is needed here: pip install 'flowmap-edu[notebooks]'")
+    assert lines[0].startswith(missing)
+    assert len(lines) == 2
 
 
 IMAGE = torch.zeros(2, 1, 8, 8)

@@ -200,7 +200,7 @@ print(f"relative gap of the gradients in one part and in four: {((one - four).no
 # **What to notice.** The gap is float32's rounding. There is one trap, and it cost others wrong gradients:
 # PyTorch's wrapper for several processes (`DistributedDataParallel`) watches the module that it wraps, and a
 # forward-mode derivative cannot go through it. So what we wrap is the whole loss, which differentiates the bare network
-# inside: [`training.Loss`](../flowmap_edu/training.py).
+# inside: [`training.Loss`](../flowmap_edu/training/loop.py).
 #
 # **Try.** Cut the batch by hand, `batch.x_t[:3]` and so on, into parts of unequal size. Is the mean of their gradients
 # still right?

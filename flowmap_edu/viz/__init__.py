@@ -1,4 +1,4 @@
-"""Figures, sliders, the live figure and the monitor of long runs."""
+"""Figures, sliders for notebooks, the live figure and the monitor of long runs."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Widgets need the extra `notebooks`: what holds them is imported where it is first used."""
+    """Import `widgets`, `live` and `monitor` on first use: the widgets need the extra `notebooks`."""
     if name in ("live", "monitor", "widgets"):
         return importlib.import_module(f"flowmap_edu.viz.{name}")
     raise AttributeError(f"module 'flowmap_edu.viz' has no attribute {name!r}")

@@ -1,7 +1,7 @@
-"""Sliders and menus that have a name for screen readers and take keys: the browser's own, in a label.
+"""Sliders and menus that have a name for screen readers and that the keyboard moves: the browser's own, in a label.
 
-A screen reader says no more than "slider" or "button" of ipywidgets' sliders and player, and in JupyterLab
-the arrow keys leave its menus for the next cell.
+A screen reader calls the sliders and the player of ipywidgets only "slider" or "button". In JupyterLab the arrow
+keys do not choose in the menus of ipywidgets: they go to the next cell.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,21 @@ try:
     import anywidget
     import traitlets
 except ImportError as missing:
-    raise ImportError("anywidget is needed here: pip install 'flowmap-edu[notebooks]'") from missing
+    raise ImportError(
+        f"{missing.name or 'anywidget'} is needed here: pip install 'flowmap-edu[notebooks]'"
+    ) from missing
 
 
 class RealSlider(anywidget.AnyWidget):
     """A slider over min, min + step, ..., max.
 
     Attributes:
-        value: where it stands; a value beyond an end is moved to that end.
-        min, max, step: its range, fixed once it is shown.
-        description: its name, beside it and for screen readers.
-        continuous_update: whether the value follows a drag, or comes at its end.
-        interval: milliseconds between two steps where a button plays it; 0: there is no button.
-        shown: the last value whose picture stands; playing waits for it.
+        value: the position; a value beyond an end becomes that end.
+        min, max, step: the range; it cannot change after the slider is shown.
+        description: the name, printed next to the slider and read by screen readers.
+        continuous_update: True: the value changes during a drag; False: at the end of the drag.
+        interval: milliseconds between two steps when the "Play" button is pressed; 0: there is no button.
+        shown: the last value whose picture is drawn; "Play" waits for it.
     """
 
     _esm = Path(__file__).parent / "static" / "slider.js"
@@ -39,7 +41,7 @@ class RealSlider(anywidget.AnyWidget):
 
     @traitlets.validate("value")
     def inside(self, proposal: traitlets.Bunch) -> float:
-        """The value, or the end that it lies beyond."""
+        """The value, moved into [min, max]."""
         return max(self.min, min(self.max, proposal["value"]))
 
 
@@ -53,12 +55,12 @@ class WholeSlider(RealSlider):
 
 
 class Menu(anywidget.AnyWidget):
-    """A choice of one text among some.
+    """A choice of one text from several.
 
     Attributes:
-        value: the choice; one that is not among the options is refused with a TraitError.
-        options: the texts. New ones without the present value choose the first of them.
-        description: its name, beside it and for screen readers.
+        value: the chosen text; a text that is no option raises TraitError.
+        options: the texts. If new options do not hold the present value, the first of them is chosen.
+        description: the name, printed next to the menu and read by screen readers.
     """
 
     _esm = Path(__file__).parent / "static" / "menu.js"
@@ -73,13 +75,13 @@ class Menu(anywidget.AnyWidget):
 
     @traitlets.validate("value")
     def among(self, proposal: traitlets.Bunch) -> str:
-        """The value, if it is among the options."""
+        """The value, if it is one of the options."""
         if proposal["value"] not in self.options:
             raise traitlets.TraitError(f"one of {', '.join(self.options)} is wanted, got {proposal['value']!r}")
         return proposal["value"]
 
     @traitlets.observe("options")
     def options_changed(self, _: traitlets.Bunch) -> None:
-        """Keep the value, or take the first."""
+        """Keep the value if it is still an option, otherwise take the first option."""
         if self.value not in self.options:
             self.value = self.options[0]

@@ -13,8 +13,9 @@ from flowmap_edu.metrics import errors
 from flowmap_edu.problems.checkerboard import Checkerboard
 from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz import plots
+from flowmap_edu.viz.arguments import Maps, named, noise, reference
 from flowmap_edu.viz.controls import RealSlider, WholeSlider
-from flowmap_edu.viz.interactive import Interactive, Maps, View, jumps, named, noise, reference, table
+from flowmap_edu.viz.interactive import Interactive, View, jumps, table
 
 PATHS = 48  # paths drawn, at most
 DRAWS = 256  # points for the residuals at one (s, t)
@@ -23,24 +24,24 @@ DRAWS = 256  # points for the residuals at one (s, t)
 
 
 def time_explorer(X: FlowMap, exact: ExactFlow | None = None) -> Interactive:
-    r"""Two sliders, s <= t: where X_{s,t} takes a net of points, beside where the exact map takes it.
+    r"""Two sliders, s <= t: where X_{s,t} takes a net of points, next to where the exact map takes it.
 
-    Beneath stand the three conditions' residuals at this (s, t), the root of the mean square of
+    The table shows the residuals of the three conditions at this (s, t), the root of the mean square of
 
         d/dt X_{s,t}(x) - v_{t,t}(X_{s,t}(x)),
         d/ds X_{s,t}(x) + grad X_{s,t}(x) v_{s,s}(x),
         X_{s,t}(x) - X_{u,t}(X_{s,u}(x)),  u = (s + t) / 2,
 
-    all with X's own diagonal, as `metrics.residuals` has them on a grid.
+    where v_{t,t} is the diagonal of X itself. `metrics.residuals` computes them on a grid of times.
 
     Args:
         X: a map of the plane.
-        exact: an exact problem. With it, x are 256 draws of I_s; without, the points of the net. Its map is an ODE
-            solve, about a second for each pair that was not visited before.
+        exact: an exact problem. With it, x are 256 draws of I_s; without it, the points of the net. Its map is an
+            ODE solve, which takes about a second for each new pair (s, t).
 
     Returns:
-        the sliders; the controls are "s" and "t", and moving one beyond the other takes that along. A view's
-        numbers: "carried" and "exact", shape (18, 41, 2), "points" and "residuals".
+        the sliders; the controls are "s" and "t". A slider that passes the other one moves it too. The numbers of
+        a view: "carried" and "exact", shape (18, 41, 2), "points" and "residuals".
 
     Raises:
         ValueError: if X is no map of the plane, or exact is no exact problem of the plane.
@@ -84,7 +85,7 @@ def time_explorer(X: FlowMap, exact: ExactFlow | None = None) -> Interactive:
 
 
 def draw_nets(panels: dict[str, Tensor], s: float, t: float, board: bool) -> bytes:
-    """Nets side by side on common axes, every fifth crossing marked by a dot."""
+    """Nets side by side on the same axes; dots mark every fifth point of the lines in one direction."""
     titles = {
         "at time s": f"a net at time s = {s:.2f}",
         "X": f"carried by the map to t = {t:.2f}",
@@ -110,21 +111,21 @@ def draw_nets(panels: dict[str, Tensor], s: float, t: float, board: bool) -> byt
 
 
 def trajectory_player(maps: Maps, x0: Tensor, exact: ExactFlow | None = None) -> Interactive:
-    """The paths of some points under N = 1, ..., 16 jumps, against the exact curves, with play and pause.
+    """The paths of some points under N = 1, ..., 16 jumps and the exact curves, with a button that plays them.
 
     Args:
         maps: one map, or several by name, shown side by side.
-        x0: draws from the base, shape (B, 2); the first 48 are followed.
+        x0: draws from the base, shape (B, 2); the paths of the first 48 are drawn.
         exact: the exact problem whose curves X*_{0,t}(x0) are drawn too; None: no curves.
 
     Returns:
-        the player; its control is "steps". A view's numbers: "paths", shape
-        (N + 1, B, 2) by the map's name, "curves", shape (33, B, 2), and "distance" by name: root mean square,
-        between the paths' and curves' ends.
+        the player; its control is "steps". The numbers of a view: "paths", shape (N + 1, B, 2) by the name of the
+        map, "curves", shape (33, B, 2), and "distance" by the name of the map, the root mean square distance
+        between the ends of the paths and the ends of the curves.
 
     Raises:
-        ValueError: if x0 has another shape or no points, there is no map or one does not take such points, or
-            exact is no exact problem of the plane.
+        ValueError: if x0 has another shape or no points, there is no map or one does not take such points, or exact
+            is no exact problem of the plane.
     """
     x0 = noise(x0, "(B, 2)", (2,))[:PATHS]
     truth, tried = reference(exact), named(maps, x0)
@@ -159,7 +160,7 @@ def trajectory_player(maps: Maps, x0: Tensor, exact: ExactFlow | None = None) ->
 
 
 def draw_paths(by_steps: dict[int, dict[str, Tensor]], curves: Tensor | None, board: bool) -> bytes:
-    """For each number of jumps a row, for each map a column: its paths over the exact curves."""
+    """Paths over the exact curves: a row for each number of jumps, a column for each map."""
     panels = [(n, name, path) for n, paths in by_steps.items() for name, path in paths.items()]
     drawn = [path for _, _, path in panels] + ([] if curves is None else [curves])
     reach = 1.08 * max(x.abs().max().item() for x in drawn)
@@ -176,7 +177,7 @@ def draw_paths(by_steps: dict[int, dict[str, Tensor]], curves: Tensor | None, bo
 
 
 def draw_one(ax: Axes, path: Tensor, curves: Tensor | None, board: bool) -> None:
-    """One map's paths, a dot at each stop, over the exact curves in another colour."""
+    """The paths of one map, with a dot after each jump, over the exact curves in another colour."""
     if board:
         plots.squares(ax)
     if curves is not None:

@@ -1,41 +1,36 @@
-"""What the interactive figures share: controls, a note, a picture with a caption, and a store of what was drawn.
+"""The common part of the interactive figures: controls, a note, and a picture with a caption.
 
-`widgets.py` and `loss_explorer.py` build on `Interactive`. A picture is drawn once for each setting of the
-controls and kept as the bytes of a PNG file, so that a later visit only shows it.
+`widgets.py`, `explorers.py` and `loss_explorer.py` build on `Interactive`. It draws the picture of a setting once
+and keeps the bytes of the PNG file. When the reader returns to that setting, the stored picture is shown.
 """
 
 import base64
 import html
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from flowmap_edu import _checks as checks
-from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz.controls import RealSlider
 from flowmap_edu.viz.reader import has_reader
+from flowmap_edu.viz.templates import filled
 
 widgets = checks.extra("ipywidgets", "notebooks")
 HTML, HBox, HTMLMath, Layout, VBox = (getattr(widgets, n) for n in ("HTML", "HBox", "HTMLMath", "Layout", "VBox"))
-Maps = FlowMap | Mapping[str, FlowMap]
-COLOUR = "color: var(--jp-ui-font-color1, inherit)"  # the theme's, dark or light
+COLOUR = "color: var(--jp-ui-font-color1, inherit)"  # that of JupyterLab's theme, dark or light
 
 
 @dataclass(frozen=True)
 class View:
-    """What one setting of the controls shows.
+    """The picture and the texts for one setting of the controls.
 
     Attributes:
         png: the picture, the bytes of a PNG file.
-        alt: the picture in words, for a reader who cannot see it.
-        caption: what stands beneath it, HTML.
-        numbers: what was drawn and written, by name, as numbers and tensors.
-        math: a formula, shown above the picture, TeX between dollar signs.
+        alt: the picture in words, for readers who cannot see it.
+        caption: the text below the picture, HTML.
+        numbers: the values that the picture and the texts show, by name.
+        math: a formula above the picture, TeX between dollar signs.
     """
 
     png: bytes
@@ -46,37 +41,37 @@ class View:
 
 
 class Card(HTML):
-    """HTML that is sent only to a front end with a reader: the pictures in it are large."""
+    """HTML with large pictures: it is sent to the front end only if a reader is there."""
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """What is sent and stored; without a reader the HTML is left out."""
+        """The state that is sent and stored; without a reader it does not hold the HTML."""
         state = super().get_state(*args, **kwargs)
         return state if has_reader() or "value" not in state else state | {"value": ""}
 
 
 class Interactive(VBox):
-    """Controls over a picture. Without a front end its `still()` is what one sees.
+    """Controls and a picture that follows them. Without a front end, the still picture `still()` is shown.
 
-    So it is, too, where a program executes the notebook (`live.has_reader`): what is stored is then the still
-    and no slider, which could not be moved on the web or on paper, and whose state would double the file.
+    If a program executes the notebook (`reader.has_reader`), only the still picture is stored. A slider cannot be
+    moved on the web or in print, and its state would double the size of the file.
 
     Args:
         controls: the controls by name; their values, in this order, are a setting.
-        draw: a setting's values -> its View. It is called once a setting.
-        name: a setting's values -> the setting in a few words, such as "3 jumps".
-        ready: settings to draw at once, besides that of the start.
-        arrange: called with the name of the control that was moved, before anything is drawn: it may move others.
-        still: draws the still picture; None: the picture at the start.
-        label: what the picture is for, the accessible name of the still.
+        draw: the values of a setting -> its View. It is called once for each setting.
+        name: the values of a setting -> the setting in a few words, such as "3 jumps".
+        ready: settings that are drawn at once, in addition to the first one.
+        arrange: called with the name of the control that moved, before the picture is drawn; it may move others.
+        still: draws the still picture, the bytes of a PNG file; None: the first picture.
+        label: the still picture in words, for readers who cannot see it.
 
     Attributes:
         controls: as given; set a control's `value` to move it.
-        views: settings -> the views drawn so far.
+        views: setting -> View, for all settings drawn so far.
         view: the view that is shown.
-        note: one line: what is shown, what is being computed, or what went wrong.
+        note: one line: the setting, what is being computed, or an error.
 
     Raises:
-        whatever `draw` raises for the settings drawn at once; later errors go into the note.
+        Exception: any error of `draw` for the settings that are drawn at once; later errors appear in the note.
     """
 
     def __init__(
@@ -105,11 +100,11 @@ class Interactive(VBox):
 
     @property
     def setting(self) -> tuple[Any, ...]:
-        """The controls' values."""
+        """The values of the controls."""
         return tuple(control.value for control in self.controls.values())
 
     def moved(self, which: str) -> None:
-        """A control was moved: let the others follow, then show the new setting, once."""
+        """Respond to a moved control: move the others by `arrange`, then show the new setting once."""
         if self.moving:
             return
         self.moving = True
@@ -122,22 +117,22 @@ class Interactive(VBox):
         self.tell()
 
     def tell(self) -> None:
-        """Let the sliders know that their values are shown: one that plays goes on only then."""
+        """Tell the sliders that their values are shown; a slider that plays waits for this."""
         for control in self.controls.values():
             if isinstance(control, RealSlider):
                 control.shown = control.value
 
     def show(self) -> None:
-        """Show the view of the present setting, drawn now if it never was; an error becomes the note."""
+        """Show the view of the present setting. If there is none yet, draw it; an error becomes the note."""
         key = self.setting
         if key not in self.views:
             self.note.value = line(f"computing {self.name(*key)} ...")
             try:
                 self.views[key] = self.draw(*key)
-            except Exception as error:  # a stack trace would be lost in the front end, or hide the slider
+            except Exception as error:  # the front end would lose the stack trace, or hide the slider
                 said = " ".join(str(error).split()) or "no message"
                 self.note.value = line(
-                    f"{self.name(*key)}: not computed, {type(error).__name__}: {said[:300]}. Shown is what was before."
+                    f"{self.name(*key)}: not computed, {type(error).__name__}: {said[:300]}. The picture is unchanged."
                 )
                 return
         self.view = self.views[key]
@@ -146,7 +141,7 @@ class Interactive(VBox):
         self.note.value = line(self.name(*key))
 
     def still(self) -> bytes:
-        """A picture that says the same without a slider: the bytes of a PNG file."""
+        """A picture that replaces the slider where nothing moves: the bytes of a PNG file."""
         if not self.made:
             self.made = self.first.png if self.make_still is None else self.make_still()
         return self.made
@@ -155,33 +150,36 @@ class Interactive(VBox):
         return "A slider: open this in JupyterLab; .still() is its picture."
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:  # type: ignore[override]
-        """The widget where a reader can move it, else the still; a sentence for a console."""
+        """The still picture, a sentence for a console, and the widget if a reader can move it."""
         bundle = (super()._repr_mimebundle_(**kwargs) or {}) if has_reader() else {}
         bundle |= {"text/plain": repr(self), "image/png": base64.b64encode(self.still()).decode()}
         return bundle, {"image/png": {"alt": self.label or self.first.alt}}
 
 
 def line(text: str) -> str:
-    """A line of plain text as HTML in the theme's colour, which a screen reader announces when it changes."""
+    """A line of plain text as HTML in the colour of the theme. A screen reader reads it out when it changes."""
     return f'<div role="status" style="{COLOUR}">{html.escape(text)}</div>'
 
 
 def figure_html(view: View) -> str:
-    """A view as HTML: its picture on a white card, with words for a reader who cannot see it, and its caption.
+    """A view as HTML: its picture on a white card, the picture in words for screen readers, and its caption.
 
-    ipywidgets' own Image has no alternative text, and its tooltip stops the front end; so an <img> it is.
+    It uses <img>, because the Image of ipywidgets has no alternative text and its tooltip stops the front end.
     """
     width, height = struct.unpack(">II", view.png[16:24])
-    source = f"data:image/png;base64,{base64.b64encode(view.png).decode()}"
-    return (
-        f'<figure style="margin: 0; {COLOUR}"><img src="{source}" alt="{html.escape(view.alt)}" width="{width}"'
-        f' height="{height}" decoding="sync" style="background: white; max-width: 100%; height: auto">'
-        f"<figcaption>{view.caption}</figcaption></figure>"
+    return filled(
+        "view.html",
+        colour=COLOUR,
+        png=base64.b64encode(view.png).decode(),
+        alt=html.escape(view.alt),
+        width=str(width),
+        height=str(height),
+        caption=view.caption,
     )
 
 
 def table(rows: Mapping[str, Mapping[str, str]], corner: str = "") -> str:
-    """Rows of cells, name -> column -> text, as an HTML table that a screen reader can walk through."""
+    """Rows of cells, name -> column -> text, as an HTML table with marked heads, for screen readers."""
     columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
     pad = 'style="padding: 0 1.2em 0 0; text-align: left"'
 
@@ -193,54 +191,6 @@ def table(rows: Mapping[str, Mapping[str, str]], corner: str = "") -> str:
         for name, row in rows.items()
     )
     return f'<table style="{COLOUR}"><tr>{cells([corner, *columns], "th")}</tr>{body}</table>'
-
-
-def named(maps: Maps, x: Tensor, label: Tensor | None = None) -> dict[str, FlowMap]:
-    """One map or several by name, as a dict; each was tried on two points of x, with their labels if there are any.
-
-    Raises:
-        ValueError: if there is no map, one is no FlowMap, or one does not take points of x's shape.
-    """
-    maps = {"the map": maps} if isinstance(maps, FlowMap) else maps
-    if not isinstance(maps, Mapping) or not maps:
-        came = "an empty one" if isinstance(maps, (Mapping, list, tuple)) and not maps else type(maps).__name__
-        raise ValueError(f"maps must be a FlowMap or a dict name -> FlowMap with at least one, got {came}")
-    for name, X in maps.items():
-        if not isinstance(X, FlowMap):
-            raise ValueError(f"maps must hold FlowMaps, got {type(X).__name__} under {name!r}")
-        two = x[:2]
-        try:
-            with torch.no_grad():
-                came = tuple(X(0.0, 1.0, two, label=None if label is None else label[:2]).shape)
-        except Exception as error:  # networks raise many kinds for a wrong shape
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{name} does not take points of shape {tuple(two.shape[1:])}: {reason}") from error
-        if came != tuple(two.shape):
-            raise ValueError(f"{name} must return the shape of its points, {tuple(two.shape)}, got {came}")
-    return {str(name): X for name, X in maps.items()}
-
-
-def noise(x0: Tensor, shapes: str, dims: Sequence[int]) -> Tensor:
-    """x0, checked: at least one finite point, with as many axes as one of `dims`, points of the plane if two.
-
-    Raises:
-        ValueError: otherwise; `shapes` says what was wanted.
-    """
-    checks.points("x0", x0)
-    if x0.ndim not in dims or (x0.ndim == 2 and x0.shape[1] != 2):
-        raise ValueError(f"x0 must have shape {shapes}, got {tuple(x0.shape)}")
-    if not len(x0):
-        raise ValueError(f"x0 must hold at least one point, got shape {tuple(x0.shape)}")
-    checks.finite("x0", x0)
-    return x0.detach()
-
-
-def reference(exact: ExactFlow | None) -> ExactFlow | None:
-    """An exact problem of the plane, or None; ValueError for anything else."""
-    if exact is not None and not (isinstance(exact, ExactFlow) and exact.dim == 2):
-        came = f"dim = {exact.dim}" if isinstance(exact, ExactFlow) else type(exact).__name__
-        raise ValueError(f"exact must be a problem in the plane, such as problems.Checkerboard(), got {came}")
-    return exact
 
 
 def jumps(n: int) -> str:

@@ -1,15 +1,15 @@
-"""A live figure without a kernel: one anywidget that also lives in a page with no network and no Python.
+"""A live figure: a widget in a notebook, and a page that needs no Python and no network.
 
     from flowmap_edu.viz import live
-    figure = live.checkerboard()                          # in a notebook: shown as it stands
+    figure = live.checkerboard()                          # the last line of a cell shows it
     Path("flow.html").write_text(live.page(figure))       # for a lecture hall without network
 
-A slider over N moves the points that N jumps make of one noise; those clouds are computed here. Two
-sliders for s and t evaluate a small network in the browser. `static/network.js` and `static/flow.js` draw both,
-in JupyterLab as in a page; they run in the browser without Python.
+One slider sets the number N of jumps and moves the samples; Python computes these clouds of points. Two sliders
+set s and t, and the browser evaluates a small network there. The JavaScript in `static/` draws both panels, in
+JupyterLab and in a page.
 
-What a notebook keeps of it: JupyterLab shows the widget while its kernel runs; an exported notebook shows
-the page's own text, `Live.html()`; paper and whatever runs no scripts show the picture, `Live.png()`.
+JupyterLab shows the widget while its kernel runs. An exported notebook shows the text of a page, `Live.html()`.
+Print, and programs that run no scripts, show the picture, `Live.png()`.
 """
 
 import json
@@ -35,10 +35,10 @@ SQUARES = [
 
 
 def small_map() -> tuple[FlowMap, dict[str, Any]]:
-    """The shipped small map, distilled from `checkerboard-lsd`, and what was measured of it.
+    """The shipped small map, distilled from `checkerboard-lsd`, and the numbers measured of it.
 
-    `data/small-map/make.py` made it. The second part is its small.json: how it was trained, KL64 with
-    1,000,000 points of both maps, and the distance sqrt(E |X_small - X_large|^2) of their jumps X_{0,1}.
+    `data/small-map/make.py` made it. The numbers are those of its small.json: how it was trained, KL64 of both
+    maps with 1,000,000 points, and the distance sqrt(E |X_small - X_large|^2) of their jumps X_{0,1}.
     """
     folder = shipped_folder() / "small-map"
     about = json.loads((folder / "small.json").read_text())
@@ -51,9 +51,9 @@ def checkerboard(points: int = 10_000, live: int = 1_000, seed: int = 0) -> Live
     """The shipped figure: `checkerboard-lsd` at N = 1, ..., 16, and its small copy. It takes about five seconds.
 
     Args:
-        points: in each of the 16 clouds, at most 10,000.
-        live: points carried by the small map.
-        seed: of the noise.
+        points: number of points in each of the 16 clouds, at most 10,000.
+        live: number of points that the small map carries, at most 4,000.
+        seed: seed of the noise.
 
     Raises:
         ValueError: if a number is below 1 or too large.
@@ -76,7 +76,7 @@ def checkerboard(points: int = 10_000, live: int = 1_000, seed: int = 0) -> Live
         noise=x0[:live],
         note=(
             f"A small copy with {about['parameters']:,} parameters, evaluated in this page. At one step its KL64 is "
-            f"{about['small']['kl64']:.3f}, that of the map it was taught by {scores[0]:.3f}; their jumps from 0 to 1 "
+            f"{about['small']['kl64']:.3f}, that of its teacher {scores[0]:.3f}; their jumps from 0 to 1 "
             f"differ by {about['distance']:.3f} (root mean square)."
         ),
         squares=SQUARES,

@@ -1,13 +1,11 @@
-"""The live figure's widget; live.py says what it is for."""
+"""The widget of the live figure, and the page that holds it. `live.py` explains what the figure is for."""
 
 import base64
 import html
 import io
 import json
-import re
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.viz.packing import network, packed
 from flowmap_edu.viz.plots import COLOURS
 from flowmap_edu.viz.reader import has_reader
+from flowmap_edu.viz.templates import filled, joined
 
 anywidget = checks.extra("anywidget", "notebooks")
 traitlets = checks.extra("traitlets", "notebooks")
@@ -27,37 +26,29 @@ LIMIT = 2_000_000  # bytes of a page
 MOST_POINTS = 160_000  # in all clouds together: 1.28 MB, 1.71 MB as text
 MOST_LIVE = 4_000  # points evaluated in the browser
 
-STATIC = Path(__file__).parent / "static"
-MODULE = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("network.js", "flow.js"))
-
-
-def filled(name: str, **parts: str) -> str:
-    """A file of static/ with its marks @@name@@ replaced by texts."""
-    text = (STATIC / name).read_text(encoding="utf-8")
-    return re.sub(r"@@(\w+)@@", lambda mark: parts[mark.group(1)], text)
+MODULE = joined("network.js", "panels.js", "flow.js")  # anywidget and a page take one module
 
 
 class Live(anywidget.AnyWidget):
-    """Clouds that travel with the number of jumps, and a small network evaluated in the browser.
+    """Clouds of points that move when the number of jumps changes, and a small network evaluated in the browser.
 
     Args:
-        clouds: where one noise lands after steps[k] jumps, shape (K, n, 2), as `clouds` makes them; at most
+        clouds: where steps[k] jumps take the same noise, shape (K, n, 2), as `clouds` makes them; at most
             160,000 points in all, so that a page stays below 2 MB.
         steps: the K numbers of jumps, increasing.
         scores: KL64 for each of them, or None for a number without one.
-        caption: stands below the left panel: how the scores were measured.
+        caption: the text below the left panel: how the scores were measured.
         small: the network for the right panel, a `nets.MLP` of the plane; None for no such panel.
         noise: draws from the base that it carries, shape (m, 2), m at most 4,000.
-        note: stands below the right panel: what is known of the small network.
+        note: the text below the right panel: what is known of the small network.
         squares: (left, bottom, side) of squares shaded in both panels.
 
     Attributes:
-        step, s, t: where the sliders stand; in a notebook they follow the reader's hand, and setting them
-            moves the sliders.
+        step, s, t: the values of the sliders. In a notebook they change when a reader moves a slider, and
+            a slider moves when its value is set.
 
-    The widget opens its connection only where somebody can move it (`has_reader`). A program that
-    executes the notebook then stores no widget state beside the page's text, so that an exported
-    notebook carries the figure once.
+    The widget connects to the front end only if a reader can move it (`has_reader`). A program that executes
+    the notebook then stores the page's text and no widget state, so an exported notebook holds the figure once.
 
     Raises:
         ValueError: for anything of another shape, not finite, or too large; the message names it.
@@ -127,16 +118,16 @@ class Live(anywidget.AnyWidget):
         super().__init__(**state)
 
     def open(self) -> None:
-        """Open the connection to the front end, if somebody sits before it."""
+        """Connect to the front end, if a reader can move the figure."""
         if has_reader():
             super().open()
 
     def state(self) -> dict[str, Any]:
-        """What flow.js reads, by name: the module's model."""
+        """The values that flow.js reads, by name."""
         return {name: getattr(self, name) for name in Live.class_own_traits(sync=True)}
 
     def alt(self) -> str:
-        """The still picture in words."""
+        """The still picture in words, for readers who cannot see it."""
         scored = [f"{n} ({score:.3f})" for n, score in zip(self.steps, self.scores, strict=True) if score is not None]
         numbers = ", ".join(scored or map(str, self.steps))
         return f"Clouds of {self.points} points after some numbers of jumps; " + (
@@ -144,7 +135,7 @@ class Live(anywidget.AnyWidget):
         )
 
     def png(self, dpi: int = 96) -> bytes:
-        """A still picture for paper: the clouds at up to four numbers of jumps, KL64 above each."""
+        """A still picture for print, a PNG file: the clouds at up to four numbers of jumps, with KL64 as title."""
         last = len(self.steps) - 1
         shown = sorted({0, round(last / 15), round(last / 5), last})  # 1, 2, 4 and 16 of 1, ..., 16
         figure = Figure(figsize=(2.1 * len(shown), 2.35), layout="constrained")
@@ -161,7 +152,7 @@ class Live(anywidget.AnyWidget):
         return file.getvalue()
 
     def html(self) -> str:
-        """The figure as HTML that needs nothing else: state, module and still picture written into it.
+        """The figure as HTML that needs no other file: it holds state, module and still picture.
 
         Raises:
             ValueError: if it would be larger than 2 MB.
@@ -186,7 +177,7 @@ class Live(anywidget.AnyWidget):
         return text
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget where somebody can move it, and beside it the HTML and the picture that stay in the notebook."""
+        """The HTML and the picture that a notebook stores, and the widget if a reader can move it."""
         data: dict[str, Any] = {"text/plain": self.alt()}
         metadata: dict[str, Any] = {}
         if self.comm is not None and (bundle := super()._repr_mimebundle_(**kwargs)):
@@ -196,7 +187,7 @@ class Live(anywidget.AnyWidget):
 
 
 def page(figure: Live, title: str = "A flow map, live") -> str:
-    """A whole page with the figure in it: one file below 2 MB, for a browser without network.
+    """A whole page that shows the figure in a browser without network: the text of one file below 2 MB.
 
     Raises:
         ValueError: if it would be larger.

@@ -1,9 +1,9 @@
-r"""What a loss asks for, on a map with one number in it.
+r"""The losses and their gradients for a map with one parameter.
 
     v_{s,t}(x) = theta v*_{s,t}(x),   v* the exact average slope between two Gaussians,
 
-is the flow map at theta = 1. `loss_explorer` draws a loss of losses.py as a function of theta, and beside it
-the step that training takes, minus the gradient. A stop-gradient changes the second and not the first.
+is the flow map at theta = 1. `loss_explorer` draws a loss of losses.py as a function of theta. Next to it, it draws
+the step of training, which is minus the gradient. A stop-gradient changes the step but not the loss.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from flowmap_edu.viz import plots
 from flowmap_edu.viz.controls import Menu
 from flowmap_edu.viz.interactive import COLOUR, Interactive, View, table
 
-SOURCES = {  # whose velocity is read: as `velocity`, `short` and `first_term` of a method
+SOURCES = {  # the source of the velocity: `velocity`, `short` and `first_term` of a method
     "self": ("self", "self", None),
     "sample": ("sample", "self", None),
     "teacher": ("teacher", "self", None),
@@ -35,10 +35,10 @@ DRAWS = 512
 
 
 def sources(condition: str, stopgrad: str) -> list[str]:
-    """The velocities that make sense there.
+    """The sources of the velocity that make sense for a condition and a stop-gradient.
 
-    The sample's own slope is right only in the mean, so the gradient must be linear in it: where it is held
-    fixed. No sample lies where the Lagrangian condition reads the velocity.
+    The slope of a sample is right only in the mean, so the gradient must be linear in it. This is the case if a
+    stop-gradient holds it. The Lagrangian condition reads the velocity at X_{s,t}(x), where there is no sample.
     """
     linear = {("eulerian", "semi"), ("eulerian", "full"), ("semigroup", "convex")}
     names = ["self", *(["sample"] if (condition, stopgrad) in linear else []), "teacher"]
@@ -50,7 +50,7 @@ def sources(condition: str, stopgrad: str) -> list[str]:
 
 
 def known(table: Mapping[str, Method], condition: str, stopgrad: str, source: str) -> list[str]:
-    """The names of the methods with these choices; a moving average counts as self."""
+    """The names of the methods with these choices; a moving average counts as "self"."""
     return [
         name
         for name, method in table.items()
@@ -60,7 +60,7 @@ def known(table: Mapping[str, Method], condition: str, stopgrad: str, source: st
 
 
 def formula(condition: str, stopgrad: str, source: str) -> str:
-    """The squared residual in TeX, with sg(.) where the gradient is held."""
+    """The squared residual in TeX, with sg(.) for the stop-gradient."""
 
     def sg(what: str, among: tuple[str, ...]) -> str:
         return rf"\mathrm{{sg}}\big({what}\big)" if stopgrad in among else what
@@ -90,11 +90,12 @@ def formula(condition: str, stopgrad: str, source: str) -> str:
 
 
 def batch(condition: str, source: str, n: int = DRAWS) -> dict[str, Tensor]:
-    """n draws of the toy: times s <= u <= t, the points x = I_s on the samples' paths, and their slopes dI_s.
+    """n draws of the toy: times s <= u <= t, the points x = I_s on the paths of the samples, and their slopes dI_s.
 
-    The times are even over the triangle and u is half way; but for a semigroup whose first short jump goes along
-    a given velocity they are those of discrete consistency models, t = 1 and u = s + 1/64. The samples come in
-    pairs through the same x, their slopes mirrored at the mean b_s(x): as likely, and their mean is then exact.
+    The times are uniform on the triangle, and u is half way. There is one exception: if the first short jump of a
+    semigroup follows a given velocity, then t = 1 and u = s + 1/64, the times of discrete consistency models. The
+    samples are pairs at the same x, with slopes mirrored at their mean b_s(x). Both are equally likely, and the mean
+    of a pair is exact.
     """
     g = torch.Generator().manual_seed(0)
     if condition == "semigroup" and source in ("sample", "teacher"):
@@ -113,7 +114,7 @@ def batch(condition: str, source: str, n: int = DRAWS) -> dict[str, Tensor]:
 
 
 def squares(X: FlowMap, drawn: dict[str, Tensor], condition: str, stopgrad: str, source: str) -> Tensor:
-    """The squared residual of losses.py that these choices name, shape (B,)."""
+    """The squared residual of losses.py for these choices, shape (B,)."""
     s, u, t, x, dx = drawn.values()
     teacher = FlowMap(TOY.v)
     velocity = {"sample": dx, "teacher": teacher.velocity}.get(source)
@@ -127,7 +128,7 @@ def squares(X: FlowMap, drawn: dict[str, Tensor], condition: str, stopgrad: str,
 
 
 def curve(thetas: Tensor, condition: str, stopgrad: str, source: str) -> tuple[Tensor, Tensor]:
-    """The mean loss at each theta and its gradient by autograd, shape (K,) each, all in one batch."""
+    """The mean loss at each theta and its gradient by autograd, shape (K,) each, computed as one batch."""
     drawn = batch(condition, source)
     theta = thetas.clone().requires_grad_(True)
     each = theta.repeat_interleave(DRAWS)[:, None]  # (K DRAWS, 1)
@@ -138,7 +139,7 @@ def curve(thetas: Tensor, condition: str, stopgrad: str, source: str) -> tuple[T
 
 
 def rests(thetas: Tensor, step: Tensor) -> dict[float, str]:
-    """Where the step is zero, by straight lines between the thetas, and what steps near it do."""
+    """The thetas where the step is zero, by linear interpolation, and what the steps near them do."""
     out = {}
     for k in range(1, len(thetas)):
         before, here = step[k - 1].item(), step[k].item()
@@ -154,18 +155,18 @@ def rests(thetas: Tensor, step: Tensor) -> dict[float, str]:
 
 
 def loss_explorer(methods: Mapping[str, Method] = METHODS) -> Interactive:
-    r"""Choose a condition, a stop-gradient and whose velocity is read: see the loss, its step, and its name.
+    r"""Three menus, for the condition, the stop-gradient and the source of the velocity: the loss and its step.
 
-    Shown are the formula, the methods of the table with these choices, the loss of the one-parameter map
-    v_{s,t}(x) = theta v*_{s,t}(x) over theta, and minus its gradient by autograd beside minus the slope of the loss:
-    with a stop-gradient the two differ.
+    The figure shows the formula, the methods of the table with these choices, and the loss of the map
+    v_{s,t}(x) = theta v*_{s,t}(x) as a function of theta. It also shows minus the gradient by autograd and minus the
+    slope of the loss. With a stop-gradient the two differ.
 
     Args:
         methods: the table, name to method.
 
     Returns:
-        the explorer; its controls are "condition", "stopgrad" and "source". A view's numbers: "theta", "loss",
-        "gradient", "slope", shape (41,) each, "rests", theta -> what steps near it do, "methods", their names, and
+        the explorer; its controls are "condition", "stopgrad" and "source". The numbers of a view: "theta", "loss",
+        "gradient", "slope", shape (41,) each; "rests", theta -> what the steps near it do; "methods", their names;
         "formula", in TeX.
     """
 
@@ -189,7 +190,7 @@ def loss_explorer(methods: Mapping[str, Method] = METHODS) -> Interactive:
         if which == "condition":
             choices = losses.STOPGRADS[condition.value]
             stopgrad.options = list(choices)
-            stopgrad.value = choices[-1]  # the source's own
+            stopgrad.value = choices[-1]  # the one that the source recommends
         if which != "source":
             before, possible = source.value, sources(condition.value, stopgrad.value)
             source.options = possible
@@ -209,7 +210,7 @@ def loss_explorer(methods: Mapping[str, Method] = METHODS) -> Interactive:
 
 
 def draw_curves(loss: Tensor, gradient: Tensor, slope: Tensor) -> bytes:
-    """Left the loss over theta, with arrows where steps go; right minus the gradient and minus the slope."""
+    """Left: the loss over theta, with arrows in the direction of the steps. Right: minus gradient and minus slope."""
     theta, step = THETAS.numpy(), -gradient.numpy()
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(7.6, 2.9))

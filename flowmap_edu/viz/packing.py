@@ -1,4 +1,4 @@
-"""Clouds of points and a small network as the bytes that the live figure reads."""
+"""Clouds of points and a small network, as the bytes that the live figure reads."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +14,7 @@ MOST_PARAMETERS = 20_000  # of the network evaluated in the browser
 
 
 def clouds(X: FlowMap, x0: Tensor, steps: Iterable[int] = range(1, 17)) -> Tensor:
-    """X.sample(x0, N) for every N in `steps`, shape (K, n, 2).
+    """X.sample(x0, N) for each N in `steps`, shape (K, n, 2).
 
     Args:
         X: a map of the plane.
@@ -39,18 +39,18 @@ def clouds(X: FlowMap, x0: Tensor, steps: Iterable[int] = range(1, 17)) -> Tenso
 
 
 def packed(x: Tensor) -> bytes:
-    """The entries of x as float32, in order, least byte first."""
+    """The entries of x in order, as float32 with the lowest byte first."""
     return x.detach().cpu().numpy().astype("<f4").tobytes()
 
 
 def network(net: nn.Module) -> tuple[dict[str, Any], bytes]:
-    """What the browser needs of a `nets.MLP` of the plane: its shape, and its numbers as float32.
+    """A `nets.MLP` of the plane for the browser: its shape, and its numbers as float32.
 
     The numbers are the frequencies, then for each layer its matrix row by row and its bias.
 
     Raises:
-        ValueError: if the network is no MLP, is of another dimension, has a layer or an activation that
-            flow.js cannot evaluate (the message names it), or more than 20,000 parameters.
+        ValueError: if the network is no MLP, has another dimension, has a layer or an activation that the
+            browser cannot evaluate (the message names it), or has more than 20,000 parameters.
     """
     if not isinstance(net, MLP):
         raise ValueError(f"the browser evaluates nets.MLP only, got {type(net).__name__}")

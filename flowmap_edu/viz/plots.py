@@ -1,4 +1,4 @@
-"""Figures: one style, and the pictures that the command line and the notebooks share."""
+"""Figures: one style, and the parts of figures that the command line and the notebooks share."""
 
 import io
 import math
@@ -21,7 +21,6 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics.kl import kl64
 
 # Okabe & Ito 2008: eight colours that people with any common colour vision tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -43,49 +42,63 @@ STYLE: Any = {
 
 
 def use_style() -> None:
-    """Take the course's look for all figures drawn from here on.
+    """Use the style of the course for all later figures.
 
-    It also keeps one notice off the page: torch's forward mode warns, once, of a deprecated part of torch's own.
+    It also hides one warning: the forward mode of torch calls a part of torch that is deprecated.
     """
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     matplotlib.rcParams.update(STYLE)
 
 
+def window(ax: Axes, half_width: float, centre: tuple[float, float] = (0.0, 0.0)) -> None:
+    """Show the square of this half width around a centre, with equal scales and few ticks."""
+    (left, right), (bottom, top) = ((c - half_width, c + half_width) for c in centre)
+    ax.set(aspect="equal", xlim=(left, right), ylim=(bottom, top))
+    ax.locator_params(nbins=4)
+
+
 def density(
-    ax: Axes, points: Tensor, *, bins: int = 96, half_width: float | None = None, brightest: float | None = None
+    ax: Axes,
+    points: Tensor,
+    *,
+    bins: int = 96,
+    half_width: float | None = None,
+    centre: tuple[float, float] = (0.0, 0.0),
+    brightest: float | None = None,
 ) -> None:
-    """Draw the density of 2D points as a histogram on a square around 0.
+    """Draw the density of points of the plane as a histogram on a square.
 
     Args:
-        ax: where.
-        points: shape (N, 2).
-        bins: along each side.
-        half_width: half the square's side; None: what holds 99.9 % of the coordinates, and a tenth more.
-        brightest: the density that is shown lightest; None: the 99.5 % quantile of the bins that are not empty. The
-            checkerboard's own density is 1/2 on its white squares: 0.8 shows it well.
+        ax: the axes to draw on.
+        points: shape (N, 2), in data units.
+        bins: number of bins along each side.
+        half_width: half the side of the square, in data units; None: the square holds every point.
+        centre: the centre of the square.
+        brightest: the density with the lightest colour; None: the 99.5 % quantile of the bins that are not empty.
+            The density of the checkerboard is 1/2 on its squares: 0.8 shows it well.
 
     Raises:
-        ValueError: if points has another shape than (N, 2).
+        ValueError: if points has another shape than (N, 2), holds no point, or is not finite.
     """
     checks.points("points", points)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"points must have shape (N, 2), got {tuple(points.shape)}")
-    z = points.detach().numpy()
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise ValueError(f"points must have shape (N, 2) with at least one point, got {tuple(points.shape)}")
+    checks.finite("points", points)
+    z = points.detach().cpu().numpy()
     if half_width is None:
-        half_width = 1.1 * float(np.quantile(np.abs(z), 0.999)) or 1.0
-    edges = np.linspace(-half_width, half_width, bins + 1)
-    count = np.histogram2d(*z.T, bins=(edges, edges))[0].T
-    share = count / len(points) / (edges[1] - edges[0]) ** 2
+        half_width = 1.05 * float(np.abs(z - np.array(centre)).max()) or 1.0
+    x, y = (np.linspace(c - half_width, c + half_width, bins + 1) for c in centre)
+    count = np.histogram2d(*z.T, bins=(x, y))[0].T
+    share = count / len(points) / (2 * half_width / bins) ** 2
     if brightest is None:
         brightest = float(np.quantile(share[share > 0], 0.995)) if share.any() else 1.0
-    extent = (-half_width, half_width, -half_width, half_width)
+    extent = (x[0], x[-1], y[0], y[-1])
     ax.imshow(share, origin="lower", extent=extent, vmin=0, vmax=brightest, interpolation="nearest")
-    ticks = [-1, 0, 1] if half_width < 1.6 else np.linspace(-half_width, half_width, 5)[1::2].round(1)
-    ax.set(aspect="equal", xticks=ticks, yticks=ticks)
+    window(ax, half_width, centre)
 
 
 def board(ax: Axes, points: Tensor, *, bins: int = 96) -> None:
-    """Draw the density of points of the checkerboard, on [-1.2, 1.2]^2, 0.8 shown lightest."""
+    """Draw the density of points of the checkerboard on [-1.2, 1.2]^2; 0.8 has the lightest colour."""
     density(ax, points, bins=bins, half_width=1.2, brightest=0.8)
 
 
@@ -99,7 +112,7 @@ def arrows(
     colour: str = COLOURS[6],
     seconds: float = 0.1,
 ) -> None:
-    """Draw a velocity field at time t as n x n arrows: each the way that a point would go in `seconds`."""
+    """Draw a velocity field at time t as n x n arrows; each shows how far a point moves in the time `seconds`."""
     axis = torch.linspace(-half_width, half_width, n, dtype=torch.float64)
     x = torch.cartesian_prod(axis, axis)  # (n^2, 2)
     with torch.no_grad():
@@ -113,7 +126,7 @@ def arrows(
 def paths(ax: Axes, path: Tensor, *, colour: str = COLOURS[0], marks: bool = True, label: str | None = None) -> None:
     """Draw B paths in the plane, shape (N + 1, B, 2), as `FlowMap.trajectory` returns them.
 
-    An open circle where each starts and a full one where it ends; `marks=False` leaves them out.
+    Each path starts at an open circle and ends at a full one; `marks=False` leaves the circles out.
     """
     lines = path.detach().transpose(0, 1).numpy()  # (B, N + 1, 2)
     ax.add_collection(LineCollection(list(lines), colors=colour, linewidths=0.9, alpha=0.8, label=label))
@@ -125,21 +138,21 @@ def paths(ax: Axes, path: Tensor, *, colour: str = COLOURS[0], marks: bool = Tru
 
 
 def squares(ax: Axes) -> None:
-    """Shade the eight squares that carry the checkerboard's mass."""
+    """Shade the eight squares that hold the mass of the checkerboard."""
     for i in range(4):
         for j in range(i % 2, 4, 2):
             ax.fill_between([i / 2 - 1, i / 2 - 0.5], j / 2 - 1, j / 2 - 0.5, color="0.85", lw=0, zorder=0)
 
 
 def net(half_width: float = 1.2, lines: int = 13, points: int = 121) -> Tensor:
-    """A square net of threads to carry through a map: shape (2 lines, points, 2); flatten(0, 1) gives its points."""
+    """A square net of lines to send through a map: shape (2 lines, points, 2); flatten(0, 1) gives its points."""
     across, along = (torch.linspace(-half_width, half_width, n, dtype=torch.float64) for n in (lines, points))
-    columns = torch.cartesian_prod(across, along).reshape(lines, points, 2)  # thread k lies at x = across[k]
+    columns = torch.cartesian_prod(across, along).reshape(lines, points, 2)  # line k lies at x = across[k]
     return torch.cat([columns, columns.flip(-1)])
 
 
 def threads(ax: Axes, carried: Tensor, *, colours: Sequence[str] = COLOURS[:2], width: float = 0.7) -> None:
-    """Draw a net as `net` makes it, or where a map has carried it, (2 lines, points, 2): in two colours."""
+    """Draw a net of `net`, or its image under a map, shape (2 lines, points, 2), in two colours."""
     for part, colour in zip(carried.detach().chunk(2), colours, strict=True):
         ax.add_collection(LineCollection(list(part.numpy()), colors=colour, linewidths=width))
     ax.autoscale_view()
@@ -149,7 +162,7 @@ def threads(ax: Axes, carried: Tensor, *, colours: Sequence[str] = COLOURS[:2], 
 def over_times(ax: Axes, values: Tensor, *, low: float | None = None, high: float | None = None) -> AxesImage:
     """Draw positive numbers on a grid of times as colours on a logarithmic scale: row s, column t, nan left blank.
 
-    Such as one of `metrics.residuals`. What is returned serves `figure.colorbar`.
+    One entry of `metrics.residuals` is such a grid. Pass the returned image to `figure.colorbar`.
 
     Raises:
         ValueError: if values is not a square.
@@ -167,7 +180,7 @@ def over_times(ax: Axes, values: Tensor, *, low: float | None = None, high: floa
 def against_steps(
     ax: Axes, curves: Mapping[str, Mapping[int, float]], *, ylabel: str = "KL64", floor: float | None = None
 ) -> None:
-    """Draw each curve, step count to value, on logarithmic axes; `floor` is a dashed line, what exact draws score."""
+    """Draw curves, step count to value, on logarithmic axes; the dashed line `floor` is the score of exact draws."""
     for k, (name, curve) in enumerate(curves.items()):
         ax.loglog(list(curve), list(curve.values()), marker="os^Dv<>"[k % 7], label=name)
     if floor is not None:
@@ -177,42 +190,6 @@ def against_steps(
     ax.minorticks_off()
     ax.set(xlabel="number of steps", ylabel=ylabel)
     ax.legend()
-
-
-def refinement(
-    maps: Mapping[str, FlowMap], x0: Tensor, steps: Sequence[int] = (1, 2, 4, 8, 16), *, title: str | None = None
-) -> Figure:
-    """Samples of several maps at several numbers of jumps, from the same noise x0: a row a map.
-
-    Args:
-        maps: name to map.
-        x0: draws from the base, shape (N, 2); 100,000 make a smooth picture.
-
-    Raises:
-        ValueError: if there is no map or no step count.
-    """
-    if not maps or not steps:
-        raise ValueError(f"at least one map and one step count are wanted, got {len(maps)} and {len(steps)}")
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1.9 * len(steps), 2.15 * len(maps) + (0.3 if title else 0)))
-        axes = figure.subplots(len(maps), len(steps), squeeze=False, sharex=True, sharey=True)
-        for (name, X), row in zip(maps.items(), axes, strict=True):
-            for n, ax in zip(steps, row, strict=True):
-                points = X.sample(x0, n)
-                board(ax, points)
-                ax.set_title(f"{n} step{'s' * (n > 1)}, KL64 {kl64(points).kl:.3f}")
-            row[0].set_ylabel(name)
-        if title:
-            figure.suptitle(title)
-    return figure
-
-
-def board_figure(
-    maps: Mapping[str, FlowMap], sigma: float, path: str | Path, *, n: int = 200_000, seed: int = 1
-) -> None:
-    """Write the `refinement` picture of checkerboard maps to a file."""
-    x0 = sigma * torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
-    refinement(maps, x0, title=f"The same noise, carried by 1 to 16 jumps ({n:,} points)").savefig(path)
 
 
 def images(ax: Axes, x: Tensor) -> AxesImage:
@@ -226,28 +203,34 @@ def images(ax: Axes, x: Tensor) -> AxesImage:
 
 
 def grid(x: Tensor) -> np.ndarray:
-    """Images (rows, columns, C, H, W) in [-1, 1] as one, (height, width, 3), values in [0, 1]."""
+    """Images (rows, columns, C, H, W) in [-1, 1] as one image (height, width, 3) in [0, 1], checked for `images`."""
     if x.ndim != 5 or x.shape[2] not in (1, 3):
         raise ValueError(f"images must have shape (rows, columns, 1 or 3, H, W), got {tuple(x.shape)}")
     make_grid = checks.extra("torchvision.utils", "images").make_grid
-    flat = x.detach().flatten(0, 1).clamp(-1, 1) / 2 + 0.5
+    flat = x.detach().cpu().flatten(0, 1).clamp(-1, 1) / 2 + 0.5
     return make_grid(flat, nrow=x.shape[1], padding=1, pad_value=1.0).permute(1, 2, 0).numpy()
 
 
 def sheet(x: Tensor, path: str | Path) -> None:
-    """Write images (N, C, H, W) in [-1, 1] into one file, pixel by pixel, in rows of about a square."""
+    """Write images (N, C, H, W) in [-1, 1] into one PNG file, pixel by pixel, in rows that make about a square.
+
+    Raises:
+        ValueError: if x has another number of axes, holds no image, or C is neither 1 nor 3.
+    """
+    if x.ndim != 4 or not len(x):
+        raise ValueError(f"images must have shape (N, 1 or 3, H, W) with at least one image, got {tuple(x.shape)}")
     columns = math.ceil(math.sqrt(len(x)))
-    blank = torch.ones(-len(x) % columns, *x.shape[1:])
-    plt.imsave(path, grid(torch.cat([x, blank]).unflatten(0, (-1, columns))))
+    white = x.new_ones(-len(x) % columns, *x.shape[1:])
+    plt.imsave(path, grid(torch.cat([x, white]).unflatten(0, (-1, columns))))
 
 
 def images_figure(
     X: FlowMap, x0: Tensor, label: Tensor | None, path: str | Path, steps: Sequence[int] = (1, 2, 4, 8, 16)
 ) -> None:
-    """Write a figure's file: a row for each number of steps, the same noise (and label, if any) in each column.
+    """Write a figure into a file: a row for each number of steps; a column has the same noise (and label, if any).
 
     Raises:
-        ValueError: if the file's ending is not one that matplotlib writes.
+        ValueError: if matplotlib does not write files with this ending.
     """
     figure = Figure(figsize=(0.5 * len(x0), 0.55 * len(steps)), layout="constrained")
     ax = figure.subplots()
@@ -259,7 +242,7 @@ def images_figure(
 
 
 def as_png(figure: Any, dpi: int = 80) -> bytes:
-    """The figure as the bytes of a PNG file, for an image widget; a figure of pyplot's is closed."""
+    """The figure as the bytes of a PNG file; a figure of pyplot is closed."""
     figure.savefig(buffer := io.BytesIO(), format="png", dpi=dpi)
     plt.close(figure)
     return buffer.getvalue()

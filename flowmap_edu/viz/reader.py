@@ -1,15 +1,15 @@
-"""Whether a person can move what a notebook shows."""
+"""Whether a reader can move a widget in this notebook."""
 
 from flowmap_edu import _checks as checks
 
-get_ipython = checks.extra("IPython.core.getipython", "notebooks").get_ipython
+get_ipython = checks.extra("IPython", "notebooks").get_ipython
 
 
 def has_reader() -> bool:
-    """Whether somebody sits before this kernel.
+    """Whether a person uses this kernel.
 
-    Not so without a kernel, nor where a program runs the notebook (nbconvert --execute, papermill,
-    nbval): they send cells with `allow_stdin` off, because nobody could answer a question.
+    False without a kernel, and false if a program executes the notebook (nbconvert --execute, papermill, nbval).
+    Such a program sends cells with `allow_stdin` off, because it cannot answer a question.
     """
     kernel = getattr(get_ipython(), "kernel", None)
     return bool(getattr(kernel, "_allow_stdin", kernel is not None))

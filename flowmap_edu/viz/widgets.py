@@ -1,12 +1,12 @@
-"""The interactive figures, and the first of them: a slider over the number of jumps.
+"""The interactive figures for notebooks. This file holds the first of them, a slider over the number of jumps.
 
     from flowmap_edu import load
     from flowmap_edu.viz import widgets
     widgets.step_slider(load("checkerboard-lsd"), torch.randn(10_000, 2) / 3**0.5)
 
-`step_slider`, `time_explorer`, `trajectory_player` and `loss_explorer` all return an
-`interactive.Interactive`: move it by mouse or keys in JupyterLab, by `.controls["steps"].value = 3` in
-Python, and take `.still()` where nothing moves. The last three have files of their own.
+`step_slider`, `time_explorer`, `trajectory_player` and `loss_explorer` return an `interactive.Interactive`. Move it
+by mouse or keys in JupyterLab, or by `.controls["steps"].value = 3` in Python. `.still()` is its picture for print.
+`explorers.py` and `loss_explorer.py` hold the other three.
 """
 
 from collections.abc import Iterable
@@ -23,9 +23,10 @@ from flowmap_edu.metrics import errors, floor64, kl64
 from flowmap_edu.problems.checkerboard import Checkerboard
 from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz import plots
+from flowmap_edu.viz.arguments import Maps, named, noise, reference
 from flowmap_edu.viz.controls import WholeSlider
 from flowmap_edu.viz.explorers import time_explorer, trajectory_player
-from flowmap_edu.viz.interactive import Interactive, Maps, View, jumps, named, noise, reference, table
+from flowmap_edu.viz.interactive import Interactive, View, jumps, table
 from flowmap_edu.viz.loss_explorer import loss_explorer
 
 __all__ = ["Interactive", "loss_explorer", "step_slider", "time_explorer", "trajectory_player"]
@@ -42,26 +43,29 @@ def step_slider(
     label: Tensor | None = None,
     exact: ExactFlow | None = None,
 ) -> Interactive:
-    """A slider over the number N of jumps: what each map makes of the same noise.
+    """A slider over the number N of jumps: the samples of each map from the same noise.
 
-    Points of the plane are shown as density and one by one; images as a sheet.
-    The slider runs over 1, ..., max(steps). What `steps` names is computed at once, the rest when it is visited.
+    Points of the plane are drawn as a density and one by one, images as a sheet. The slider runs over
+    1, ..., max(steps). The counts in `steps` are computed at once, the others when the reader visits them.
+
+    The axes of the plane hold 99.9 % of the points for all `steps`, and at least [-1.2, 1.2]^2 for the checkerboard.
+    The table says how many points lie outside.
 
     Args:
         maps: one map, or several by name, shown side by side.
         x0: draws from the base, shape (B, 2) or (B, C, H, W); 10,000 points make a good picture.
-        steps: the step counts that are ready from the start, and that the still shows.
-        label: classes, shape (B,), for maps that are conditioned on them.
-        exact: the exact problem whose data the points are: the map error is shown, and KL64 where it is the
-            checkerboard. None: the points are measured against nothing.
+        steps: the step counts that are ready from the start; the still picture shows them.
+        label: classes, int64 of shape (B,), for maps that are conditioned on them.
+        exact: the exact problem that the maps were trained on. The map error is then shown, and KL64 if it is the
+            checkerboard. None: no score is shown.
 
     Returns:
-        the slider; its control is "steps". A view's numbers: "samples", and with exact "KL64" and "map error",
-        each by the map's name. The map error is left out with labels, and for maps that do not draw by equal jumps.
+        the slider; its control is "steps". The numbers of a view: "samples", and with exact "KL64" and "map error",
+        each by the name of the map. With labels there is no map error, nor for maps that do not draw by equal jumps.
 
     Raises:
-        ValueError: if x0 has another shape or no points, there is no map or one does not take such points, a step
-            count is below 1 or not whole, or label or exact does not fit.
+        ValueError: if x0 has another shape or no points, there is no map or one does not take such points, samples
+            are not finite, a step count is below 1 or not whole, or label or exact does not fit.
     """
     x0 = noise(x0, "(B, 2) or (B, C, H, W)", (2, 4))
     plane = x0.ndim == 2
@@ -79,15 +83,23 @@ def step_slider(
     truth = reference(exact)
     tried = named(maps, x0, label)
 
-    def draw(n: int) -> View:
+    def carried(n: int) -> dict[str, Tensor]:
         samples = {name: X.sample(x0, n, label=label) for name, X in tried.items()}
+        for x in samples.values():
+            checks.finite("samples", x)
+        return samples
+
+    first = {n: carried(n) for n in steps}
+    everything = [x for samples in first.values() for x in samples.values()]
+    half = reach(everything, 1.2 if isinstance(truth, Checkerboard) else 0.0) if plane else 0.0
+
+    def draw(n: int) -> View:
+        samples = first.get(n) or carried(n)
         what = f"Samples of {', '.join(tried)} after {jumps(n)}"
         if not plane:
             shown = min(len(x0), IMAGES)
             caption = f"{shown} of {len(x0)} images; the noise stays, the number of jumps changes"
             return View(draw_sheets(samples, n), f"{what}: {shown} images.", caption, {"samples": samples})
-        for x in samples.values():
-            checks.finite("samples", x)
         numbers: dict[str, Any] = {"samples": samples}
         if isinstance(truth, Checkerboard):
             numbers["KL64"] = {name: kl64(x).kl for name, x in samples.items()}
@@ -107,37 +119,40 @@ def step_slider(
             f"{name}: {', '.join(f'{k} {v}' for k, v in row.items())}" for name, row in scores.items() if row
         )
         alt = f"{what}: density, and the points coloured by the quarter of the plane they began in. {said}".strip()
-        return View(draw_points(x0, samples, scores, n), alt, table(scores, jumps(n)), numbers)
+        picture = draw_points(x0, samples, scores, half, n)
+        for name, x in samples.items():
+            if outside := int((x.abs() > half).any(1).sum()):
+                scores[name]["points outside the axes"] = f"{outside} of {len(x)}"
+        return View(picture, alt, table(scores, jumps(n)), numbers)
 
     def still() -> bytes:
-        by_steps = {n: ready.views[n,].numbers["samples"] for n in steps}
-        return still_points(by_steps) if plane else still_sheets(by_steps)
+        return still_points(first, half) if plane else still_sheets(first)
 
     slider = WholeSlider(min=1, max=steps[-1], value=steps[0], description="jumps N")
     name_of_still = f"Samples of {', '.join(tried)} after {', '.join(map(str, steps))} jumps from the same noise"
-    ready = Interactive({"steps": slider}, draw, jumps, ready=[(n,) for n in steps], still=still, label=name_of_still)
-    return ready
+    return Interactive({"steps": slider}, draw, jumps, ready=[(n,) for n in steps], still=still, label=name_of_still)
 
 
 def cast(X: FlowMap, like: Tensor) -> FlowMap:
-    """X for points of any precision, computed in that of `like`."""
+    """X for points of any precision; it computes in the precision of `like`."""
     return FlowMap(lambda s, t, x: X.v(s.to(like), t.to(like), x.to(like)).to(x), X.sampler)
 
 
 def bins(points: Tensor) -> int:
-    """How fine a histogram so many points fill."""
+    """The number of bins along a side of a histogram that suits so many points."""
     return 96 if len(points) > 50_000 else 48
 
 
-def reach(samples: Iterable[Tensor]) -> float:
-    """Half the side of the square that is shown: 1.2, or more where the points of one of the sets need it."""
-    return max(1.2, *(1.1 * x.abs().quantile(0.999).item() for x in samples))
+def reach(samples: Iterable[Tensor], least: float) -> float:
+    """Half the side of the square around 0 that holds 99.9 % of the coordinates of each set, and at least `least`."""
+    return max(least, *(1.1 * x[:SCATTERED].abs().quantile(0.999).item() for x in samples)) or 1.0
 
 
-def draw_points(x0: Tensor, samples: dict[str, Tensor], scores: dict[str, dict[str, str]], n: int) -> bytes:
-    """For each map the density of its samples and the samples, coloured by the quarter they began in."""
+def draw_points(
+    x0: Tensor, samples: dict[str, Tensor], scores: dict[str, dict[str, str]], half: float, n: int
+) -> bytes:
+    """For each map the density of its samples, and the samples in the colour of the quarter they began in."""
     right, top = (x0[:SCATTERED] > 0).T
-    half = reach(x[:SCATTERED] for x in samples.values())
     quarter = right.int() + 2 * top.int()
     rows, columns = (1, 2) if len(samples) == 1 else (2, len(samples))
     wide, high = 2.6 * columns, 2.9 * rows
@@ -151,15 +166,14 @@ def draw_points(x0: Tensor, samples: dict[str, Tensor], scores: dict[str, dict[s
             upper.set(title=f"{name}, {jumps(n)}", xlabel=", ".join(f"{k} {v}" for k, v in scores[name].items()))
             for k in range(4):
                 lower.plot(*points[:SCATTERED][quarter == k].T.numpy(), ".", ms=1.5, mew=0, color=plots.COLOURS[k])
-            lower.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+            plots.window(lower, half)
             lower.set(xlabel="colour: quarter it began in")
         return plots.as_png(figure, dpi=90)
 
 
-def still_points(samples: dict[int, dict[str, Tensor]]) -> bytes:
-    """Densities: a row a map, a column a step count."""
+def still_points(samples: dict[int, dict[str, Tensor]], half: float) -> bytes:
+    """Densities: a row for each map, a column for each step count."""
     names = list(next(iter(samples.values())))
-    half = reach(x[:SCATTERED] for drawn in samples.values() for x in drawn.values())
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(0.3 + 1.9 * len(samples), 0.2 + 2.1 * len(names)))
         axes = figure.subplots(len(names), len(samples), squeeze=False, sharex=True, sharey=True)
@@ -172,19 +186,19 @@ def still_points(samples: dict[int, dict[str, Tensor]]) -> bytes:
 
 
 def sheet(x: Tensor, columns: int = 10) -> Tensor:
-    """Images (B, C, H, W) as rows for `plots.images`, the last row filled up with white."""
+    """Images (B, C, H, W) in rows for `plots.images`; white images fill the last row."""
     columns = min(columns, len(x))
     white = x.new_ones(-len(x) % columns, *x.shape[1:])
     return torch.cat([x, white]).unflatten(0, (-1, columns))
 
 
 def draw_sheets(samples: dict[str, Tensor], n: int) -> bytes:
-    """For each map a sheet of its first images."""
+    """A sheet for each map with its first images."""
     return sheets({f"{name}, {jumps(n)}": sheet(x[:IMAGES]) for name, x in samples.items()})
 
 
 def still_sheets(samples: dict[int, dict[str, Tensor]]) -> bytes:
-    """For each map a sheet with a row of the same ten images for each step count."""
+    """A sheet for each map: a row of ten images for each step count, from the same noise."""
     names = next(iter(samples.values()))
     counts = ", ".join(map(str, samples))
     rows = {name: torch.stack([drawn[name][:10] for drawn in samples.values()]) for name in names}

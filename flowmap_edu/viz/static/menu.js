@@ -1,4 +1,4 @@
-// A labelled menu whose arrow keys choose, in JupyterLab too, where ipywidgets' own leaves them to the notebook.
+// A labelled menu. The arrow keys choose in it, also in JupyterLab, where they leave the menu of ipywidgets.
 
 const STYLE = `
 .flow-menu { display: flex; gap: 8px; align-items: center; margin: 2px 12px 2px 0; font: 13px/1.8 system-ui, sans-serif;

@@ -1,4 +1,4 @@
-// The small network of the live figure: the first part of its module; flow.js is the second (live.py joins them).
+// The small network of the live figure: the first part of its module.
 
 // --- the network: the same numbers as torch's nets.MLP ------------------------------------------
 

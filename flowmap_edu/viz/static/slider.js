@@ -1,4 +1,4 @@
-// A labelled slider, and a button that plays it. ipywidgets' own have no names that a screen reader could say.
+// A labelled slider, and a button that plays it. The sliders of ipywidgets have no names for screen readers.
 
 const STYLE = `
 .flow-slider { display: flex; gap: 8px; align-items: center; margin: 2px 12px 2px 2px; font: 13px/1.8 system-ui, sans-serif;
@@ -21,7 +21,7 @@ function render({ model, el }) {
   const range = make("input", { type: "range", min, max, step, value: model.get("value") });
   range.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the arrow keys
   const output = make("output", {});
-  output.setAttribute("aria-hidden", "true"); // the range says its value itself
+  output.setAttribute("aria-hidden", "true"); // a screen reader reads the value of the range
   const show = () => {
     output.textContent = (+range.value).toFixed(digits);
     range.setAttribute("aria-valuetext", output.textContent);
@@ -57,7 +57,7 @@ function render({ model, el }) {
     send();
     button.textContent = "Pause";
     clock = setInterval(() => {
-      if (model.get("shown") !== +range.value) return; // the kernel is still at work on it
+      if (model.get("shown") !== +range.value) return; // the kernel has not drawn this value yet
       range.value = +range.value + step;
       send();
       if (+range.value >= max) pause();
