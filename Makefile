@@ -8,7 +8,7 @@ READY  := $(VENV)/.installed
 DRIVER := $(VENV)/.installed-browser
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
-.PHONY: help install demo test test-browser lint lab bench clean
+.PHONY: help install demo test test-browser test-faults lint lab bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ test: lint  ## lint, then every test, then every notebook with short trainings
 test-browser: $(DRIVER)  ## move every slider by keys in JupyterLab and on static pages (needs chromium)
 	@command -v chromium >/dev/null || { echo "make test-browser: chromium is missing: apt-get install chromium" >&2; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal tests/browser
+
+test-faults: $(READY)  ## kill 200 trainings at random moments and resume them (an hour)
+	FLOWMAP_EDU_FAULTS=200 $(BIN)/pytest -n 2 tests/test_faults.py
 
 lab: $(READY)  ## open JupyterLab in tutorials/
 	$(BIN)/jupyter lab --notebook-dir tutorials

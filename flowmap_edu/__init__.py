@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from flowmap_edu import losses, methods, metrics, nets, problems
+from flowmap_edu._version import __version__ as __version__
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import Linear, Trigonometric
 from flowmap_edu.methods import METHODS, Method
@@ -27,7 +28,6 @@ from flowmap_edu.training import Training, fit, load, save, shipped
 if TYPE_CHECKING:
     from flowmap_edu import viz
 
-__version__ = "0.2.0.dev0"
 __all__ = [
     "METHODS",
     "MLP",

@@ -122,7 +122,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if (name := getattr(problem, "name", None)) in paper.PAPER_FID:
         print(paper.fid_table(name, name_of(info.method), rows, arguments.steps))
     if Path(arguments.run).is_dir():
-        report = {"n": arguments.samples, "seed": arguments.seed, "rows": rows}
+        measured = info.digests.get("map.safetensors") if arguments.ema in (None, info.training.ema) else None
+        report = {"n": arguments.samples, "seed": arguments.seed, "map": measured, "rows": rows}
         runs.write(Path(arguments.run) / "evaluation.json", json.dumps(report, indent=1).encode())
     if arguments.figure:
         from flowmap_edu import viz

@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 
 from flowmap_edu import FlowMap, losses, methods
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.bench import comparison
 from flowmap_edu.bench.memory import peak_bytes
 from flowmap_edu.nets import MLP
@@ -137,7 +138,7 @@ def seconds(f, repeats: int) -> float:
 def methods_at_one_budget(jobs: int) -> list[str]:
     """Every method, three CPU minutes each; the numbers also go into data/methods for the lesson that shows them."""
     text = comparison.table(list(methods.METHODS), 3.0, RUNS / "methods", POINTS, jobs)
-    shipped = runs.shipped_folder() / "methods"
+    shipped = shipped_folder() / "methods"
     shipped.mkdir(exist_ok=True)
     shutil.copy(RUNS / "methods" / "methods.json", shipped)
     return text.split("\n")

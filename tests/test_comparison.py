@@ -53,6 +53,29 @@ def test_a_second_call_reads_the_runs_back(compared, monkeypatch):
         assert again[name]["cpu_seconds"] == before[name]["cpu_seconds"]
 
 
+def test_a_number_is_read_back_only_where_it_is_of_this_table(compared, monkeypatch):
+    """Other points, another map or a damaged file: measured again. Another budget or method: refused by name."""
+    folder, _ = compared
+    for name in ("step_times", "step_memories"):
+        monkeypatch.setattr(comparison, name, lambda names: dict.fromkeys(names, 1.0))
+    rows = comparison.evaluation(folder / "fm", 2000)
+    assert comparison.evaluation(folder / "fm", 2001) is None
+    assert [row["steps"] for row in rows] == [1, 2, 4, 8, 16]
+    path = folder / "fm" / "evaluation.json"
+    said = json.loads(path.read_text())
+    for wrong in (said | {"map": "0" * 64}, said | {"rows": rows[:2]}, said | {"seed": 1}, {"rows": rows}):
+        path.write_text(json.dumps(wrong))
+        assert comparison.evaluation(folder / "fm", 2000) is None
+    comparison.table(["fm"], 0.03, folder, points=2000)
+    assert json.loads(path.read_text()) == said
+    with pytest.raises(ValueError, match=r"holds another run \(training.minutes: 0.03 there, 0.04 asked\)"):
+        comparison.table(["fm"], 0.04, folder, points=2000)
+    (folder / "ct").rename(folder / "lsd")
+    with pytest.raises(ValueError, match=r"holds another run \(.*method.title: 'consistency training"):
+        comparison.table(["lsd"], 0.03, folder, points=2000)
+    (folder / "lsd").rename(folder / "ct")
+
+
 def test_memory_is_that_of_the_step_over_flow_matchings():
     """An Eulerian step that keeps its forward-mode graph holds more than twice as much a sample off the diagonal."""
     found = comparison.step_memories(["fm", "emd"])

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from flowmap_edu import METHODS, problems
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.nets import MLP, UNet
 from flowmap_edu.training import format1, runs
 
@@ -37,7 +38,7 @@ def test_a_run_of_format_1_resumes_to_the_map_of_the_unbroken_run(tmp_path):
 @pytest.mark.parametrize("name", runs.shipped())
 def test_the_shipped_runs_say_what_they_are(name):
     """Problem, network, method and training as the file of format 1 has them."""
-    config = json.loads((runs.shipped_folder() / name / "config.json").read_text())["config"]
+    config = json.loads((shipped_folder() / name / "config.json").read_text())["config"]
     info = runs.read_metadata(name)
     problem, net, training = info.problem(), info.network(), info.training
     assert info.method.title == METHODS[config["method"]].title

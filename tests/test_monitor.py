@@ -242,3 +242,13 @@ def test_a_resumed_run_draws_at_the_same_steps(tmp_path):
     for _ in watch.watched(training.fit(*digits(), resume=half, every=1), tmp_path, grid_every=4):
         pass
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == ["step-00000004.png", "step-00000006.png"]
+
+
+def test_a_resumed_run_has_no_row_twice(tmp_path):
+    """What was logged after the last checkpoint is computed again, and stands there once; a cut line is dropped."""
+    half = next(training.fit(*digits(), every=3)).checkpoint()
+    (tmp_path / "fid.csv").write_text("2,9.0\n4,8.0\n5,7.0\n6")
+    states = training.fit(*digits(), resume=half, every=1)
+    for _ in watch.watched(states, tmp_path, fid_every=2, fid=lambda _: 1.0):
+        pass
+    assert (tmp_path / "fid.csv").read_text() == "2,9.0\n4,1.0\n6,1.0\n"

@@ -28,6 +28,7 @@ from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.recipes import recipe
 from flowmap_edu.training import State, draw_batch, runs
 from flowmap_edu.training.loop import loss_of_batch
+from flowmap_edu.training.metadata import differences, document
 
 DIVERGED = 3  # the command line's exit status for a training that diverged
 
@@ -45,7 +46,8 @@ def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: boo
     Raises:
         ValueError: if the command failed in another way.
     """
-    if (out / "checkpoint.pt").is_file():
+    if (out / "config.json").is_file():
+        compare(name, minutes, out, teacher)
         header = runs.read_metadata(out).header
         if header["steps_done"] == header["steps"]:
             return 0
@@ -58,6 +60,31 @@ def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: boo
     return status
 
 
+def compare(name: str, minutes: float, out: Path, teacher: Path | None) -> None:
+    """Refuse the run in `out` unless it is the one that would be trained there.
+
+    Raises:
+        ValueError: with each setting that differs.
+    """
+    info, asked = runs.read_metadata(out), recipe("checkerboard", name, minutes=minutes)
+    differ = differences(info.document, document(*asked)[0])
+    if teacher is not None and info.header["teacher"] != str(teacher.resolve()):
+        differ.append(f"teacher: {info.header['teacher']!r} there, {str(teacher.resolve())!r} asked")
+    if differ:
+        raise ValueError(f"{out} holds another run ({'; '.join(differ)}): name another folder for the table")
+
+
+def evaluation(out: Path, points: int) -> list[dict[str, Any]] | None:
+    """The rows that were measured of the map in `out` with so many points; None if there are none."""
+    try:
+        said = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+        map_digest = runs.read_metadata(out).digests["map.safetensors"]
+        same = (said["n"], said["seed"], said["map"]) == (points, 0, map_digest)
+        return said["rows"] if same and [row["steps"] for row in said["rows"]] == list(STEPS) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) -> dict[str, Any]:
     """Train (or read back) one method and its KL64; what the table says of it."""
     checks.one_of("method", name, METHODS)
@@ -68,12 +95,15 @@ def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) 
         return {"diverged": True, "kl64": [], "cpu_seconds": 0.0, "grad_norm": float("nan"), "steps": 0}
     header = runs.read_metadata(out).header
     seconds = header["cpu_seconds"] + (runs.read_metadata(teacher).header["cpu_seconds"] if teacher else 0.0)
-    rows = []
+    rows: list[dict[str, Any]] | None = []
     if status != DIVERGED:
-        if not (out / "evaluation.json").is_file():
+        rows = evaluation(out, points)
+        if rows is None:
             command("evaluate", out, "--points", points, quiet=quiet)
-        rows = json.loads((out / "evaluation.json").read_text())["rows"]
-    largest = [float(line.split(",")[3]) for line in (out / "history.csv").read_text().split()[1:]]
+            rows = evaluation(out, points)
+        if rows is None:
+            raise ValueError(f"evaluating {out} with {points} points failed; run it alone to see why")
+    largest = [float(line.split(",")[3]) for line in (out / "history.csv").read_text(encoding="utf-8").split()[1:]]
     found = {"diverged": status == DIVERGED, "kl64": [r["kl64"] for r in rows], "cpu_seconds": seconds}
     return found | {"grad_norm": max(largest), "steps": header["steps_done"]}
 
@@ -162,7 +192,7 @@ def table(names: list[str], minutes: float, folder: Path, points: int = 1_000_00
 def machine() -> str:
     """The processor, the number of cores and torch's version."""
     info = Path("/proc/cpuinfo")
-    words = info.read_text() if info.is_file() else ""
+    words = info.read_text(encoding="utf-8") if info.is_file() else ""
     named = [line.split(":")[1].strip() for line in words.splitlines() if line.startswith("model name")]
     return f"{named[0] if named else platform.processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
 

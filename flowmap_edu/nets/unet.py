@@ -16,6 +16,7 @@ Source: Karras et al. 2024, arXiv 2312.02696 (EDM2); written here from the paper
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ from flowmap_edu._reference import recorded
 from flowmap_edu.nets.block import Block
 from flowmap_edu.nets.layers import Fourier, Weight, enlarge, halve, mp_cat, mp_silu, mp_sum
 from flowmap_edu.nets.weight import LogWeight
+
+T = TypeVar("T")
 
 
 @recorded
@@ -162,8 +165,8 @@ class UNet(nn.Module):
                 module.project()
 
 
-def renamed_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dictionary with the names of version 0.1 replaced: pair_features and pair_linear are log_weight's now."""
+def renamed_keys(state: Mapping[str, T]) -> dict[str, T]:
+    """A dictionary by a state's names; those of version 0.1, pair_features and pair_linear, become log_weight's."""
     new = {"pair_features.": "log_weight.features.", "pair_linear.": "log_weight.linear."}
     out = {}
     for name, tensor in state.items():

@@ -13,7 +13,7 @@ from flowmap_edu import _checks as checks
 from flowmap_edu import _reference
 from flowmap_edu.nets import MLP, UNet
 from flowmap_edu.problems.judged import Judged
-from flowmap_edu.problems.samples import FEWEST, array, deviation, split, warn_of_scale, whole_labels
+from flowmap_edu.problems.samples import FEWEST, array, deviation, digest, split, warn_of_scale, whole_labels
 
 LOOKED_AT = 1000  # items of a dataset from which its scale is read
 
@@ -77,6 +77,10 @@ class FromTensor(Own):
         x, y = (self.train, self.train_labels) if train else (self.held_out, self.held_out_labels)
         index = torch.randperm(len(x), generator=generator)[:n]
         return x[index], None if y is None else y[index]
+
+    def digest(self) -> str:
+        """A hash of all samples and labels."""
+        return digest(self.train, self.held_out, self.train_labels, self.held_out_labels)
 
 
 class FromDataset(Own):
@@ -151,6 +155,10 @@ class FromDataset(Own):
         part = self.indices if train else self.aside
         index = part[torch.randperm(len(part), generator=generator)[:n]]
         return self.items(index) if len(index) else (torch.empty(0, *self.shape), None)
+
+    def digest(self) -> str:
+        """A hash of the first 100 items to train on."""
+        return digest(*self.items(self.indices[:100]))
 
 
 def number(word: str) -> bool:

@@ -18,6 +18,7 @@ from flowmap_edu.metrics import images as distances
 from flowmap_edu.nets import UNet
 from flowmap_edu.problems.problem import STEPS, Problem
 from flowmap_edu.problems.readers import Part
+from flowmap_edu.problems.samples import digest
 
 CHUNK = 250  # images that are drawn, and whose features are computed, at a time
 
@@ -146,6 +147,11 @@ class ImageProblem(Problem):
         """n training images with replacement, in [-1, 1], shape (n, C, H, W), and their labels, shape (n,)."""
         x1, label = self.data().draw(n, generator)
         return x1, label if self.classes else None
+
+    def digest(self) -> str:
+        """A hash of the images to train on and of their labels."""
+        data = self.data()
+        return digest(data.pixels, data.labels)
 
     def network(self) -> nn.Module:
         """The U-Net of this data set's size."""

@@ -43,6 +43,10 @@ class Problem(_reference.Recorded, ABC):
         checks.count("n", n)
         return self.sigma * torch.randn(n, *self.shape, generator=generator)
 
+    def digest(self) -> str | None:
+        """A hash of data that come from outside, so that a run can tell them apart; None if there are none."""
+        return None
+
     def network(self) -> nn.Module:
         """A network that suits the problem: what is trained where none is named.
 

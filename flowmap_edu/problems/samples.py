@@ -1,5 +1,6 @@
 """Checks of samples that a user brings, each with a message that says what to do."""
 
+import hashlib
 import warnings
 from typing import Any
 
@@ -80,6 +81,16 @@ def deviation(x: Tensor) -> float:
     if found == 0:
         raise ValueError("all samples are equal: there is nothing to learn")
     return found
+
+
+def digest(*parts: Tensor | None) -> str:
+    """The SHA-256 of some tensors' bytes, in hexadecimal."""
+    found = hashlib.sha256()
+    for x in parts:
+        if x is not None:
+            found.update(f"{tuple(x.shape)} {x.dtype}".encode())
+            found.update(x.contiguous().numpy().data)
+    return found.hexdigest()
 
 
 def split(n: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -10,12 +10,15 @@ that it wraps, and a forward-mode derivative cannot pass through it: so what is 
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -59,6 +62,46 @@ def process_group(device: torch.device) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def once(f: Callable[[], T]) -> T:
+    """What f() returns in the first process, in all of them: for what depends on a clock, a file system or chance.
+
+    Raises:
+        ValueError: in all of them, with what the first process's f raised, if it raised ValueError or OSError.
+    """
+    if world() == 1:
+        return f()
+    answer: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            answer[0] = f()
+        except (ValueError, OSError) as error:
+            answer[1] = str(error)
+    dist.broadcast_object_list(answer, src=0)
+    if answer[1] is not None:
+        raise ValueError(answer[1])
+    return answer[0]
+
+
+def together(f: Callable[[], T]) -> T:
+    """What f() returns in each process; if it fails in one of them, all of them fail.
+
+    Raises:
+        ValueError: in all of them, with the message of the first that raised ValueError or OSError.
+    """
+    if world() == 1:
+        return f()
+    value, said = None, None
+    try:
+        value = f()
+    except (ValueError, OSError) as error:
+        said = str(error)
+    every: list[Any] = [None] * world()
+    dist.all_gather_object(every, said)
+    if failed := [message for message in every if message is not None]:
+        raise ValueError(failed[0])
+    return cast(T, value)
 
 
 def mean(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ The same four arguments and the same initial weights give the same numbers.
 """
 
 import dataclasses
+import functools
 import math
 import os
 import time
@@ -205,8 +206,7 @@ def fit(
         if state.step == CLOCK_FROM:
             clock = (state.cpu_seconds, state.step)
         if state.steps is None and state.step == max(training.warmup, 2 * CLOCK_FROM):
-            a_step = (state.cpu_seconds - clock[0]) / (state.step - clock[1])
-            state.steps = state.step + max(1, int((60 * (training.minutes or 0) - state.cpu_seconds) / a_step))
+            state.steps = distributed.once(functools.partial(last_step, state, clock))
         state.schedule.step()
         if state.step % every == 0 or state.step == state.steps:
             state.loss, state.grad_norm = (sum(column) / len(recent) for column in zip(*recent, strict=True))
@@ -214,6 +214,12 @@ def fit(
             state.history.append((state.step, state.loss, state.grad_norm, largest, state.cpu_seconds))
             recent.clear()
             yield state
+
+
+def last_step(state: State, clock: tuple[float, int]) -> int:
+    """The last step of a budget in minutes, from the time of the steps since the clock (CPU seconds, step)."""
+    a_step = (state.cpu_seconds - clock[0]) / (state.step - clock[1])
+    return state.step + max(1, int((60 * (state.training.minutes or 0) - state.cpu_seconds) / a_step))
 
 
 def budget(steps: int) -> int:

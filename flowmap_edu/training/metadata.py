@@ -1,6 +1,7 @@
 """A run's config.json, format 2: problem and network as importable names and arguments, method and training whole.
 
     {"format": 2, "steps_done": 34000, "steps": 34000, "cpu_seconds": 491.1, "teacher": null,
+     "files": {"map.safetensors": <SHA-256>, ...}, "made_with": {"threads": 1, "torch": "2.14.1", ...},
      "problem": {"import": "flowmap_edu.problems:Checkerboard", "arguments": {}},
      "shape": [2], "sigma": 0.577, "classes": 0,
      "network": {"import": "flowmap_edu.nets:MLP", "arguments": {"dim": 2, ...}},
@@ -10,23 +11,27 @@ Format 1 is read as well: format1.py translates it.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
+from flowmap_edu import _checks as checks
 from flowmap_edu import _reference
 from flowmap_edu.interpolant import Interpolant
 from flowmap_edu.methods import Method
+from flowmap_edu.nets.unet import renamed_keys
 from flowmap_edu.problems.problem import Problem
-from flowmap_edu.training import format1
+from flowmap_edu.training import files, format1
 from flowmap_edu.training.training import Training
 
 FORMAT = 2
+OURS = "flowmap_edu.nets:"  # networks whose size is checked before they are made
 
 
 @dataclass(frozen=True)
@@ -60,17 +65,30 @@ class RunInfo:
         """How many classes the labels have; 0 without labels."""
         return self.header["classes"]
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each file that was written with this config.json; empty for runs of older versions."""
+        return self.header.get("files") or {}
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The four objects as config.json says them."""
+        said = {"problem": self.header["problem"], "network": self.header["network"]}
+        return said | {"method": settings(self.method), "training": settings(self.training)}
+
     def tensors(self) -> dict[str, Tensor]:
         """The arrays among the problem's arguments.
 
         Raises:
             ValueError: if their file is damaged.
         """
-        path = self.folder / "tensors.safetensors"
+        content = files.read(self.folder, "tensors.safetensors", self.digests)
+        if content is None and "tensors.safetensors" not in self.digests:
+            return {}
         try:
-            return load_file(path) if path.is_file() else {}
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            return load_tensors(content or b"")
+        except SafetensorError as error:
+            raise ValueError(f"{self.folder / 'tensors.safetensors'} is missing or damaged: {error}") from error
 
     def problem(self) -> Problem:
         """The problem, made anew.
@@ -84,16 +102,49 @@ class RunInfo:
         """The network, made anew, with weights that mean nothing yet; torch's global generator stays where it is.
 
         Raises:
-            ValueError: if its module is gone, or the folder cannot say how it is made.
+            ValueError: if its module is gone, the folder cannot say how it is made, or the map is of another network.
         """
         with torch.random.fork_rng(devices=[]):
+            if self.header["network"]["import"].startswith(OURS):
+                self.fits(self.map_shapes())
             return self.made("network", nn.Module)
+
+    def map_shapes(self) -> dict[str, list[int]]:
+        """The shapes of the map's tensors by their names, without reading them; empty where there is no map."""
+        for path in (self.folder / "map.safetensors", *files.parts(self.folder, "map.safetensors")):
+            try:
+                with safe_open(path, framework="pt") as held:
+                    shapes = {name: held.get_slice(name).get_shape() for name in held.keys()}  # noqa: SIM118
+                return renamed_keys(shapes) if self.header["format"] == 1 else shapes
+            except (OSError, SafetensorError):
+                continue
+        return {}
+
+    def fits(self, shapes: Mapping[str, list[int]]) -> None:
+        """Refuse one of our networks that is not that of the map, before memory is taken for it."""
+        if not shapes:
+            return
+        entries = sum(torch.Size(shape).numel() for shape in shapes.values())
+        described = self.header["network"]
+        for name, value in (described["arguments"] or {}).items():
+            numbers = value if isinstance(value, list) else [value]
+            if any(isinstance(k, (int, float)) and not -entries <= k <= entries for k in numbers):
+                raise ValueError(f"the network of {self.folder} has {name}={value!r}, its map has {entries} numbers")
+        with torch.device("meta"):
+            net = self.made("network", nn.Module)
+        own = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
+        if own != shapes:
+            other = next(name for name in [*own, *shapes] if own.get(name) != shapes.get(name))
+            raise ValueError(
+                f"{self.folder} holds the map of another network than its config.json says: {other} has shape "
+                f"{shapes.get(other)} in map.safetensors, and {own.get(other)} in the network"
+            )
 
     def made(self, what: str, kind: type) -> Any:
         """The problem or the network, made anew and checked to be one."""
         try:
             made = _reference.build(self.header[what], self.tensors())
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError, RuntimeError, OverflowError, MemoryError) as error:
             hand = "net=" if what == "network" else "problem="
             raise ValueError(f"the {what} of {self.folder}: {error}. Or give it yourself, as {hand}") from error
         if not isinstance(made, kind):
@@ -132,28 +183,45 @@ def parsed(content: Any, folder: Path) -> RunInfo:
         raise ValueError(f"{path} has format {content['format']!r}, this library reads formats 1 and {FORMAT}")
     try:
         header = format1.translated(content) if content["format"] == 1 else content
+        checked(header)
         training = dict(header["training"])
         if isinstance(training.get("interpolant"), dict):
             training["interpolant"] = _reference.build(training["interpolant"])
-        info = RunInfo(folder, header, Method(**header["method"]), Training(**training))
-        _ = info.shape, float(info.sigma), int(info.classes), header["problem"]["import"], header["network"]["import"]
-    except (KeyError, TypeError) as error:
+        return RunInfo(folder, header, Method(**header["method"]), Training(**training))
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} was written by another version of this library, or damaged: {error}") from error
-    return info
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def differences(info: RunInfo, problem: Problem, net: nn.Module, method: Method, training: Training) -> list[str]:
-    """Where a run's four objects differ from these, each as "training.lr: 0.003 there, 0.1 asked"."""
-    asked, _ = document(problem, net, method, training)
-    there = {"problem": info.header["problem"], "network": info.header["network"]}
-    there |= {"method": settings(info.method), "training": settings(info.training)}
+def checked(header: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the values of config.json, but for method and training, have their types and ranges."""
+    checks.whole("steps_done", header["steps_done"])
+    if header["steps"] is not None:
+        checks.count("steps", header["steps"])
+    checks.at_least("cpu_seconds", header["cpu_seconds"], 0.0)
+    checks.positive("sigma", header["sigma"])
+    checks.whole("classes", header["classes"])
+    kinds = {"shape": list, "problem": dict, "network": dict, "method": dict, "training": dict}
+    for name, kind in {**kinds, **({"files": dict} if "files" in header else {})}.items():
+        if not isinstance(header[name], kind) or (kind is list and not header[name]):
+            raise ValueError(f"{name} must be a {kind.__name__} that is not empty, got {header[name]!r}")
+    for side in header["shape"]:
+        checks.count("each side of shape", side)
+    for name in ("problem", "network"):
+        reference, arguments = header[name]["import"], header[name]["arguments"]
+        if not isinstance(reference, str) or not isinstance(arguments, (dict, type(None))):
+            raise ValueError(f"{name} must be a name and its arguments, got {header[name]!r}")
+    if not isinstance(header["teacher"], (str, type(None))):
+        raise ValueError(f"teacher must be a folder or null, got {header['teacher']!r}")
+
+
+def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Where a document of a run differs from another one, each as "training.lr: 0.003 there, 0.1 asked"."""
     out = []
-    for what, said in there.items():
-        flat = {**said, **(said.get("arguments") or {})} if what in ("problem", "network") else said
-        want = (
-            {**asked[what], **(asked[what].get("arguments") or {})} if what in ("problem", "network") else asked[what]
-        )
-        for name in dict.fromkeys([*flat, *want]):
-            if name not in ("arguments", "why") and flat.get(name) != want.get(name):
-                out.append(f"{what}.{name}: {flat.get(name)!r} there, {want.get(name)!r} asked")
+    for what in ("problem", "network", "method", "training"):
+        said, want = ({**d[what], **(d[what].get("arguments") or {})} for d in (there, asked))
+        for name in dict.fromkeys([*said, *want]):
+            if name not in ("arguments", "why") and said.get(name) != want.get(name):
+                out.append(f"{what}.{name}: {said.get(name)!r} there, {want.get(name)!r} asked")
     return out

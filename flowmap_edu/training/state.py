@@ -1,6 +1,7 @@
 """Where a run stands: its network, the averages of its weights, its optimiser and its random numbers."""
 
 import copy
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Method
 from flowmap_edu.nets import LogWeight
 from flowmap_edu.problems.problem import Problem
+from flowmap_edu.training.metadata import differences, document
 from flowmap_edu.training.network import on_device
 from flowmap_edu.training.training import OPTIMIZERS, Training, check
 
@@ -159,10 +161,14 @@ class State:
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything that changes during a run, as a copy: tensors, numbers, lists and dicts only."""
-        held = {name: getattr(self, name) for name in COUNTERS}
+        held = {name: getattr(self, name) for name in COUNTERS} | {"run": json.dumps(self.document())}
         return copy.deepcopy(
             held | {name: part.state_dict() for name, part in self.parts()} | {"generator": self.generator.get_state()}
         )
+
+    def document(self) -> dict[str, Any]:
+        """The four objects as config.json says them."""
+        return document(self.problem, self.net, self.method, self.training)[0]
 
     def parts(self) -> list[tuple[str, Any]]:
         """What has a state_dict: network, averages, optimiser, schedule, weight of the loss, renewed teacher."""
@@ -180,6 +186,9 @@ class State:
             ValueError: if it belongs to another run.
         """
         try:
+            there = json.loads(checkpoint["run"]) if "run" in checkpoint else self.document()
+            if differ := differences(there, json.loads(json.dumps(self.document()))):
+                raise ValueError("; ".join(differ))
             for name, part in self.parts():
                 part.load_state_dict(checkpoint[name])
             self.generator.set_state(checkpoint["generator"])
@@ -187,7 +196,7 @@ class State:
                 setattr(self, name, checkpoint[name])
             for group, lr in zip(self.optimizer.param_groups, self.schedule.base_lrs, strict=True):
                 group["lr"] = lr * self.rate(self.step)
-        except (KeyError, RuntimeError) as error:
+        except Exception as error:  # its parts raise many kinds for content that is not theirs
             raise ValueError(f"this checkpoint belongs to another problem, network or method: {error}") from error
 
 

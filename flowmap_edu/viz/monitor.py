@@ -16,6 +16,7 @@ from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.training import State, distributed
+from flowmap_edu.training.files import write
 from flowmap_edu.viz import plots
 
 COLUMNS = 16
@@ -67,9 +68,13 @@ def watched(
         yield from states
         return
     log: Any = None
+    begun = False
     for state in states:
         if log is None and tensorboard:
             log = writer(out / "tensorboard", state.step)
+        if not begun and fid:
+            forget(out / "fid.csv", state.step)
+        begun = True
         if due(state, grid_every):
             if len(state.problem.shape) != 3:
                 raise ValueError(f"sample grids are for images, this run's samples have shape {state.problem.shape}")
@@ -78,7 +83,7 @@ def watched(
                 log.add_image("samples", plt.imread(path)[..., :3], state.step, dataformats="HWC")
         if fid and due(state, fid_every):
             distance = fid(state.X)
-            with (out / "fid.csv").open("a") as file:
+            with (out / "fid.csv").open("a", encoding="utf-8") as file:
                 file.write(f"{state.step},{distance}\n")
             if log:
                 log.add_scalar("fid/1 step", distance, state.step)
@@ -90,6 +95,14 @@ def watched(
         yield state
     if log:
         log.close()
+
+
+def forget(path: Path, step: int) -> None:
+    """Drop the rows from a step on, which a resumed run computes again."""
+    if path.is_file():
+        rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [row for row in rows if row.endswith("\n") and int(row.partition(",")[0]) < step]
+        write(path, "".join(kept).encode())
 
 
 def writer(folder: Path, step: int) -> Any:
