@@ -8,6 +8,7 @@ import importlib.util
 import json
 import lzma
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -260,7 +261,11 @@ def test_the_prepared_array_is_read_again_and_made_anew(tmp_path, cache):
     for name, row in (("0", 2), ("1", 0)):  # names and sizes stay, times change
         dog.write_bytes((wild / f"{name}.png").read_bytes().ljust(long, b"\0"))
         assert torch.equal(load(AFHQ64, tmp_path).pixels, first[[0, row, 2, 0]])
+    time_of = dog.stat().st_mtime_ns
+    dog.write_bytes((wild / "0.png").read_bytes().ljust(long + 1, b"\0"))
+    os.utime(dog, ns=(time_of, time_of))  # names and times stay, a size changes
     wanted = load(AFHQ64, tmp_path).pixels.clone()
+    assert torch.equal(wanted, first[[0, 2, 2, 0]])
     del more, mapped
     loaded.cache_clear()  # below, the file that they map is cut
 
@@ -268,8 +273,9 @@ def test_the_prepared_array_is_read_again_and_made_anew(tmp_path, cache):
     for damage in (place.read_bytes()[:-1], b"", b"no array"):
         place.write_bytes(damage)
         assert torch.equal(load(AFHQ64, tmp_path).pixels, wanted)
-    np.save(place, np.full((4, 3, 64, 64), None), allow_pickle=True)
-    assert torch.equal(load(AFHQ64, tmp_path).pixels, wanted)
+    for other in (np.full((4, 3, 64, 64), None), wanted[:3].numpy(), wanted.float().numpy()):
+        np.save(place, other, allow_pickle=True)
+        assert torch.equal(load(AFHQ64, tmp_path).pixels, wanted)
     assert [path.suffix for path in sorted(cache.iterdir())] == [".npy", ".lock"]
 
 
@@ -604,6 +610,21 @@ def test_download_is_checked_and_unpacked_once(archive, tmp_path):
     assert torch.equal(Cifar10(root=root).download().data().pixels, fetched.pixels)
 
 
+def test_of_several_that_download_at_once_one_does(archive, tmp_path, monkeypatch):
+    """Three at once: the archive is fetched a single time, and all three find the batches."""
+    served, start = [], threading.Barrier(3)
+    get = Quiet.do_GET
+    monkeypatch.setattr(Quiet, "do_GET", lambda self: served.append(self.path) or get(self))
+
+    def work(_) -> int:
+        start.wait()
+        return len(list(Cifar10(root=tmp_path / "root").download().place().iterdir()))
+
+    with futures.ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(work, range(3))) == [6, 6, 6]
+    assert served == [f"/{archive.name}"]
+
+
 def test_a_download_that_is_not_the_archive_is_refused(archive, tmp_path):
     """One byte off, or not there: nothing is unpacked, and the message names the address and the checksum."""
     content = bytearray(archive.read_bytes())
@@ -616,6 +637,25 @@ def test_a_download_that_is_not_the_archive_is_refused(archive, tmp_path):
             Cifar10(root=tmp_path / "root").download()
         assert not (tmp_path / "root" / "cifar-10-batches-bin").exists()
         archive.unlink(missing_ok=True)
+
+
+def test_a_folder_that_cannot_take_the_download_is_named(archive, tmp_path, monkeypatch):
+    """A file where the root should be, a disk that is full while the archive is unpacked: nothing half is left."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=rf"{archive.name} did not arrive in {tmp_path / 'file'}.*(exists|directory)"):
+        Cifar10(root=tmp_path / "file").download()
+
+    def full(path: Path, *_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ValueError, match=rf"{archive.name} cannot be unpacked to .*No space left"):
+        Cifar10(root=tmp_path / "root").download()
+    monkeypatch.undo()
+    assert sorted(path.name for path in (tmp_path / "root").iterdir()) == [
+        ".cifar-10-batches-bin.lock",
+        archive.name,
+    ]
 
 
 def test_the_shipped_emoji_are_what_their_page_says():

@@ -4,6 +4,7 @@ CIFAR-10 is read from its binary version. The python version is a pickle, and un
 from elsewhere runs whatever code its author put into it; this library never does that.
 """
 
+import http.client
 import lzma
 import tarfile
 import tempfile
@@ -92,11 +93,11 @@ def fetch_cifar10(folder: Path) -> None:
         try:
             root.mkdir(parents=True, exist_ok=True)
             download(CIFAR10_URL, root, md5=CIFAR10_MD5)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
             raise ValueError(f"{CIFAR10_URL} did not arrive in {root} with the md5 {CIFAR10_MD5}: {error}") from error
         try:
             unpack(archive, folder)
-        except OSError as error:
+        except (OSError, tarfile.TarError) as error:
             raise ValueError(f"{archive} cannot be unpacked to {folder}: {error}") from error
 
 
