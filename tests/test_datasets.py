@@ -1,5 +1,6 @@
 """The data sets: each is written here in its own format, and read by the code that reads the real one."""
 
+import errno
 import functools
 import hashlib
 import http.server
@@ -7,10 +8,14 @@ import importlib.util
 import json
 import lzma
 import math
+import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import threading
+import time
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +23,22 @@ import pytest
 import torch
 from PIL import Image
 
-from flowmap_edu.problems import AFHQ64, CelebA64, Cifar10, Digits, Emoji, Images, readers
+from flowmap_edu import cli, training
+from flowmap_edu.problems import AFHQ64, CelebA64, Cifar10, Digits, Emoji, Images, prepared, readers
 from flowmap_edu.problems.images import ImageProblem, loaded
+from flowmap_edu.recipes import recipe
+from flowmap_edu.training import runs
 
 DATA = Path(__file__).resolve().parents[1] / "data"
+EACH = 2  # images in a small batch of CIFAR-10
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """The folder of prepared images, empty; and batches of CIFAR-10 of two images each."""
+    monkeypatch.setenv("FLOWMAP_EDU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(readers, "CIFAR10_BATCH", EACH)
+    return tmp_path / "cache" / "prepared"
 
 
 def load(kind: type[ImageProblem], root: Path | None = None, train: bool = True) -> Images:
@@ -45,8 +62,8 @@ def record(n: int, label: int) -> bytes:
     return bytes(content)
 
 
-def write_cifar10(root: Path, each: int = 2) -> Path:
-    """Six small batches: pictures 0, 1, ... with labels 9, 8, ... and on round; the last are the test batch's."""
+def write_cifar10(root: Path, each: int = EACH) -> Path:
+    """Six batches: pictures 0, 1, ... with labels 9, 8, ... and on round; the last are the test batch's."""
     folder = root / "cifar-10-batches-bin"
     folder.mkdir(parents=True)
     for k, name in enumerate([*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin"]):
@@ -188,15 +205,12 @@ def test_celeba_is_the_middle_averaged(tmp_path):
     assert values.abs().max() <= 1.0
 
 
-def test_celeba_without_its_list_holds_the_last_pictures_out(tmp_path, monkeypatch):
-    """The same parts as with the standard list, whose parts follow the numbers."""
-    monkeypatch.setattr(readers, "CELEBA_HELD_OUT", 2)
-    write_celeba(tmp_path / "plain", 5)
-    write_celeba(tmp_path / "listed", 5, "00122")
+def test_celeba_without_its_list_is_refused(tmp_path):
+    """No part can be told without it, neither the one to train nor the one held out."""
+    write_celeba(tmp_path, 6)
     for train in (True, False):
-        plain, listed = (load(CelebA64, tmp_path / name, train=train) for name in ("plain", "listed"))
-        assert torch.equal(plain.pixels, listed.pixels)
-        assert len(plain) == (3 if train else 2)
+        with pytest.raises(ValueError, match=r"list_eval_partition\.txt is missing or damaged; without it no part"):
+            load(CelebA64, tmp_path, train=train)
 
 
 def test_afhq_is_the_mean_of_each_block(tmp_path):
@@ -211,47 +225,167 @@ def test_afhq_is_the_mean_of_each_block(tmp_path):
         assert torch.equal(pixels, blocks.round().to(torch.uint8))
 
 
-def test_the_prepared_array_is_read_again_and_made_anew(tmp_path):
-    """Read again while the number of files stays; anew when it changes, and when the array is damaged or a pickle."""
+def files_of(folder: Path) -> dict[str, int]:
+    """Every file below a folder and when it was written."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_prepared_array_is_read_again_and_made_anew(tmp_path, cache):
+    """Read again while names, sizes and times of the files stay; anew when one changes, or the array is damaged.
+
+    One array for a part of a folder stays in the cache, and the data's own folder gets no file.
+    """
     write_afhq(tmp_path, each=1)
     folder = tmp_path / "afhq_v2"
+    original = files_of(folder)
     first = load(AFHQ64, tmp_path).pixels.clone()
-    cache = folder / "train-64.npy"
-    assert np.array_equal(np.load(cache), first)
-    before = cache.stat().st_mtime_ns
+    (place,) = cache.glob("*.npy")
+    assert np.array_equal(np.load(place), first)
+    before = place.stat().st_mtime_ns
 
     mapped = load(AFHQ64, tmp_path).pixels
     assert torch.equal(mapped, first)
     mapped.zero_()  # in memory only
     assert torch.equal(load(AFHQ64, tmp_path).pixels, first)
-    assert cache.stat().st_mtime_ns == before
+    assert place.stat().st_mtime_ns == before
+    assert files_of(folder) == original
 
-    shutil.copy(folder / "train" / "cat" / "0.png", folder / "train" / "wild" / "1.png")
+    dog, wild = folder / "train" / "dog" / "0.png", folder / "train" / "wild"
+    shutil.copy(folder / "train" / "cat" / "0.png", wild / "1.png")
     more = load(AFHQ64, tmp_path)
     assert torch.equal(more.pixels, first[[0, 1, 2, 0]])
     assert more.labels.tolist() == [0, 1, 2, 2]
-    del more, mapped  # below, the file that they map is cut
+    shutil.copy(wild / "0.png", dog)  # as many files, of the same names
+    assert torch.equal(load(AFHQ64, tmp_path).pixels, first[[0, 2, 2, 0]])
+    long = max(path.stat().st_size for path in wild.iterdir())
+    for name, row in (("0", 2), ("1", 0)):  # names and sizes stay, times change
+        dog.write_bytes((wild / f"{name}.png").read_bytes().ljust(long, b"\0"))
+        assert torch.equal(load(AFHQ64, tmp_path).pixels, first[[0, row, 2, 0]])
+    time_of = dog.stat().st_mtime_ns
+    dog.write_bytes((wild / "0.png").read_bytes().ljust(long + 1, b"\0"))
+    os.utime(dog, ns=(time_of, time_of))  # names and times stay, a size changes
+    wanted = load(AFHQ64, tmp_path).pixels.clone()
+    assert torch.equal(wanted, first[[0, 2, 2, 0]])
+    del more, mapped
+    loaded.cache_clear()  # below, the file that they map is cut
 
-    cut, empty = cache.read_bytes()[:-1], b""
-    for damage in (cut, empty, b"no array"):
-        cache.write_bytes(damage)
-        assert torch.equal(load(AFHQ64, tmp_path).pixels, first[[0, 1, 2, 0]])
-    np.save(cache, np.full((4, 3, 64, 64), None), allow_pickle=True)
-    assert torch.equal(load(AFHQ64, tmp_path).pixels, first[[0, 1, 2, 0]])
-    assert sorted(path.name for path in folder.iterdir()) == ["test", "train", "train-64.npy"]
+    (place,) = cache.glob("*.npy")
+    for damage in (place.read_bytes()[:-1], b"", b"no array"):
+        place.write_bytes(damage)
+        assert torch.equal(load(AFHQ64, tmp_path).pixels, wanted)
+    for other in (np.full((4, 3, 64, 64), None), wanted[:3].numpy(), wanted.float().numpy()):
+        np.save(place, other, allow_pickle=True)
+        assert torch.equal(load(AFHQ64, tmp_path).pixels, wanted)
+    assert [path.suffix for path in sorted(cache.iterdir())] == [".npy", ".lock"]
 
 
-def test_a_damaged_picture_is_named_and_leaves_nothing_behind(tmp_path):
+def test_prepared_images_of_two_folders_and_parts_are_kept_apart(tmp_path, cache):
+    """Two folders of the same file names, both parts: four arrays, each read again as it was."""
+    found = {}
+    for name in ("a", "b"):
+        write_afhq(tmp_path / name, each=1)
+        for train in (True, False):
+            found[name, train] = load(AFHQ64, tmp_path / name, train=train).pixels.clone()
+    arrays = set(cache.glob("*.npy"))
+    assert len(arrays) == 4
+    for (name, train), pixels in found.items():
+        assert torch.equal(load(AFHQ64, tmp_path / name, train=train).pixels, pixels)
+    assert set(cache.glob("*.npy")) == arrays
+
+
+def refused(path: Path, *_, **__):
+    """What a folder or file without permission says to everybody but root."""
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def full_disk(file, array, **_):
+    """Half of an array is written, then the disk is full."""
+    file.write(array.tobytes()[: array.nbytes // 2])
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning(tmp_path, cache, monkeypatch):
+    """A file where its folder should be, a full disk, no permission: the images are there, and no half of a file."""
+    write_afhq(tmp_path, each=1)
+    wanted = load(AFHQ64, tmp_path).pixels.clone()
+    shutil.rmtree(cache)
+    cache.write_text("a file")
+    with pytest.warns(UserWarning, match=r"prepared.* cannot be written .*FLOWMAP_EDU_CACHE"):
+        assert torch.equal(load(AFHQ64, tmp_path).pixels, wanted)
+    cache.unlink()
+    monkeypatch.setattr(np.lib.format, "write_array", full_disk)
+    with pytest.warns(UserWarning, match="No space left on device"):
+        assert torch.equal(load(AFHQ64, tmp_path).pixels, wanted)
+    assert [path.suffix for path in cache.iterdir()] == [".lock"]
+    monkeypatch.setattr(Path, "mkdir", refused)
+    monkeypatch.setenv("FLOWMAP_EDU_CACHE", str(tmp_path / "nowhere"))
+    with pytest.warns(UserWarning, match="cannot be written"):
+        assert torch.equal(load(AFHQ64, tmp_path).pixels, wanted)
+
+
+def test_of_several_that_come_at_once_one_prepares(tmp_path):
+    """Four at once: every file is shrunk a single time, and all four get the same array."""
+    files = [tmp_path / f"{k}.png" for k in range(8)]
+    for file in files:
+        file.touch()
+    seen, start = [], threading.Barrier(4)
+
+    def shrink(file: Path) -> torch.Tensor:
+        seen.append(file)
+        time.sleep(0.005)
+        return torch.full((3, 2, 2), int(file.stem), dtype=torch.uint8)
+
+    def work(_) -> torch.Tensor:
+        start.wait()
+        return prepared.prepared(files, tmp_path, "eight", shrink, (3, 2, 2))
+
+    with futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(work, range(4)))
+    assert seen == files
+    for pixels in found:
+        assert pixels[:, 0, 0, 0].tolist() == list(range(8))
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from flowmap_edu.problems.prepared import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_process_that_is_killed_leaves_no_lock_behind(tmp_path):
+    """While it lives nobody else gets the lock; after its end, however it came, the next one does."""
+    path = tmp_path / "the.lock"
+    words = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        got = threading.Event()
+
+        def wait() -> None:
+            with prepared.alone(path):
+                got.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert not got.wait(0.3)
+        holder.kill()
+        assert got.wait(10)
+        waiting.join()
+
+
+def test_a_damaged_picture_is_named_and_leaves_nothing_behind(tmp_path, cache):
     """The message names the file; no half of an array stays, and the mended picture is read."""
     write_afhq(tmp_path, each=1)
-    folder = tmp_path / "afhq_v2"
-    path = folder / "train" / "dog" / "0.png"
+    path = tmp_path / "afhq_v2" / "train" / "dog" / "0.png"
     whole = path.read_bytes()
     for damage in (whole[: len(whole) // 2], b"", b"no picture"):
         path.write_bytes(damage)
-        with pytest.raises(ValueError, match=r"dog/0\.png is damaged or no image"):
+        with pytest.raises(ValueError, match=r"dog/0\.png is (damaged or )?no image"):
             load(AFHQ64, tmp_path)
-        assert sorted(file.name for file in folder.iterdir()) == ["test", "train"]
+        assert not list(cache.glob("*.npy*"))
     path.write_bytes(whole)
     assert len(load(AFHQ64, tmp_path)) == 3
 
@@ -280,39 +414,46 @@ def test_wrong_folders_of_afhq(tmp_path):
     with pytest.raises(ValueError, match="must hold the folders cat, dog, wild; found cat, wild, wolf"):
         load(AFHQ64, tmp_path)
     shutil.rmtree(train)
+    with pytest.raises(ValueError, match=r"train cannot be listed; a folder is expected: .*No such file"):
+        load(AFHQ64, tmp_path)
+    train.mkdir()
     with pytest.raises(ValueError, match="found none"):
         load(AFHQ64, tmp_path)
 
 
 def test_wrong_lists_of_celeba(tmp_path):
-    """A list that is not of these pictures, is cut short or has another part; a part that is empty."""
+    """A list that is not of these pictures, is cut short, names one twice or has another part; a part that is empty."""
     folder = write_celeba(tmp_path, 2, "02")
     listing = folder / "list_eval_partition.txt"
     good = listing.read_text()
-    for text, names in (
-        (good + "000003.jpg 0\n", 3),
-        ("000001.jpg 0\n", 1),
-        (good.replace("2\n", "3\n"), 2),
-        (good[:-2], 1),
+    for text, names, hint in (
+        (good + "000003.jpg 0\n", 3, "000003.jpg is too many"),
+        ("000001.jpg 0\n", 1, "000002.jpg is too many, missing"),
+        (good + "000001.jpg 2\n", 3, "000001.jpg is .* there twice"),
+        (good.replace("2\n", "3\n"), 2, ""),
+        (good[:-2], 2, ""),
     ):
         listing.write_text(text)
-        with pytest.raises(ValueError, match=rf"must give each of the 2 images .* it names {names}"):
+        with pytest.raises(ValueError, match=rf"must give each of the 2 images .* it names {names}.*{hint}"):
+            load(CelebA64, tmp_path)
+    for damage in (b"\xff\xfe0", None):
+        listing.write_bytes(damage) if damage else listing.unlink()
+        with pytest.raises(ValueError, match=r"list_eval_partition\.txt is missing or damaged"):
             load(CelebA64, tmp_path)
     listing.write_text(good.replace(" 2", " 0"))
-    with pytest.raises(ValueError, match=r"none of the 2 images .* is in the part held out"):
+    with pytest.raises(ValueError, match=r"list_eval_partition\.txt puts none of the 2 images into the part held out"):
         load(CelebA64, tmp_path, train=False)
-    listing.unlink()
-    with pytest.raises(ValueError, match=r"none of the 2 images .* is in the part to train; all 202,599"):
-        load(CelebA64, tmp_path)
 
 
 def test_damaged_files_of_cifar10(tmp_path):
-    """Cut short, empty, missing, a label that is no class: each names the file, what came and what was wanted."""
+    """Cut short, cut at a record's border, too long, empty, missing, a label that is no class: the file is named."""
     folder = write_cifar10(tmp_path)
     batch = folder / "data_batch_3.bin"
     good = batch.read_bytes()
     for content, message in (
-        (good[:-1], r"data_batch_3\.bin holds 6145 bytes; a whole number of records of 3073 bytes"),
+        (good[:-1], r"data_batch_3\.bin holds 6,145 bytes; 2 records of 3,073 bytes are expected\. Remove .*download"),
+        (good[:3073], r"data_batch_3\.bin holds 3,073 bytes; 2 records"),  # cut at a record's border
+        (good + good, r"data_batch_3\.bin holds 12,292 bytes; 2 records"),
         (b"", r"data_batch_3\.bin holds 0 bytes"),
         (good[:3073] + bytes([10]) + good[3074:], r"data_batch_3\.bin has a label 10; labels in 0 \.\. 9"),
     ):
@@ -345,6 +486,25 @@ def test_a_missing_folder_says_how_to_get_it(tmp_path, kind, words):
         assert problem.network().classes == problem.classes
 
 
+def test_sampling_a_map_needs_no_data_set(tmp_path, monkeypatch):
+    """A map of CIFAR-10 with classes draws where its files are not; one of digits without scikit-learn."""
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    loaded.cache_clear()
+    problem = Cifar10(root=tmp_path / "nowhere")
+    net = {"width": 8, "multipliers": (1,), "blocks": 1, "attention": ()}
+    state = training.State(*recipe("cifar10", "lsd", problem=problem, net=net, steps=1, compile=False))
+    runs.save_map(state, tmp_path / "run")
+    for name in (str(tmp_path / "run"), "digits-lsd"):
+        out = tmp_path / f"{Path(name).name}.npy"
+        assert cli.main(["sample", name, "--steps", "1", "--samples", "4", "--out", str(out)]) == 0
+        assert np.isfinite(np.load(out)).all()
+    x0 = problem.base(4, torch.Generator().manual_seed(0))
+    wanted = state.X.sample(x0, 1, label=torch.arange(4))
+    assert np.array_equal(np.load(tmp_path / "run.npy"), wanted.numpy())
+    with pytest.raises(ValueError, match="cifar10 is not here"):
+        problem.sample(1)
+
+
 def test_samples_are_the_draws_of_the_training_part():
     """To the bit, with the labels or without; another size than the class says is refused."""
     draw = lambda: torch.Generator().manual_seed(3)  # noqa: E731
@@ -375,6 +535,13 @@ def test_bad_arguments():
     for wrong, classes in ((labels, 0), (None, 1)):
         with pytest.raises(ValueError, match="labels go with classes"):
             Images("wrong", pixels, wrong, classes)
+    for label in (-1, 1):
+        with pytest.raises(ValueError, match=rf"labels must lie in 0 \.\. 0, got {min(label, 0)} \.\. {max(label, 0)}"):
+            Images("wrong", pixels, torch.tensor([label, 0]), 1)
+    with pytest.raises(ValueError, match=r"pixels must lie in 0 \.\. 16, got 17"):
+        Images("wrong", pixels + 17, None, 0, levels=16)
+    with pytest.raises(ValueError, match="levels must be a whole number of at least 1, got 0"):
+        Images("wrong", pixels, None, 0, levels=0)
     with pytest.raises(ValueError, match="n must be a whole number of at least 1, got 0"):
         Images("right", pixels, labels, 1).draw(0)
 
@@ -437,9 +604,25 @@ def test_download_is_checked_and_unpacked_once(archive, tmp_path):
     Cifar10(root=root).download()
     fetched = load(Cifar10, root)
     assert torch.equal(fetched.pixels, load(Cifar10, tmp_path / "site").pixels)
-    assert sorted(path.name for path in root.iterdir()) == ["cifar-10-batches-bin", archive.name]
+    there = [".cifar-10-batches-bin.lock", archive.name, "cifar-10-batches-bin"]
+    assert sorted(path.name for path in root.iterdir()) == sorted(there)
     archive.unlink()
     assert torch.equal(Cifar10(root=root).download().data().pixels, fetched.pixels)
+
+
+def test_of_several_that_download_at_once_one_does(archive, tmp_path, monkeypatch):
+    """Three at once: the archive is fetched a single time, and all three find the batches."""
+    served, start = [], threading.Barrier(3)
+    get = Quiet.do_GET
+    monkeypatch.setattr(Quiet, "do_GET", lambda self: served.append(self.path) or get(self))
+
+    def work(_) -> int:
+        start.wait()
+        return len(list(Cifar10(root=tmp_path / "root").download().place().iterdir()))
+
+    with futures.ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(work, range(3))) == [6, 6, 6]
+    assert served == [f"/{archive.name}"]
 
 
 def test_a_download_that_is_not_the_archive_is_refused(archive, tmp_path):
@@ -448,10 +631,31 @@ def test_a_download_that_is_not_the_archive_is_refused(archive, tmp_path):
     content[-1] ^= 1
     archive.write_bytes(content)
     for _ in ("changed", "missing"):
-        with pytest.raises(ValueError, match=rf"{archive.name} did not arrive with the md5 {readers.CIFAR10_MD5}"):
+        with pytest.raises(
+            ValueError, match=rf"{archive.name} did not arrive in .* with the md5 {readers.CIFAR10_MD5}"
+        ):
             Cifar10(root=tmp_path / "root").download()
         assert not (tmp_path / "root" / "cifar-10-batches-bin").exists()
         archive.unlink(missing_ok=True)
+
+
+def test_a_folder_that_cannot_take_the_download_is_named(archive, tmp_path, monkeypatch):
+    """A file where the root should be, a disk that is full while the archive is unpacked: nothing half is left."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=rf"{archive.name} did not arrive in {tmp_path / 'file'}.*(exists|directory)"):
+        Cifar10(root=tmp_path / "file").download()
+
+    def full(path: Path, *_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ValueError, match=rf"{archive.name} cannot be unpacked to .*No space left"):
+        Cifar10(root=tmp_path / "root").download()
+    monkeypatch.undo()
+    assert sorted(path.name for path in (tmp_path / "root").iterdir()) == [
+        ".cifar-10-batches-bin.lock",
+        archive.name,
+    ]
 
 
 def test_the_shipped_emoji_are_what_their_page_says():

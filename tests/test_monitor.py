@@ -11,7 +11,7 @@ import torch
 
 from flowmap_edu import cli, training
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems import Cifar10, Digits, Emoji, Gaussian
+from flowmap_edu.problems import Cifar10, Digits, Emoji, Gaussian, readers
 from flowmap_edu.recipes import RECIPES, Recipe, recipe
 from flowmap_edu.training import loop, runs
 from flowmap_edu.viz import monitor as watch
@@ -159,8 +159,9 @@ def test_what_cannot_be_watched_is_refused(tmp_path):
 # --- CIFAR-10's road -------------------------------------------------------------------------------
 
 
-def test_the_road_runs_on_files_in_cifar10_s_own_format(tmp_path):
+def test_the_road_runs_on_files_in_cifar10_s_own_format(tmp_path, monkeypatch):
     """Train without classes, stop, resume, evaluate: from a root with the six files that the archive holds."""
+    monkeypatch.setattr(readers, "CIFAR10_BATCH", 20)
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     emoji = Emoji().data()

@@ -41,7 +41,7 @@ def records(package: Path) -> bytes:
     They come in the order of the Unicode charts. Of emoji that look the same (families, flags of
     dependent territories) the first one stays, so that no picture is there twice.
     """
-    with Image.open(package / "img/twitter/sheets-clean/32.png") as image:
+    with Image.open(package / "img/twitter/sheets-clean/32.png", formats=("PNG",)) as image:
         sheet = np.array(image.convert("RGBA")).transpose(2, 0, 1)  # (4, H, W)
     entries = json.loads((package / "emoji.json").read_text(encoding="utf-8"))
     label_of = {}  # planes: label, in order

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, IterableDataset, default_collate
 from flowmap_edu import _checks as checks
 from flowmap_edu import _reference
 from flowmap_edu.nets import MLP, UNet
+from flowmap_edu.problems.array_files import read_array
 from flowmap_edu.problems.judged import Judged
 from flowmap_edu.problems.samples import FEWEST, array, deviation, digest, split, warn_of_scale, whole_labels
 
@@ -161,31 +162,6 @@ class FromDataset(Own):
         return digest(*self.items(self.indices[:100]))
 
 
-def number(word: str) -> bool:
-    """Whether a word is a number."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def read_array(path: Path) -> np.ndarray:
-    """The array in an .npy or .csv file; a first line of words in the latter is left out.
-
-    Raises:
-        ValueError: if the file is missing, or holds no numbers.
-    """
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        with path.open(encoding="utf-8") as file:
-            first = file.readline().split(",")[0]
-        return np.loadtxt(path, delimiter=",", skiprows=0 if number(first) else 1, ndmin=2)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} is missing or holds no array of numbers: {error}") from error
-
-
 def from_file(
     path: str | Path,
     labels: str | Path | None = None,
@@ -197,16 +173,22 @@ def from_file(
 
     Args:
         path: the file.
-        labels: a second file with one whole number a sample.
+        labels: a second file with one whole number a sample, shape (n,) or (n, 1).
         sigma, held_out, seed: as in `FromTensor`.
 
     Raises:
-        ValueError: if a file is missing or holds no numbers, or as `FromTensor`.
+        ValueError: if a file is missing or does not hold one array of numbers, or as `FromTensor`; the file is named.
     """
     files = [None if f is None else Path(f).expanduser().resolve() for f in (path, labels)]
     x, y = (None if f is None else read_array(f) for f in files)
     assert x is not None
-    made = FromTensor(x, None if y is None else y.reshape(len(y)), sigma, held_out, seed)
+    if y is not None:
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        y = y if y.dtype.kind == "f" else y.astype(np.int64)
+    try:
+        made = FromTensor(x, y, sigma, held_out, seed)
+    except ValueError as error:
+        raise ValueError(f"{' with labels '.join(str(f) for f in files if f)}: {error}") from error
     arguments = {"path": str(files[0]), "labels": files[1] and str(files[1]), "sigma": sigma, "held_out": held_out}
     _reference.record(made, "flowmap_edu.problems:from_file", arguments | {"seed": seed})
     return made

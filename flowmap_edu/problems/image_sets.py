@@ -116,7 +116,6 @@ class Cifar10(ImageProblem):
         """
         folder = self.place()
         if folder is not None and not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
             readers.fetch_cifar10(folder)
         return self
 

@@ -32,11 +32,11 @@ class Images:
         pixels: uint8, shape (N, C, H, W).
         labels: int64, shape (N,), in 0 .. classes - 1; None where there are no classes.
         classes: how many there are, 0 without labels.
-        levels: the pixel value that means +1; 0 means -1.
+        levels: the pixel value that means +1, at most 255; 0 means -1.
         flips: whether `draw` mirrors images left to right at random.
 
     Raises:
-        ValueError: if the pixels or labels have another shape or type.
+        ValueError: if the pixels or labels have another shape or type, or a value outside their range.
     """
 
     name: str
@@ -55,6 +55,12 @@ class Images:
         if self.labels is not None and (self.labels.shape, self.labels.dtype) != ((len(self),), torch.int64):
             came = f"{tuple(self.labels.shape)} {self.labels.dtype}"
             raise ValueError(f"labels must be int64 of shape ({len(self)},), one an image; got {came}")
+        if self.labels is not None and bool(((self.labels < 0) | (self.labels >= self.classes)).any()):
+            came = f"{int(self.labels.min())} .. {int(self.labels.max())}"
+            raise ValueError(f"labels must lie in 0 .. {self.classes - 1}, got {came}")
+        checks.count("levels", self.levels)
+        if self.levels < 255 and int(self.pixels.max()) > self.levels:  # at 255 every byte is right
+            raise ValueError(f"pixels must lie in 0 .. {self.levels}, got {int(self.pixels.max())}")
 
     def __len__(self) -> int:
         return self.pixels.shape[0]
@@ -91,7 +97,9 @@ class Images:
 class ImageProblem(Problem):
     """A data set of images in [-1, 1], with labels or without.
 
-    Its shape and its classes are known without its files; they are read when samples are drawn for the first time.
+    Its shape and its classes are known without its files: sampling a map needs none. They are read when training images
+    are drawn for the first time, and kept while the process lives. What is made of a large data set's files is kept on
+    disk as well, in $FLOWMAP_EDU_CACHE or ~/.cache/flowmap_edu.
 
     Args:
         sigma: standard deviation of the base.

@@ -4,11 +4,11 @@ CIFAR-10 is read from its binary version. The python version is a pickle, and un
 from elsewhere runs whatever code its author put into it; this library never does that.
 """
 
+import http.client
 import lzma
-import os
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,17 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from flowmap_edu import _checks as checks
+from flowmap_edu.problems.image_files import entries, image_of, images_in
+from flowmap_edu.problems.prepared import alone, prepared
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
-CELEBA_SIZE, CELEBA_CROP, CELEBA_HELD_OUT = (218, 178), 140, 19_962  # height and width, side, pictures
+CIFAR10_BATCH = 10_000  # pictures in each of its six files
+CELEBA_SIZE, CELEBA_CROP = (218, 178), 140  # height and width, side
 AFHQ_CLASSES = ("cat", "dog", "wild")
 SIDE = 64  # of CelebA-64 and AFHQ-64
 RECORD = 1 + 3 * 32 * 32  # bytes of one picture in CIFAR-10's binary format
+PARTS = {True: "to train", False: "held out"}
 
 Part = tuple[Tensor, Tensor | None]  # pixels (N, C, H, W) uint8, labels (N,) int64
 
@@ -36,47 +40,75 @@ def read_digits(_: Path | None, train: bool) -> Part:
     return pixels, torch.from_numpy(digits.target[part].astype(np.int64))
 
 
-def read_records(path: Path, classes: int = 10) -> tuple[Tensor, Tensor]:
+def read_records(path: Path, count: int | None = None, classes: int = 10) -> tuple[Tensor, Tensor]:
     """A file in CIFAR-10's binary format, as it is or compressed by xz.
 
     One record an image: a byte of label, then 1,024 bytes each of red, green and blue, row by row.
 
+    Args:
+        path: the file.
+        count: how many records it must hold; None: any whole number of them.
+        classes: how many there are.
+
     Raises:
-        ValueError: if the file is missing, damaged, cut short, or has a label that is no class.
+        ValueError: if the file is missing, damaged, cut short, of another length, or has a label that is no class.
     """
     try:
         content = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
     except (OSError, lzma.LZMAError) as error:
         raise ValueError(f"{path} is missing or damaged: {error}") from error
-    if not content or len(content) % RECORD:
-        raise ValueError(f"{path} holds {len(content)} bytes; a whole number of records of {RECORD} bytes is wanted")
+    if not content or len(content) % RECORD or len(content) != RECORD * (count or len(content) // RECORD):
+        wanted = f"{count:,} records" if count else "a whole number of records"
+        raise ValueError(f"{path} holds {len(content):,} bytes; {wanted} of {RECORD:,} bytes are expected")
     records = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(-1, RECORD)
     labels = records[:, 0].long()
     if labels.max() >= classes:
-        raise ValueError(f"{path} has a label {int(labels.max())}; labels in 0 .. {classes - 1} are wanted")
+        raise ValueError(f"{path} has a label {int(labels.max())}; labels in 0 .. {classes - 1} are expected")
     return records[:, 1:].reshape(-1, 3, 32, 32), labels
 
 
 def read_cifar10(folder: Path, train: bool) -> Part:
-    """CIFAR-10: five batches to train, one held out."""
+    """CIFAR-10: five batches to train, one held out, of 10,000 images each."""
     names = [f"data_batch_{k}.bin" for k in range(1, 6)] if train else ["test_batch.bin"]
-    pixels, labels = zip(*(read_records(folder / name) for name in names), strict=True)
+    try:
+        pixels, labels = zip(*(read_records(folder / name, CIFAR10_BATCH) for name in names), strict=True)
+    except ValueError as error:
+        raise ValueError(f"{error}. Remove {folder} and call Cifar10().download()") from error
     return torch.cat(pixels), torch.cat(labels)
 
 
 def fetch_cifar10(folder: Path) -> None:
-    """Download CIFAR-10's binary version, check it, and unpack it to `folder`, whole or not at all."""
+    """Download CIFAR-10's binary version, check it, and unpack it to `folder`, whole or not at all.
+
+    Of several processes the first does it and the others wait.
+
+    Raises:
+        ValueError: if it does not arrive, or not as published, or the disk does not take it.
+    """
     root, archive = folder.parent, folder.parent / CIFAR10_URL.rpartition("/")[2]
-    try:
-        checks.extra("torchvision.datasets.utils", "images").download_url(CIFAR10_URL, root, md5=CIFAR10_MD5)
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{CIFAR10_URL} did not arrive with the md5 {CIFAR10_MD5}: {error}") from error
-    with tempfile.TemporaryDirectory(dir=root) as beside, tarfile.open(archive) as tar:
+    download = checks.extra("torchvision.datasets.utils", "images").download_url
+    with alone(root / f".{folder.name}.lock"):
+        if folder.is_dir():
+            return
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            download(CIFAR10_URL, root, md5=CIFAR10_MD5)
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
+            raise ValueError(f"{CIFAR10_URL} did not arrive in {root} with the md5 {CIFAR10_MD5}: {error}") from error
+        try:
+            unpack(archive, folder)
+        except (OSError, tarfile.TarError) as error:
+            raise ValueError(f"{archive} cannot be unpacked to {folder}: {error}") from error
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """The files of a tar archive, by their last names alone, into a new folder: nothing is written outside it."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as beside, tarfile.open(archive) as tar:
         whole = Path(beside) / folder.name
         whole.mkdir()
         for member in tar:
-            if member.isfile():  # by its last name alone: nothing is written outside `whole`
-                (whole / Path(member.name).name).write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
+            if (content := tar.extractfile(member) if member.isfile() else None) is not None:
+                (whole / Path(member.name).name).write_bytes(content.read())
         whole.replace(folder)
 
 
@@ -86,21 +118,6 @@ def read_emoji(folder: Path, train: bool) -> Part:
     held_out = torch.arange(len(labels)) % 10 == 9
     part = ~held_out if train else held_out
     return pixels[part], labels[part]
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The JPEG and PNG files of a folder, by name."""
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-
-
-def image_of(path: Path) -> Tensor:
-    """A JPEG or PNG file as uint8 (3, H, W)."""
-    pillow = checks.extra("PIL.Image", "images")
-    try:
-        with pillow.open(path) as image:
-            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises each of these for some damage
-        raise ValueError(f"{path} is damaged or no image: {error}") from error
 
 
 def area(pixels: Tensor) -> Tensor:
@@ -129,76 +146,48 @@ def afhq_image(path: Path) -> Tensor:
     return area(pixels)
 
 
-def mapped(cache: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """A prepared array of that shape, mapped from disk; None if there is none or it is another.
+def parts_of_celeba(listing: Path, files: list[Path]) -> dict[str, str]:
+    """What list_eval_partition.txt says: each file's name, and its part, 0 train, 1 validation, 2 test.
 
-    Mapped copy-on-write ("c"): torch wants memory that may be written to, and the file stays as it is.
+    Raises:
+        ValueError: unless it gives every file its part, each once, and names no other.
     """
     try:
-        array = np.load(cache, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return array if array.shape == shape and array.dtype == np.uint8 else None
-
-
-def prepared(files: list[Path], cache: Path, shrink: Callable[[Path], Tensor]) -> Tensor:
-    """`shrink` of every file, uint8 (N, 3, 64, 64), mapped from `cache`, which the first call makes.
-
-    A cache made from another number of files is made anew; delete it after exchanging images.
-    """
-    shape = (len(files), 3, SIDE, SIDE)
-    if (array := mapped(cache, shape)) is None:
-        part = cache.with_name(f"{cache.name}.{os.getpid()}.part")
-        try:
-            array = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-            for i, file in enumerate(
-                checks.extra("tqdm", "images").tqdm(files, desc=f"preparing {cache.name}", unit=" images")
-            ):
-                array[i] = shrink(file).numpy()
-            array.flush()
-            part.replace(cache)
-        finally:
-            part.unlink(missing_ok=True)
-        array = mapped(cache, shape)
-    return torch.from_numpy(array)
+        words = listing.read_text(encoding="utf-8-sig").split()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{listing} is missing or damaged; without it no part can be told: {error}") from error
+    names, parts = words[::2], words[1::2]
+    wrong = sorted({file.name for file in files} ^ set(names)) + [k for k, n in Counter(names).items() if n > 1]
+    if wrong or len(names) != len(parts) or not set(parts) <= {*"012"}:
+        hint = f", and {wrong[0]} is too many, missing or there twice" if wrong else ""
+        raise ValueError(
+            f"{listing} must give each of the {len(files):,} images of img_align_celeba its part, 0, 1 or 2, once; "
+            f"it names {len(names):,}{hint}"
+        )
+    return dict(zip(names, parts, strict=True))
 
 
 def read_celeba(folder: Path, train: bool) -> Part:
     """CelebA without labels: its test part is held out, its train and validation parts are to train.
 
-    The parts are what list_eval_partition.txt says. Without that file the last 19,962 images are
-    held out, which is the same, since the standard parts follow the images' numbers.
+    The parts are what list_eval_partition.txt says, which must name each image of img_align_celeba and no other.
     """
     files, listing = images_in(folder / "img_align_celeba"), folder / "list_eval_partition.txt"
-    if listing.is_file():
-        words = listing.read_text().split()
-        parts = dict(zip(words[::2], words[1::2], strict=False))  # name, then 0 train, 1 validation or 2 test
-        if len(words) % 2 or set(parts) != {file.name for file in files} or not set(parts.values()) <= {*"012"}:
-            raise ValueError(
-                f"{listing} must give each of the {len(files)} images of img_align_celeba its part, 0, 1 or 2; "
-                f"it names {len(parts)}"
-            )
-        chosen = [file for file in files if (parts[file.name] != "2") == train]
-    else:
-        chosen = files[:-CELEBA_HELD_OUT] if train else files[-CELEBA_HELD_OUT:]
+    parts = parts_of_celeba(listing, files)
+    chosen = [file for file in files if (parts[file.name] != "2") == train]
     if not chosen:
-        raise ValueError(
-            f"none of the {len(files)} images in {folder / 'img_align_celeba'} is in the part "
-            f"{'to train' if train else 'held out'}; all 202,599 or a list_eval_partition.txt are wanted"
-        )
-    return prepared(chosen, folder / f"{'train' if train else 'test'}-{SIDE}.npy", celeba_image), None
+        raise ValueError(f"{listing} puts none of the {len(files):,} images into the part {PARTS[train]}")
+    name = f"celeba64-{'train' if train else 'test'}"
+    return prepared(chosen, folder, name, celeba_image, (3, SIDE, SIDE)), None
 
 
 def read_afhq(folder: Path, train: bool) -> Part:
     """AFHQ v2, its own train and test parts; the labels are 0 cat, 1 dog, 2 wild."""
     part = folder / ("train" if train else "test")
-    found = sorted(path.name for path in part.glob("*") if path.is_dir())
+    found = [path.name for path in entries(part) if path.is_dir()]
     if found != list(AFHQ_CLASSES):
         raise ValueError(f"{part} must hold the folders {', '.join(AFHQ_CLASSES)}; found {', '.join(found) or 'none'}")
     groups = [images_in(part / name) for name in AFHQ_CLASSES]
-    for name, group in zip(AFHQ_CLASSES, groups, strict=True):
-        if not group:
-            raise ValueError(f"{part / name} holds no JPEG or PNG file")
     files = [file for group in groups for file in group]
     labels = torch.tensor([k for k, group in enumerate(groups) for _ in group])
-    return prepared(files, folder / f"{part.name}-{SIDE}.npy", afhq_image), labels
+    return prepared(files, folder, f"afhq64-{part.name}", afhq_image, (3, SIDE, SIDE)), labels
