@@ -1,16 +1,93 @@
-"""Argument checks shared by the package: each names what came and what was wanted."""
+"""Argument checks shared by the package: each names what came and what was wanted.
 
+One rule for all that is given: a number may be a NumPy scalar, and comes back as Python's; an array must be a torch
+tensor, and points, images and noise are float32 or float64. NumPy arrays and lists are refused with the call that turns
+them into tensors. Tensors may be views, expanded or inside a transform of torch.func.
+"""
+
+import dataclasses
 import importlib
-import math
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch._C import _functorch  # type: ignore[attr-defined]  # torch has no public way to look through vmap
+
+from flowmap_edu._numbers import (
+    as_python,
+    at_least,
+    count,
+    finite_number,
+    generator,
+    number,
+    positive,
+    share,
+    small_seed,
+    whole,
+)
+
+__all__ = [
+    "at_least",
+    "batch_of_times",
+    "batched",
+    "count",
+    "extra",
+    "finite",
+    "finite_number",
+    "generator",
+    "images",
+    "kind",
+    "labels",
+    "network_input",
+    "number",
+    "one_of",
+    "ordered",
+    "plain",
+    "plain_fields",
+    "points",
+    "positive",
+    "same_shape",
+    "semi",
+    "share",
+    "small_seed",
+    "times",
+    "whole",
+    "within",
+]
+
+EXACT = (torch.float32, torch.float64)  # the types of points; half precision has 8 or 11 bits, times need more
+
+
+def kind(value: object) -> str:
+    """What a message says of a value: shape and type of a tensor, the type of anything else."""
+    if isinstance(value, Tensor):
+        return f"{tuple(value.shape)} {value.dtype}"
+    if isinstance(value, (np.ndarray, list, tuple)):
+        return f"{type(value).__name__}: torch.as_tensor makes a tensor of it"
+    return type(value).__name__
+
+
+def plain(x: Tensor) -> Tensor:
+    """x without the wrappers of torch.func: under vmap all that it holds, with an axis more."""
+    while _functorch.is_functorch_wrapped_tensor(x):
+        x = _functorch.get_unwrapped(x)
+    return x.detach()
+
+
+def batched(x: Tensor) -> bool:
+    """Whether x is inside torch.func.vmap."""
+    while _functorch.is_functorch_wrapped_tensor(x):
+        if _functorch.is_batchedtensor(x):
+            return True
+        x = _functorch.get_unwrapped(x)
+    return False
 
 
 def batch_of_times(name: str, t: float | Tensor, x: Tensor) -> Tensor:
-    """The time `t` as a tensor of shape (B,), one entry a sample of x.
+    """The time `t` as a tensor of shape (B,), one entry a sample of x, of the type of x.
 
     Args:
         name: how the caller calls this time, for the message.
@@ -20,21 +97,24 @@ def batch_of_times(name: str, t: float | Tensor, x: Tensor) -> Tensor:
     Raises:
         ValueError: if t has another shape, or a value outside [0, 1].
     """
-    if isinstance(t, bool) or not isinstance(t, (int, float, Tensor)):
-        raise ValueError(f"{name} must be a number or a tensor, got {type(t).__name__}")
     if not isinstance(t, Tensor):
+        if not number(t):
+            raise ValueError(f"{name} must be a number or a tensor, got {kind(t)}")
         if not 0.0 <= t <= 1.0:
             raise ValueError(f"{name} must lie in [0, 1], got {t}")
         return torch.full((x.shape[0],), float(t), dtype=x.dtype, device=x.device)
+    if t.dtype == torch.bool or t.is_complex():
+        raise ValueError(f"{name} must be a number or a tensor of real numbers, got {kind(t)}")
     if t.ndim == 0:
-        t = t.repeat(x.shape[0])  # not a view: forward-mode derivatives refuse those
+        t = t.repeat(x.shape[0])
     if t.shape != x.shape[:1]:
         raise ValueError(
             f"{name} must be a number or have shape ({x.shape[0]},), one time a point of x "
             f"{tuple(x.shape)}; got shape {tuple(t.shape)}"
         )
     if not torch.compiler.is_compiling():  # a check of values would break the compiled graph
-        low_high = (t.detach().min().item(), t.detach().max().item()) if t.numel() else (0.0, 1.0)
+        values = plain(t)
+        low_high = (values.min().item(), values.max().item()) if values.numel() else (0.0, 1.0)
         if not (low_high[0] >= 0.0 and low_high[1] <= 1.0):
             raise ValueError(f"{name} must lie in [0, 1], got values in [{low_high[0]}, {low_high[1]}]")
     return t.to(x.dtype)
@@ -44,35 +124,89 @@ def ordered(first: str, s: float | Tensor, second: str, t: float | Tensor) -> No
     """Raise ValueError unless s <= t for every sample."""
     if torch.compiler.is_compiling():
         return
-    wrong = torch.as_tensor(s) > torch.as_tensor(t)
+    wrong = plain(torch.as_tensor(s > t))
     if bool(wrong.any()):
         raise ValueError(
             f"{first} <= {second} is wanted, got {first} > {second} in {int(wrong.sum())} of {wrong.numel()}"
         )
 
 
+def times(x: Tensor, **given: float | Tensor) -> tuple[Tensor, ...]:
+    """Times of points x, by name and in their order, as tensors of shape (B,).
+
+    Raises:
+        ValueError: if x is no batch of points, a time has another shape or leaves [0, 1], or one is after the next.
+    """
+    points("x", x)
+    found = {name: batch_of_times(name, t, x) for name, t in given.items()}
+    for (first, s), (second, t) in pairwise(found.items()):
+        ordered(first, s, second, t)
+    return tuple(found.values())
+
+
 def finite(name: str, x: Tensor) -> None:
     """Raise ValueError if x holds a nan or an infinity."""
     if torch.compiler.is_compiling():
         return
-    bad = ~torch.isfinite(x)
+    bad = ~torch.isfinite(plain(x))
     if bool(bad.any()):
         raise ValueError(f"{name} must be finite; {int(bad.sum())} of {bad.numel()} entries are not")
 
 
+def within(name: str, x: Tensor, low: float, high: float) -> None:
+    """Raise ValueError unless every entry of x is finite and lies in [low, high]."""
+    finite(name, x)
+    if torch.compiler.is_compiling():
+        return
+    values = plain(x)
+    if values.numel() and not (values.min().item() >= low and values.max().item() <= high):
+        came = f"[{values.min().item():g}, {values.max().item():g}]"
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got values in {came}")
+
+
 def points(name: str, x: Tensor) -> None:
-    """Raise ValueError unless x is a floating-point tensor of shape (B, *D) with at least one axis in D."""
-    if not isinstance(x, Tensor) or x.ndim < 2 or not x.is_floating_point():
-        came = f"{tuple(x.shape)} {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"{name} must be a floating-point tensor of shape (B, *D), got {came}")
+    """Raise ValueError unless x is a tensor of float32 or float64 of shape (B, *D) with at least one axis in D."""
+    if not isinstance(x, Tensor) or x.ndim < 2 or x.dtype not in EXACT:
+        raise ValueError(f"{name} must be a floating-point tensor, float32 or float64, of shape (B, *D), got {kind(x)}")
+
+
+def images(name: str, x: Tensor) -> None:
+    """Raise ValueError unless x is images in [-1, 1], a tensor of float32 or float64 of shape (B, C, H, W)."""
+    if not isinstance(x, Tensor) or x.ndim != 4 or x.dtype not in EXACT:
+        raise ValueError(f"{name} must be floating-point, float32 or float64, of shape (B, C, H, W), got {kind(x)}")
+    within(name, x, -1.0, 1.0)
 
 
 def same_shape(first: str, x: Tensor, second: str, y: Tensor) -> None:
-    """Raise ValueError unless x and y have one shape."""
-    if not isinstance(y, Tensor):
-        raise ValueError(f"{second} must be a tensor of the shape of {first}, got {type(y).__name__}")
+    """Raise ValueError unless y is a tensor of real numbers and has the shape of x."""
+    if not isinstance(y, Tensor) or not y.is_floating_point():
+        raise ValueError(f"{second} must be a floating-point tensor of the shape of {first}, got {kind(y)}")
     if x.shape != y.shape:
         raise ValueError(f"{first} and {second} must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}")
+
+
+def semi(x: Tensor, stopgrad: str, first_term: Tensor | None, ramp: float | Tensor) -> None:
+    """Raise ValueError unless the Eulerian loss's first_term and ramp go with its stopgrad, and fit x."""
+    if stopgrad != "semi" and (first_term is not None or isinstance(ramp, Tensor) or ramp != 1.0):
+        raise ValueError(f"first_term and ramp belong to the stopgrad 'semi', got them with {stopgrad!r}")
+    if first_term is not None:
+        same_shape("x", x, "first_term", first_term)
+    if not (ramp.ndim == 0 if isinstance(ramp, Tensor) else number(ramp)):
+        raise ValueError(f"ramp must be a number, got {kind(ramp)}")
+
+
+def network_input(s: Tensor, t: Tensor, x: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Raise ValueError unless x has shape (B, *shape), s and t shape (B,), and all are of the network's type."""
+    if not isinstance(x, Tensor) or x.shape[1:] != shape:
+        came = tuple(x.shape) if isinstance(x, Tensor) else kind(x)
+        raise ValueError(f"x must have shape (B, {', '.join(map(str, shape))}), got {came}")
+    for name, time in (("s", s), ("t", t)):
+        if not isinstance(time, Tensor) or time.shape != x.shape[:1]:
+            came = tuple(time.shape) if isinstance(time, Tensor) else kind(time)
+            raise ValueError(f"{name} must have shape ({x.shape[0]},), one time a sample; got {came}")
+    for name, given in (("x", x), ("s", s), ("t", t)):
+        if given.dtype != dtype:
+            raise ValueError(f"{name} must be {dtype}, as the network's weights are; got {given.dtype}")
 
 
 def one_of(name: str, value: object, choices: Iterable[object]) -> None:
@@ -82,34 +216,10 @@ def one_of(name: str, value: object, choices: Iterable[object]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
 
 
-def at_least(name: str, value: float, least: float) -> None:
-    """Raise ValueError unless value is a finite number >= least."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value!r}")
-
-
-def count(name: str, value: int) -> None:
-    """Raise ValueError unless value is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-
-
-def whole(name: str, value: int) -> None:
-    """Raise ValueError unless value is a whole number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
-
-
-def share(name: str, value: float) -> None:
-    """Raise ValueError unless value is a number in [0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
-
-
-def positive(name: str, value: float) -> None:
-    """Raise ValueError unless value is a finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be positive, got {value!r}")
+def plain_fields(settings: Any) -> None:
+    """Turn the NumPy scalars among a frozen dataclass's fields into Python's numbers."""
+    for field in dataclasses.fields(settings):
+        object.__setattr__(settings, field.name, as_python(getattr(settings, field.name)))
 
 
 def labels(label: Tensor | None, x: Tensor, classes: int) -> None:
@@ -121,10 +231,10 @@ def labels(label: Tensor | None, x: Tensor, classes: int) -> None:
     if not classes:
         raise ValueError("this network has no classes: leave label out, or make it with classes=")
     if not isinstance(label, Tensor) or label.dtype != torch.int64 or label.shape != x.shape[:1]:
-        came = f"{label.dtype} {tuple(label.shape)}" if isinstance(label, Tensor) else type(label).__name__
-        raise ValueError(f"label must be int64 of shape ({x.shape[0]},), got {came}")
+        raise ValueError(f"label must be int64 of shape ({x.shape[0]},), got {kind(label)}")
     if not torch.compiler.is_compiling():  # a check of values would break the compiled graph
-        wrong = label[(label < -1) | (label >= classes)]
+        values = plain(label)
+        wrong = values[(values < -1) | (values >= classes)]
         if len(wrong):
             raise ValueError(f"label must lie in -1..{classes - 1}, got {wrong[0].item()}")
 

@@ -12,10 +12,17 @@ from flowmap_edu import losses
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.times import LEVELS
 
+
+def discrete(s: Tensor, u: Tensor, t: Tensor) -> Tensor:
+    """(t - s)^2 / (u - s); 0 at u = s, as the product with the residual, which is of the order of u - s, is there."""
+    apart = u > s
+    return torch.where(apart, (t - s) ** 2 / torch.where(apart, u - s, 1.0), 0.0)
+
+
 WEIGHTS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {  # of the squared residual and the times
     "one": lambda square, s, u, t: torch.ones_like(square),  # noqa: ARG005
     "jump": lambda square, s, u, t: t - s,  # noqa: ARG005
-    "discrete": lambda square, s, u, t: (t - s) ** 2 / (u - s),  # noqa: ARG005
+    "discrete": lambda square, s, u, t: discrete(s, u, t),  # noqa: ARG005
     "snr": lambda square, s, u, t: torch.maximum(s**2, (1 - s) ** 2),  # noqa: ARG005
     "tangent": lambda square, s, u, t: 1 / (square.sqrt() + 0.1),  # noqa: ARG005
     "adaptive": lambda square, s, u, t: 1 / (square + 1e-3),  # noqa: ARG005
@@ -72,6 +79,7 @@ class Method:
     departs: str = ""
 
     def __post_init__(self) -> None:
+        checks.plain_fields(self)
         checks.one_of("condition", self.condition, ("diagonal", *losses.STOPGRADS))
         checks.one_of("velocity", self.velocity, VELOCITIES)
         checks.one_of("times", self.times, TIMES)

@@ -86,6 +86,8 @@ def written(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
         tensors[path] = value.detach().cpu().contiguous()
         return {"tensor": path}
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, (list, tuple)):

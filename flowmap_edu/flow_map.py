@@ -14,6 +14,7 @@ Source: Boffi, Albergo & Vanden-Eijnden 2025, arXiv 2505.18825.
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import jvp  # type: ignore[attr-defined]
@@ -29,6 +30,8 @@ Time = float | Tensor
 
 def directional(f: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """f(*at) and its derivative along the direction `along`, in one forward-mode pass, in full precision."""
+    # forward mode refuses entries that share their memory, as those of an expanded tensor do
+    at, along = (tuple(a if a.is_contiguous() else a.clone() for a in given) for given in (at, along))
     with torch.autocast(at[0].device.type, enabled=False):
         value, derivative = cast(
             tuple[Tensor, Tensor],
@@ -48,8 +51,9 @@ class FlowMap:
         interpolant: the path that the map was trained on; None where that is not known.
 
     Throughout, s and t are numbers or tensors of shape (B,) in [0, 1], and x has shape
-    (B, *D): (B, 2) for points, (B, C, H, W) for images. Whatever receives anything else
-    raises ValueError. What v is told besides, such as label=, goes through every call as `condition`.
+    (B, *D), float32 or float64: (B, 2) for points, (B, C, H, W) for images. Whatever receives
+    anything else, NumPy arrays too, raises ValueError. What v is told besides, such as label=,
+    goes through every call as `condition`.
     """
 
     def __init__(
@@ -65,7 +69,9 @@ class FlowMap:
         """The average slope v_{s,t}(x) = (X_{s,t}(x) - x) / (t - s) of the jump, shape (B, *D)."""
         checks.points("x", x)
         told = {name: value for name, value in condition.items() if value is not None}
-        return self.slope(checks.batch_of_times("s", s, x), checks.batch_of_times("t", t, x), x, **told)
+        slope = self.slope(checks.batch_of_times("s", s, x), checks.batch_of_times("t", t, x), x, **told)
+        checks.same_shape("x", x, "what v returns", slope)
+        return slope
 
     def __call__(self, s: Time, t: Time, x: Tensor, **condition: Any) -> Tensor:
         """X_{s,t}(x): where the flow carries x, known at time s, by time t; shape (B, *D)."""
@@ -127,7 +133,7 @@ class FlowMap:
         Raises:
             ValueError: if steps < 1, or x0 has no batch axis or is not finite.
         """
-        checks.count("steps", steps)
+        steps = checks.count("steps", steps)
         checks.points("x0", x0)
         checks.finite("x0", x0)
         path = [x0]
@@ -151,14 +157,15 @@ class FlowMap:
             ValueError: if steps or chunk is below 1, x0 has no batch axis or is not finite, or a label has another
                 length than x0.
         """
-        checks.count("chunk", chunk)
-        checks.count("steps", steps)
+        chunk, steps = checks.count("chunk", chunk), checks.count("steps", steps)
         checks.points("x0", x0)
         checks.finite("x0", x0)
         for name, value in condition.items():
+            if isinstance(value, np.ndarray):
+                raise ValueError(f"{name} must be a tensor, got {checks.kind(value)}")
             if isinstance(value, Tensor) and value.ndim and len(value) != len(x0):
                 raise ValueError(f"{name} must have one entry a sample, {len(x0)}; got shape {tuple(value.shape)}")
-        generator = torch.Generator().manual_seed(seed + 1_000_003)  # not the seed that x0 may have been drawn from
+        generator = checks.generator(seed, plus=1_000_003)  # not the seed that x0 may have been drawn from
         parts = []
         for start in range(0, max(1, len(x0)), chunk):
             part = slice(start, start + chunk)

@@ -46,6 +46,7 @@ class Interpolant(_reference.Recorded, ABC):
             ValueError: if the shapes differ or t leaves [0, 1].
         """
         checks.points("x0", x0)
+        checks.points("x1", x1)
         checks.same_shape("x0", x0, "x1", x1)
         t = checks.batch_of_times("t", t, x0)
         a, b, da, db = (per_sample(c, x0) for c in self.coefficients(t))

@@ -75,6 +75,7 @@ def diagonal(X: FlowMap, t: Tensor, x: Tensor, target: Tensor) -> Tensor:
 
     Source: Albergo & Vanden-Eijnden 2023; Lipman et al. 2023.
     """
+    checks.points("x", x)
     checks.same_shape("x", x, "target", target)
     return sum_square(X.velocity(t, x) - target)
 
@@ -103,7 +104,7 @@ def lagrangian(
     Source: Boffi, Albergo & Vanden-Eijnden 2025, Lagrangian self-distillation (LSD).
     """
     checks.one_of("stopgrad", stopgrad, STOPGRADS["lagrangian"])
-    checks.ordered("s", s, "t", t)
+    s, t = checks.times(x, s=s, t=t)
     detach = stopgrad != "none"
     with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad != "semi"):
         X_st, dX_dt = X.partial_t(s, t, x)  # (B, *D) each
@@ -155,9 +156,8 @@ def eulerian(
     Source: Boffi, Albergo & Vanden-Eijnden 2025, Eulerian self-distillation (ESD).
     """
     checks.one_of("stopgrad", stopgrad, STOPGRADS["eulerian"])
-    checks.ordered("s", s, "t", t)
-    if stopgrad != "semi" and (first_term is not None or isinstance(ramp, Tensor) or ramp != 1.0):
-        raise ValueError(f"first_term and ramp belong to the stopgrad 'semi', got them with {stopgrad!r}")
+    s, t = checks.times(x, s=s, t=t)
+    checks.semi(x, stopgrad, first_term, ramp)
     b = target_velocity(X, s, x, velocity, detach=stopgrad != "none")
     if stopgrad == "full":
         with torch.no_grad():
@@ -208,9 +208,7 @@ def semigroup(
     Source: Boffi, Albergo & Vanden-Eijnden 2025, progressive self-distillation (PSD).
     """
     checks.one_of("stopgrad", stopgrad, STOPGRADS["semigroup"])
-    checks.ordered("s", s, "u", u)
-    checks.ordered("u", u, "t", t)
-    s, u, t = (checks.batch_of_times(name, time, x) for name, time in (("s", s), ("u", u), ("t", t)))
+    s, u, t = checks.times(x, s=s, u=u, t=t)
     one_jump = X.v(s, t, x)
     h = per_sample((t - u) / (t - s).clamp_min(torch.finfo(x.dtype).tiny), x)  # at s = t both slopes agree
     short = X if short is None else short

@@ -90,10 +90,14 @@ class Restarts:
     sigma: float = 1.0
     interpolant: Interpolant = field(default_factory=Linear)
 
+    def __post_init__(self) -> None:
+        checks.positive("sigma", self.sigma)
+
     def __call__(
         self, X: "FlowMap", x0: Tensor, steps: int, generator: torch.Generator | None = None, **condition: Any
     ) -> Tensor:
         """The last landing point."""
+        steps = checks.count("steps", steps)
         x = X(0.0, 1.0, x0, **condition)
         for k in range(1, steps):
             z = self.sigma * torch.randn(x.shape, generator=generator).to(x)
@@ -128,16 +132,17 @@ def guided(X: "FlowMap", scale: float) -> "FlowMap":
     is the published rule; for a jump it is the same combination of average slopes.
 
     Raises:
-        ValueError: when the map is called without a label.
+        ValueError: if scale is no finite number; when the map is called without a label.
 
     Source: Ho & Salimans 2022, "Classifier-free diffusion guidance".
     """
+    factor = checks.finite_number("scale", scale)
 
     def v(s: Tensor, t: Tensor, x: Tensor, label: Tensor | None = None, **condition: Any) -> Tensor:
         if label is None:
             raise ValueError("guidance needs labels: pass label=, one class for each sample")
         with_label = X.v(s, t, x, label=label, **condition)
         without = X.v(s, t, x, label=torch.full_like(label, -1), **condition)
-        return without + scale * (with_label - without)
+        return without + factor * (with_label - without)
 
     return type(X)(v, X.sampler, X.interpolant)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 
-__all__ = ["GRID", "LEVELS", "draw", "triangle", "uniform"]
+__all__ = ["GRID", "LEVELS", "draw", "equal", "triangle", "uniform"]
 
 LEVELS = 7  # dyadic jumps of length 1, 1/2, ..., 1/64, made of two halves; halves of 1/128 read the diagonal
 GRID = 64  # steps of the grid on which discrete consistency models compare neighbours
@@ -31,8 +31,20 @@ class Times(Protocol):
         ...
 
 
+def equal(s: float, t: float, steps: int) -> list[float]:
+    """The ends of equal jumps from s to t, steps + 1 numbers: s first, t itself last, rounding or not.
+
+    Raises:
+        ValueError: if steps is below 1, s > t or one of them leaves [0, 1].
+    """
+    steps, s, t = checks.count("steps", steps), checks.share("s", s), checks.share("t", t)
+    checks.ordered("s", s, "t", t)
+    return [min(s + (t - s) * k / steps, t) for k in range(steps)] + [t]
+
+
 def uniform(n: int, *, stratified: bool = True, generator: torch.Generator | None = None) -> Tensor:
     """n numbers in [0, 1), shape (n,): stratified, one in each of n equal cells, in order; or independent draws."""
+    n = checks.whole("n", n)
     r = torch.rand(n, generator=generator)
     return (torch.arange(n) + r) / n if stratified else r
 
@@ -64,8 +76,9 @@ def triangle(
     Raises:
         ValueError: if n < 1, or the two shares are negative or exceed 1 together.
     """
-    checks.count("n", n)
-    if not (at_zero >= 0 and at_one >= 0 and at_zero + at_one <= 1):
+    n = checks.count("n", n)
+    at_zero, at_one = checks.share("at_zero", at_zero), checks.share("at_one", at_one)
+    if at_zero + at_one > 1:
         raise ValueError(f"at_zero and at_one must be shares of one batch, got {at_zero} and {at_one}")
     zeros = round(at_zero * n)
     ones = min(round(at_one * n), n - zeros)
@@ -99,7 +112,7 @@ def draw(
         levels: how many of the LEVELS dyadic jump lengths to use, from the shortest.
         generator: for a repeatable draw.
     """
-    if not n:
+    if not (n := checks.whole("n", n)):
         return torch.empty(0), torch.empty(0), torch.empty(0)
     if method.times == "triangle":
         s, t = triangle(n, at_zero=at_zero, at_one=at_one, stratified=stratified, generator=generator)
@@ -109,8 +122,9 @@ def draw(
         s, t = torch.randint(GRID, (n,), generator=generator) / GRID, torch.ones(n)
         return s, s + 1 / GRID, t
     else:
+        checks.one_of("levels", levels, range(1, LEVELS + 1))
         length = 2.0 ** (torch.randint(levels, (n,), generator=generator) + 1 - LEVELS)
         s = (torch.rand(n, generator=generator) / length).floor() * length
         return s, s + length / 2, s + length
     h = torch.rand(n, generator=generator) if method.middle == "uniform" else 0.5
-    return s, h * s + (1 - h) * t, t
+    return s, (h * s + (1 - h) * t).clamp(s, t), t  # rounding can carry u past an end that it is very near to

@@ -66,12 +66,12 @@ def weights(state: training.State) -> Tensor:
 
 
 class Pixels(nn.Module):
-    """The pixels of a 2 x 2 picture are its features."""
+    """The pixels of a 2 x 2 picture are its features, 16 times as large."""
 
     num_features = 4
 
     def forward(self, x):
-        return x.flatten(1)
+        return 16 * x.flatten(1)
 
 
 MEANS = torch.tensor([[0.3, -1.0, 0.0, 2.0], [0.0, 0.5, 0.2, 1.5]], dtype=torch.float64)
@@ -79,8 +79,8 @@ ROOTS = torch.randn(2, 4, 4, dtype=torch.float64, generator=seeded(5))
 
 
 def gaussian(k: int, n: int) -> Tensor:
-    """n pictures (n, 1, 2, 2) whose pixels have mean MEANS[k] and covariance ROOTS[k] ROOTS[k]^T, in float64."""
-    return (MEANS[k] + torch.randn(n, 4, dtype=torch.float64) @ ROOTS[k].T).view(n, 1, 2, 2)
+    """n pictures (n, 1, 2, 2) whose features have mean MEANS[k] and covariance ROOTS[k] ROOTS[k]^T, in float64."""
+    return (MEANS[k] + torch.randn(n, 4, dtype=torch.float64) @ ROOTS[k].T).view(n, 1, 2, 2) / 16
 
 
 def closed_form(m1, C1, m2, C2) -> float:
@@ -90,12 +90,12 @@ def closed_form(m1, C1, m2, C2) -> float:
 def test_frechet_is_its_closed_form():
     """From the samples' moments, in whatever chunks they come; symmetric, 0 on the diagonal, |d|^2 for a shift."""
     a, b, F = gaussian(0, 37), gaussian(1, 101), image_metrics.frechet
-    moments = [f(x.flatten(1)) for x in (a, b) for f in (lambda z: z.mean(0), lambda z: torch.cov(z.T))]
+    moments = [f(16 * x.flatten(1)) for x in (a, b) for f in (lambda z: z.mean(0), lambda z: torch.cov(z.T))]
     for found in (F(Pixels(), a, b), F(Pixels(), a, b, chunk=10), F(Pixels(), b, a)):
         assert found == pytest.approx(closed_form(*moments), rel=1e-9)
     assert abs(F(Pixels(), a, a.flip(0))) < 1e-6
     d = torch.tensor([[[3.0, -1.0], [0.5, 2.0]]], dtype=torch.float64)
-    assert F(Pixels(), a, a + d) == pytest.approx(float(d.square().sum()), abs=1e-6)
+    assert F(Pixels(), a, a + d / 16) == pytest.approx(float(d.square().sum()), abs=1e-6)
 
 
 def test_frechet_of_two_gaussians_is_the_populations():

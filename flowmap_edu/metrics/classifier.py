@@ -48,11 +48,12 @@ class Classifier(nn.Module):
         """The features, shape (B, 64).
 
         Raises:
-            ValueError: if x has another shape.
+            ValueError: if x has another shape or type.
         """
-        if x.ndim != 4 or x.shape[1:] != self.shape:
+        dtype = self.head.weight.dtype
+        if not isinstance(x, Tensor) or x.shape[1:] != self.shape or x.dtype != dtype:
             wanted = ", ".join(map(str, self.shape))
-            raise ValueError(f"images must have shape (B, {wanted}), got {tuple(x.shape)}")
+            raise ValueError(f"images must have shape (B, {wanted}), got {checks.kind(x)}; {dtype} is wanted")
         return self.body(x)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -61,7 +62,8 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def read(self, x: Tensor) -> Tensor:
-        """The class that it sees in each image, shape (B,)."""
+        """The class that it sees in each image, shape (B,); ValueError unless all are finite and in [-1, 1]."""
+        checks.images("images", x)
         return self.logits(x).argmax(1)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu import losses
+from flowmap_edu import times as grids
 from flowmap_edu.flow_map import FlowMap
 
 CONDITIONS = ("lagrangian", "eulerian", "semigroup")
@@ -42,6 +44,7 @@ def root_mean_square(difference: Tensor) -> float:
 
 def at_time(problem: Data, s: float, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
     """n draws of the interpolant I_s = (1 - s) x0 + s x1, shape (n, *D), and the samples' labels, if there are any."""
+    s = checks.share("s", s)
     x1, label = problem.sample(n, generator)
     return (1 - s) * problem.sigma * torch.randn(x1.shape, generator=generator) + s * x1, label
 
@@ -49,8 +52,7 @@ def at_time(problem: Data, s: float, n: int, generator: torch.Generator) -> tupl
 @functools.lru_cache(maxsize=16)
 def exact_pairs(reference: Reference, s: float, t: float, n: int, seed: int) -> tuple[Tensor, Tensor]:
     """n draws of I_s and where the exact map carries them by t; kept, because the solve takes most of the time."""
-    checks.count("n", n)
-    x, _ = at_time(reference, s, n, torch.Generator().manual_seed(seed))
+    x, _ = at_time(reference, s, n, checks.generator(seed))
     return x, reference.flow_map(s, t, x)
 
 
@@ -70,15 +72,16 @@ def map_error(
         seed: of the points.
 
     Raises:
-        ValueError: if s > t, a time leaves [0, 1], or steps or n is below 1.
+        ValueError: if s > t, a time leaves [0, 1], steps or n is below 1, or the reference has no exact flow map.
     """
-    checks.count("steps", steps)
-    checks.ordered("s", s, "t", t)
-    x, goal = exact_pairs(reference, s, t, n, seed)
+    if not hasattr(reference, "flow_map"):
+        raise ValueError(f"reference must be a problem with an exact flow_map, got {checks.kind(reference)}")
+    ends = grids.equal(s, t, steps)
+    x, goal = exact_pairs(reference, ends[0], ends[-1], checks.count("n", n), seed)
     landed = x
     with torch.no_grad():
-        for k in range(steps):
-            landed = X(s + (t - s) * k / steps, s + (t - s) * (k + 1) / steps, landed)
+        for start, end in pairwise(ends):
+            landed = X(start, end, landed)
         return root_mean_square(landed - goal)
 
 
@@ -114,10 +117,8 @@ def residuals(X: FlowMap, problem: Data, *, times: int = 9, n: int = 256, seed: 
     Raises:
         ValueError: if times or n is below 1.
     """
-    checks.count("times", times)
-    checks.count("n", n)
+    times, n, generator = checks.count("times", times), checks.count("n", n), checks.generator(seed)
     grid = torch.linspace(0, 1, times).tolist()
-    generator = torch.Generator().manual_seed(seed)
     out = {name: torch.full((times, times), math.nan) for name in CONDITIONS}
     for i, s in enumerate(grid):
         x, label = at_time(problem, s, n, generator)

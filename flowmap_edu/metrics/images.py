@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,14 +32,18 @@ def as_bytes(x: Tensor) -> Tensor:
     """Images in [-1, 1] as the nearest of 256 levels, uint8 of the same shape; what is outside is cut off.
 
     Raises:
-        ValueError: if x holds a nan or an infinity.
+        ValueError: if x is not floating-point, or holds a nan or an infinity.
     """
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise ValueError(f"the images must be a floating-point tensor, got {checks.kind(x)}")
     checks.finite("the images", x)
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def from_bytes(pixels: Tensor) -> Tensor:
-    """2 pixel / 255 - 1, float32: `as_bytes` undone."""
+    """2 pixel / 255 - 1, float32: `as_bytes` undone; ValueError unless pixels is uint8."""
+    if not isinstance(pixels, Tensor) or pixels.dtype != torch.uint8:
+        raise ValueError(f"pixels must be a tensor of uint8, got {checks.kind(pixels)}")
     return 2 * (pixels.float() / 255) - 1
 
 
@@ -67,13 +72,16 @@ def extract(features: nn.Module, images: Tensor) -> Tensor:
     """The features of some images, shape (B, F), computed where the network is, kept on the CPU.
 
     Raises:
-        ValueError: if the network gives something of another shape.
+        ValueError: if the images are not floating-point, finite and in [-1, 1], or the network gives something of
+            another shape or not finite.
     """
+    checks.images("images", images)
     device = next((p.device for p in features.parameters()), images.device)
     found = features(images.to(device)).cpu()
     wanted = (len(images), length_of(features))
     if found.shape != wanted:
         raise ValueError(f"features of shape {wanted} are wanted, {type(features).__name__} gave {tuple(found.shape)}")
+    checks.finite(f"what {type(features).__name__} gives", found)
     return found
 
 
@@ -94,10 +102,10 @@ class Reference:
 
     Args:
         features: maps images (B, C, H, W) to (B, F) and knows F as `num_features`.
-        parts: the reference's images, as `features` wants them.
+        parts: the reference's images, floating-point in [-1, 1].
 
     Raises:
-        ValueError: if they are fewer than two.
+        ValueError: if they are fewer than two, not floating-point, not finite or not in [-1, 1].
     """
 
     def __init__(self, features: nn.Module, parts: Iterable[Tensor]):
@@ -139,12 +147,12 @@ class Reference:
         """The kernel distance of the images held to the reference, as the function `kid` below."""
         most = min(self.n, self.held)
         subset = min(SUBSET, most) if subset is None else subset
-        checks.count("subsets", subsets)
-        if isinstance(subset, bool) or not isinstance(subset, int) or not 2 <= subset <= most:
+        subsets, generator = checks.count("subsets", subsets), checks.generator(seed)
+        if isinstance(subset, bool) or not isinstance(subset, (int, np.integer)) or not 2 <= subset <= most:
             raise ValueError(f"subset must be a whole number from 2 to {most}, the smaller set's size; got {subset!r}")
-        self.kernel.subset_size, self.kernel.subsets = subset, subsets
+        self.kernel.subset_size, self.kernel.subsets = int(subset), subsets
         with torch.random.fork_rng(devices=[]):  # torchmetrics draws the subsets from the global generator
-            torch.default_generator.manual_seed(seed)
+            torch.default_generator.manual_seed(generator.initial_seed())
             mean, std = self.kernel.compute()
         return Kernel(float(mean), float(std))
 
@@ -152,9 +160,11 @@ class Reference:
 def between(features: nn.Module, first: Tensor, second: Tensor, chunk: int) -> Reference:
     """`second` as the reference, holding `first`; ValueError unless both are at least two images of one shape."""
     for name, x in (("first", first), ("second", second)):
-        if x.ndim != 4 or len(x) < 2:
+        checks.images(name, x)
+        if len(x) < 2:
             raise ValueError(f"{name} must be at least two images (B, C, H, W), got {tuple(x.shape)}")
     checks.same_shape("an image of first", first[0], "an image of second", second[0])
+    chunk = checks.count("chunk", chunk)
     return Reference(features, second.split(chunk)).hold(first.split(chunk))
 
 
@@ -163,10 +173,10 @@ def frechet(features: nn.Module, first: Tensor, second: Tensor, *, chunk: int = 
 
     Args:
         features: maps images (B, C, H, W) to (B, F) and knows F as `num_features`.
-        first, second: images as `features` wants them, at least two each.
+        first, second: images in [-1, 1], floating-point, shape (B, C, H, W), at least two each.
 
     Raises:
-        ValueError: if one set is too small, or the shapes of the images differ.
+        ValueError: if one set is too small, not finite or not in [-1, 1], or the shapes of the images differ.
     """
     return between(features, first, second, chunk).frechet()
 
@@ -188,11 +198,12 @@ def kid(
 
     Args:
         features: maps images (B, C, H, W) to (B, F) and knows F as `num_features`.
-        first, second: images as `features` wants them, at least two each.
+        first, second: images in [-1, 1], floating-point, shape (B, C, H, W), at least two each.
         subset: None: 1,000, or the smaller set if that is less.
         seed: of the subsets.
 
     Raises:
-        ValueError: if one set is too small, the shapes of the images differ, or there is no such subset.
+        ValueError: if one set is too small, not finite or not in [-1, 1], the shapes of the images differ, or there
+            is no such subset.
     """
     return between(features, first, second, chunk).kid(subset=subset, subsets=subsets, seed=seed)

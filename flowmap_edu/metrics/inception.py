@@ -38,11 +38,9 @@ class Inception(nn.Module):
         Raises:
             ValueError: if x is not floating-point of shape (B, 3, H, W), or has values outside [-1, 1].
         """
-        if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
-            raise ValueError(f"images must be floating-point of shape (B, 3, H, W), got {tuple(x.shape)} {x.dtype}")
-        low, high = x.min().item(), x.max().item()
-        if not (low >= -1 and high <= 1):
-            raise ValueError(f"images must lie in [-1, 1], got values in [{low}, {high}]")
+        checks.images("images", x)
+        if x.shape[1] != 3:
+            raise ValueError(f"images must be floating-point of shape (B, 3, H, W), got {checks.kind(x)}")
         return torch.cat([self.network(part)[0] for part in as_bytes(x).split(50)])  # 250 at once take some GB
 
 

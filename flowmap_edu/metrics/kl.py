@@ -16,7 +16,7 @@ WHITE = (CELL[:, None] + CELL[None, :]) % 2 == 0  # (64, 64): the bins of the ei
 
 def board_points(n: int, generator: torch.Generator | None = None, dtype: torch.dtype | None = None) -> Tensor:
     """n points of the checkerboard, shape (n, 2): a white square (i, j), then a point in it."""
-    checks.count("n", n)
+    n = checks.count("n", n)
     device = generator.device if generator is not None else None
     square = torch.randint(8, (n,), generator=generator, device=device)
     i = square // 2

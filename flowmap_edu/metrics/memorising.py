@@ -5,11 +5,36 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from flowmap_edu import _checks as checks
+
 
 def nearest(samples: Tensor, among: Tensor) -> Tensor:
-    """The Euclidean distance of each sample to the nearest of `among`, shape (B,)."""
+    """The Euclidean distance of each sample to the nearest of `among`, shape (B,).
+
+    Args:
+        samples, among: finite, shape (B, *D), each with a length of its own.
+
+    Raises:
+        ValueError: if one is no such tensor or not finite, one is empty, or their types or shapes differ.
+    """
+    comparable(samples=samples, among=among)
     exact = "donot_use_mm_for_euclid_dist"  # the faster |a|^2 - 2 ab + |b|^2 gives a copy a distance above 0
     return torch.cdist(samples.flatten(1), among.flatten(1), compute_mode=exact).min(1).values
+
+
+def comparable(**sets: Tensor) -> None:
+    """Raise ValueError unless all are finite samples of one shape and type; none is empty."""
+    first, like = next(iter(sets.items()))
+    for name, x in sets.items():
+        checks.points(name, x)
+        checks.finite(name, x)
+        if not len(x):
+            raise ValueError(f"{name} must hold at least one sample, got shape {tuple(x.shape)}")
+        if (x.shape[1:], x.dtype) != (like.shape[1:], like.dtype):
+            raise ValueError(
+                f"{name} must have samples of shape {tuple(like.shape[1:])} and {like.dtype}, as {first} has; got "
+                f"{checks.kind(x)}"
+            )
 
 
 class Memorised(NamedTuple):
@@ -28,8 +53,10 @@ def memorised(samples: Tensor, train: Tensor, held_out: Tensor, generator: torch
     share near 1/2; if not, compare with what real samples score.
 
     Raises:
-        ValueError: if there are fewer training than held-out samples.
+        ValueError: if there are fewer training than held-out samples, one set is empty or not finite, or their shapes
+            or types differ.
     """
+    comparable(samples=samples, train=train, held_out=held_out)
     if len(train) < len(held_out):
         raise ValueError(f"at least {len(held_out)} training samples are wanted, got {len(train)}")
     some = train[torch.randperm(len(train), generator=generator)[: len(held_out)]]
@@ -47,11 +74,7 @@ def copies(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
         samples, train, held_out: shape (B, *D), each with a length of its own.
 
     Raises:
-        ValueError: if one of them is empty, or their shapes differ.
+        ValueError: if one of them is empty or not finite, or their shapes or types differ.
     """
-    for name, x in (("samples", samples), ("train", train), ("held_out", held_out)):
-        if not len(x):
-            raise ValueError(f"{name} must hold at least one sample, got shape {tuple(x.shape)}")
-        if x.shape[1:] != samples.shape[1:]:
-            raise ValueError(f"{name} must have samples of shape {tuple(samples.shape[1:])}, got {tuple(x.shape[1:])}")
+    comparable(samples=samples, train=train, held_out=held_out)
     return (nearest(samples, train).median() / nearest(held_out, train).median()).item()

@@ -46,7 +46,7 @@ def sliced_wasserstein(x: Tensor, y: Tensor, *, directions: int = 200, seed: int
     Source: Rabin, Peyre, Delon & Bernot 2011; Bonneel, Rabin, Peyre & Pfister 2015.
     """
     a, b = pair(x, y)
-    checks.count("directions", directions)
+    directions, seed = checks.count("directions", directions), checks.small_seed(seed)
     ot = checks.extra("ot", "evaluation")
     found = ot.sliced_wasserstein_distance(a.numpy(), b.numpy(), n_projections=directions, seed=seed)
     return float(found)
@@ -70,10 +70,11 @@ def classifier_test(x: Tensor, y: Tensor, *, seed: int = 0, most: int = 2000) ->
     Source: Lopez-Paz & Oquab 2017, "Revisiting classifier two-sample tests".
     """
     a, b = pair(x, y)
+    most, seed = checks.count("most", most), checks.small_seed(seed)
     n = min(len(a), len(b), most)
     if n < 10:
-        raise ValueError(f"at least ten samples of each set are expected, got {len(a)} and {len(b)}")
-    generator = torch.Generator().manual_seed(seed)
+        raise ValueError(f"at least ten samples of each set are expected, got {len(a)} and {len(b)}, most={most}")
+    generator = checks.generator(seed)
     both = torch.cat([z[torch.randperm(len(z), generator=generator)[:n]] for z in (a, b)])
     which = torch.arange(2 * n) // n
     ensemble = checks.extra("sklearn.ensemble", "evaluation")

@@ -44,7 +44,7 @@ class MLP(nn.Module):
     Weights and frequencies are drawn from torch's global generator; both are kept in the state.
 
     Raises:
-        ValueError: for an unknown activation or a size below its least value.
+        ValueError: for an unknown activation, or a size or scale below its least value.
     """
 
     frequencies: Tensor  # (dim, fourier / 2)
@@ -70,6 +70,7 @@ class MLP(nn.Module):
             checks.whole(name, value)
         if fourier % 2:
             raise ValueError(f"fourier must be even, half cosines and half sines; got {fourier}")
+        scale, bandwidth = checks.positive("scale", scale), checks.at_least("bandwidth", bandwidth, 0)
         checks.one_of("activation", activation, ACTIVATIONS)
         self.dim, self.scale, self.classes = dim, scale, classes
         self.register_buffer("frequencies", bandwidth * torch.randn(dim, fourier // 2))
@@ -100,10 +101,10 @@ class MLP(nn.Module):
             label: the class of each sample, int64 of shape (B,), where the network has classes; -1 for a hidden one.
 
         Raises:
-            ValueError: if x is not of shape (B, dim), or label is missing, not expected, not int64 or out of range.
+            ValueError: if x is not of shape (B, dim) or of another type than the weights, or label is missing, not
+                expected, not int64 or out of range.
         """
-        if x.ndim != 2 or x.shape[1] != self.dim:
-            raise ValueError(f"x must have shape (B, {self.dim}), got {tuple(x.shape)}")
+        checks.network_input(s, t, x, (self.dim,), self.frequencies.dtype)
         checks.labels(label, x, self.classes)
         features = self.features(s, t, x)
         if label is not None:

@@ -78,11 +78,12 @@ class UNet(nn.Module):
             checks.count(name, value)
         for value in multipliers or (0,):
             checks.count("each of multipliers", value)
-        checks.at_least("classes", classes, 0)
+        checks.whole("classes", classes)
         if size % 2 ** (levels - 1):
             raise ValueError(f"size must be divisible by {2 ** (levels - 1)} for {levels} levels, got {size}")
-        if not (0 <= dropout < 1 and scale > 0):
-            raise ValueError(f"dropout must lie in [0, 1) and scale be positive, got {dropout} and {scale}")
+        dropout, scale = checks.share("dropout", dropout), checks.positive("scale", scale)
+        if dropout == 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
         self.size, self.channels, self.classes = size, channels, classes
         self.dropout, self.scale = dropout, scale
 
@@ -150,12 +151,7 @@ class UNet(nn.Module):
 
     def check(self, s: Tensor, t: Tensor, x: Tensor, label: Tensor | None) -> None:
         """Raise ValueError unless the arguments of `forward` fit the network and each other."""
-        wanted = (self.channels, self.size, self.size)
-        if x.ndim != 4 or x.shape[1:] != wanted:
-            raise ValueError(f"x must have shape (B, {', '.join(map(str, wanted))}), got {tuple(x.shape)}")
-        for name, time in (("s", s), ("t", t)):
-            if time.shape != x.shape[:1]:
-                raise ValueError(f"{name} must have shape ({x.shape[0]},), one time an image; got {tuple(time.shape)}")
+        checks.network_input(s, t, x, (self.channels, self.size, self.size), self.gain.dtype)
         checks.labels(label, x, self.classes)
 
     def project(self) -> None:

@@ -57,8 +57,7 @@ class FromTensor(Own):
     def __init__(self, x: Any, labels: Any = None, sigma: float | None = None, held_out: float = 0.1, seed: int = 0):
         x = array("x", x)
         own = deviation(x)
-        self.sigma = own if sigma is None else sigma
-        checks.positive("sigma", self.sigma)
+        self.sigma = own if sigma is None else checks.positive("sigma", sigma)
         warn_of_scale(x, self.sigma, own)
         self.shape = tuple(x.shape[1:])
         y = None if labels is None else whole_labels(labels, len(x))
@@ -69,7 +68,7 @@ class FromTensor(Own):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
         """n training samples with replacement, shape (n, *shape), and their labels."""
-        checks.count("n", n)
+        n = checks.count("n", n)
         index = torch.randint(len(self.train), (n,), generator=generator)
         return self.train[index], None if self.train_labels is None else self.train_labels[index]
 
@@ -111,15 +110,14 @@ class FromDataset(Own):
             raise ValueError(f"dataset must have a length and items by number, got {type(dataset).__name__}")
         if len(dataset) < FEWEST:
             raise ValueError(f"dataset must have at least {FEWEST} items, got {len(dataset)}")
-        checks.whole("classes", classes)
+        classes = checks.whole("classes", classes)
         self.dataset, self.classes = dataset, classes
         self.indices, self.aside = split(len(dataset), held_out, seed)
-        order = torch.randperm(len(self.indices), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(self.indices), generator=checks.generator(seed))
         x, _ = self.items(self.indices[order[:LOOKED_AT]])
         x = array("the dataset's samples", x)
         own = deviation(x)
-        self.sigma = own if sigma is None else sigma
-        checks.positive("sigma", self.sigma)
+        self.sigma = own if sigma is None else checks.positive("sigma", sigma)
         warn_of_scale(x, self.sigma, own)
         self.shape = tuple(x.shape[1:])
 
@@ -148,7 +146,7 @@ class FromDataset(Own):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
         """n training items with replacement, shape (n, *shape), and their labels."""
-        checks.count("n", n)
+        n = checks.count("n", n)
         return self.items(self.indices[torch.randint(len(self.indices), (n,), generator=generator)])
 
     def some(self, n: int, train: bool, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:

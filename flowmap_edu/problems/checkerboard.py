@@ -53,9 +53,9 @@ class Checkerboard(ExactFlow):
             n: points drawn; None: 1,000,000.
             seed: of the base's draws.
         """
-        rows, x0 = [], self.base(1_000_000 if n is None else n, torch.Generator().manual_seed(seed))
+        steps = [checks.count("steps", k) for k in steps]
+        rows, x0 = [], self.base(1_000_000 if n is None else n, checks.generator(seed))
         for k in steps:
-            checks.count("steps", k)
             found = kl64(X.sample(x0, k, seed=seed))
             error = self.map_error(X, k, n=1024)
             rows.append({"steps": k, "kl64": found.kl, "leak": found.leak, "floor": found.floor, "map_error": error})

@@ -29,12 +29,13 @@ from flowmap_edu.problems.ode import LAST, average_slope
 from flowmap_edu.problems.problem import STEPS, Problem
 
 Time = float | Tensor
+FARTHEST = 1e6  # of a coordinate, in data units; up to there the arithmetic was compared with 120 digits
 
 
 class ExactFlow(Problem):
     """What the three have in common. Throughout, x has shape (B, dim) and times are numbers or shape (B,).
 
-    ValueError is raised for an x of another shape or not finite, and for times outside [0, 1].
+    ValueError is raised for an x of another shape, not finite or beyond 1e6, and for times outside [0, 1].
 
     Attributes:
         dim: number of coordinates of a point; `shape` is (dim,).
@@ -105,7 +106,7 @@ class ExactFlow(Problem):
         checks.points("x", x)
         if x.shape[1:] != (self.dim,):
             raise ValueError(f"x must have shape (B, {self.dim}), got {tuple(x.shape)}")
-        checks.finite("x", x)
+        checks.within("x", x, -FARTHEST, FARTHEST)
         x = x.double()
         return *(checks.batch_of_times(name, t, x).to(x) for name, t in times.items()), x
 
@@ -123,7 +124,7 @@ class ExactFlow(Problem):
             n: points drawn; None: 4,096.
             seed: of the points.
         """
-        n = 4096 if n is None else n
+        n = 4096 if n is None else checks.count("n", n)
         x, t = self.on_the_way(n, seed)
         with torch.no_grad():
             velocity = errors.root_mean_square(X.velocity(t, x) - self.velocity(t, x))
@@ -134,14 +135,14 @@ class ExactFlow(Problem):
 
     def on_the_way(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
         """n points I_t and their times t, stratified over [0, 0.99]."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = checks.generator(seed)
         t = 0.99 * times.uniform(n, generator=generator)
         x1, _ = self.sample(n, generator)
         return Linear()(t, self.base(n, generator), x1)[0], t
 
     def map_error(self, X: FlowMap, steps: int, n: int, seed: int = 0) -> float | None:
         """The distance of `steps` jumps to the exact map; None for a map that has no such jumps."""
-        checks.count("steps", steps)
+        steps = checks.count("steps", steps)
         jumps = X.sampler.name == "jumps" or (X.sampler.name == "restarts" and steps == 1)
         return errors.map_error(X, self, steps=steps, n=n, seed=seed) if jumps and linear(X) else None
 
@@ -153,9 +154,17 @@ def linear(X: FlowMap) -> bool:
 
 def standard_normal(n: int, dim: int, generator: torch.Generator | None) -> Tensor:
     """n draws from N(0, I), shape (n, dim), float64, on the generator's device."""
-    checks.count("n", n)
+    n = checks.count("n", n)
     device = generator.device if generator is not None else None
     return torch.randn(n, dim, generator=generator, device=device, dtype=torch.float64)
+
+
+def float64(name: str, value: Any) -> Tensor:
+    """A number, a list or an array as a float64 tensor; ValueError for anything else."""
+    try:
+        return torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must be numbers, got {checks.kind(value)} ({error})") from error
 
 
 def positive(name: str, value: float) -> float:
@@ -165,7 +174,7 @@ def positive(name: str, value: float) -> float:
 
 def positive_each(name: str, value: Time, count: int) -> Tensor:
     """value as `count` float64 numbers; ValueError unless all are finite and above 0."""
-    v = torch.as_tensor(value, dtype=torch.float64)
+    v = float64(name, value)
     if v.ndim > 1 or (v.ndim == 1 and len(v) != count):
         raise ValueError(f"{name} must be a number or have shape ({count},), got {tuple(v.shape)}")
     if not bool((torch.isfinite(v) & (v > 0)).all()):

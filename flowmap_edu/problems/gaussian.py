@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowmap_edu import _checks as checks
-from flowmap_edu.problems.exact import ExactFlow, Time, positive, standard_normal
+from flowmap_edu.problems.exact import ExactFlow, Time, float64, positive, standard_normal
 from flowmap_edu.problems.truncated import log_normal
 
 
@@ -26,9 +26,9 @@ class Gaussian(ExactFlow):
     """
 
     def __init__(self, mean: Time = 0.0, std: float = 1.0, sigma: float = 1.0, dim: int | None = None):
-        m = torch.as_tensor(mean, dtype=torch.float64)
+        m = float64("mean", mean)
         self.dim = dim if dim is not None else 2 if m.ndim == 0 else len(m)
-        checks.count("dim", self.dim)
+        self.dim = checks.count("dim", self.dim)
         if m.ndim > 1 or (m.ndim == 1 and m.shape != (self.dim,)):
             raise ValueError(f"mean must be a number or have shape ({self.dim},), got {tuple(m.shape)}")
         checks.finite("mean", m)

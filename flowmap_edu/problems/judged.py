@@ -50,9 +50,8 @@ class Judged(Problem):
             ValueError: if a number is too small.
             ImportError: if POT or scikit-learn is not installed.
         """
-        n = 2000 if n is None else n
-        checks.count("n", n)
-        generator = torch.Generator().manual_seed(seed)
+        n = 2000 if n is None else checks.count("n", n)
+        steps, generator = [checks.count("steps", k) for k in steps], checks.generator(seed)
         train, _ = self.some(n, True, generator)
         every, _ = self.some(10 * n, True, generator)
         held, held_labels = self.some(n, False, generator)
@@ -62,7 +61,6 @@ class Judged(Problem):
         real = compared(train, held, every, seed)
         rows = []
         for k in steps:
-            checks.count("steps", k)
             x = X.sample(x0, k, seed=seed, label=label)
             found = compared(x, held, every, seed)
             row: dict[str, Any] = {"steps": k}
@@ -80,7 +78,7 @@ class Judged(Problem):
         """E |v_{t,t}(I_t) - dI_t|^2 over held-out samples x1, fresh noise and stratified times."""
         if not len(held):
             return None
-        generator = torch.Generator().manual_seed(seed)
+        generator = checks.generator(seed)
         index = torch.randint(len(held), (PAIRS,), generator=generator)
         t = times.uniform(PAIRS, generator=generator)[torch.randperm(PAIRS, generator=generator)]
         x, target = (X.interpolant or Linear())(t, self.base(PAIRS, generator), held[index])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowmap_edu import _checks as checks
-from flowmap_edu.problems.exact import ExactFlow, Time, positive, positive_each, standard_normal
+from flowmap_edu.problems.exact import ExactFlow, Time, float64, positive, positive_each, standard_normal
 from flowmap_edu.problems.truncated import gauss_legendre, log_normal
 
 
@@ -27,7 +27,7 @@ class GaussianMixture(ExactFlow):
     """
 
     def __init__(self, means: Tensor, stds: Time, weights: Tensor | None = None, sigma: float = 1.0):
-        self.means = torch.as_tensor(means, dtype=torch.float64)
+        self.means = float64("means", means)
         if self.means.ndim != 2 or 0 in self.means.shape:
             raise ValueError(f"means must have shape (K, D), got {tuple(self.means.shape)}")
         checks.finite("means", self.means)

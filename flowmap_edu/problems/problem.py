@@ -40,7 +40,7 @@ class Problem(_reference.Recorded, ABC):
         Raises:
             ValueError: if n is below 1.
         """
-        checks.count("n", n)
+        n = checks.count("n", n)
         return self.sigma * torch.randn(n, *self.shape, generator=generator)
 
     def digest(self) -> str | None:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowmap_edu import _checks as checks
+
 FEWEST = 10  # samples
 
 
@@ -95,8 +97,8 @@ def digest(*parts: Tensor | None) -> str:
 
 def split(n: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
     """The indices to train on and those kept aside: a random part, drawn from the seed."""
-    if isinstance(held_out, bool) or not isinstance(held_out, (int, float)) or not 0 <= held_out < 1:
+    if checks.share("held_out", held_out) == 1:
         raise ValueError(f"held_out must be a share in [0, 1), got {held_out!r}")
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(n, generator=checks.generator(seed))
     aside = round(held_out * n)
     return order[aside:].sort().values, order[:aside].sort().values

@@ -6,8 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowmap_edu import _checks as checks
+
 EDGES = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0], dtype=torch.float64)
-EARLY = 0.1  # before this time a cell is narrower than a tenth of a standard deviation of the noise
+EARLY = 0.1  # before this time a cell is narrower than a tenth of a standard deviation of the noise,
+NEAR = 1.0  # and as long as t |x| is below this, the density changes across it by a factor of 5 at most
 
 
 def parities(t: Tensor, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
@@ -22,11 +25,12 @@ def parities(t: Tensor, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     Returns:
         two tensors of shape (2, *x.shape); the first axis is (even, odd).
     """
-    early = t < EARLY
-    if not early.any():
+    early = (t < EARLY) & (t * x.abs() < NEAR)
+    some, most = checks.plain(early).any(), checks.plain(early).all()
+    if not some:
         return late_parities(t, x, sigma)
     log_p, b = early_parities(torch.where(early, t, 0.0), x, sigma)
-    if not early.all():
+    if not most:
         late_p, late_b = late_parities(torch.where(early, EARLY, t), x, sigma)
         log_p, b = torch.where(early, log_p, late_p), torch.where(early, b, late_b)
     return log_p, b

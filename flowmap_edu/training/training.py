@@ -88,6 +88,7 @@ class Training:
     compile: bool | None = None
 
     def __post_init__(self) -> None:
+        checks.plain_fields(self)
         if (self.steps is None) == (self.minutes is None):
             raise ValueError(f"give exactly one of steps and minutes, got {self.steps} and {self.minutes}")
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
