@@ -72,8 +72,8 @@ def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) 
     if status != DIVERGED:
         if not (out / "evaluation.json").is_file():
             command("evaluate", out, "--points", points, quiet=quiet)
-        rows = json.loads((out / "evaluation.json").read_text())["rows"]
-    largest = [float(line.split(",")[3]) for line in (out / "history.csv").read_text().split()[1:]]
+        rows = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["rows"]
+    largest = [float(line.split(",")[3]) for line in (out / "history.csv").read_text(encoding="utf-8").split()[1:]]
     found = {"diverged": status == DIVERGED, "kl64": [r["kl64"] for r in rows], "cpu_seconds": seconds}
     return found | {"grad_norm": max(largest), "steps": header["steps_done"]}
 
@@ -162,7 +162,7 @@ def table(names: list[str], minutes: float, folder: Path, points: int = 1_000_00
 def machine() -> str:
     """The processor, the number of cores and torch's version."""
     info = Path("/proc/cpuinfo")
-    words = info.read_text() if info.is_file() else ""
+    words = info.read_text(encoding="utf-8") if info.is_file() else ""
     named = [line.split(":")[1].strip() for line in words.splitlines() if line.startswith("model name")]
     return f"{named[0] if named else platform.processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
 

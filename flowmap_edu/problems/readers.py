@@ -171,7 +171,7 @@ def read_celeba(folder: Path, train: bool) -> Part:
     """
     files, listing = images_in(folder / "img_align_celeba"), folder / "list_eval_partition.txt"
     if listing.is_file():
-        words = listing.read_text().split()
+        words = listing.read_text(encoding="utf-8").split()
         parts = dict(zip(words[::2], words[1::2], strict=False))  # name, then 0 train, 1 validation or 2 test
         if len(words) % 2 or set(parts) != {file.name for file in files} or not set(parts.values()) <= {*"012"}:
             raise ValueError(

@@ -78,7 +78,7 @@ def watched(
                 log.add_image("samples", plt.imread(path)[..., :3], state.step, dataformats="HWC")
         if fid and due(state, fid_every):
             distance = fid(state.X)
-            with (out / "fid.csv").open("a") as file:
+            with (out / "fid.csv").open("a", encoding="utf-8") as file:
                 file.write(f"{state.step},{distance}\n")
             if log:
                 log.add_scalar("fid/1 step", distance, state.step)
