@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from flowmap_edu import _checks as checks
-from flowmap_edu import _numbers as numbers
+from flowmap_edu import _values as values
 from flowmap_edu import _reference
 from flowmap_edu.methods import METHODS, Method
 from flowmap_edu.problems import from_file
@@ -54,8 +54,8 @@ def typed(texts: Mapping[str, str], target: Callable[..., Any], part: str = "") 
     Raises:
         ValueError: if a text is no value of its type.
     """
-    hints = numbers.hints_of(target)
-    return {name: numbers.value_of(f"{part}{name}", text, hints.get(name, Any)) for name, text in texts.items()}
+    hints = values.hints_of(target)
+    return {name: values.value_of(f"{part}{name}", text, hints.get(name, Any)) for name, text in texts.items()}
 
 
 def trained_by(texts: Mapping[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def trained_by(texts: Mapping[str, str], arguments: argparse.Namespace) -> dict[
         ValueError: if a setting is given in both ways.
     """
     rest = {name: text for name, text in texts.items() if name != "interpolant"}
-    found = {name: numbers.value_of(name, text, numbers.hints_of(Training)[name]) for name, text in rest.items()}
+    found = {name: values.value_of(name, text, values.hints_of(Training)[name]) for name, text in rest.items()}
     if (text := texts.get("interpolant")) is not None:
         found["interpolant"] = made(text if ":" in text else f"flowmap_edu.interpolant:{text}", {})
     for name in ("seed", "steps", "minutes"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from flowmap_edu import _console as console
-from flowmap_edu import _numbers as numbers
+from flowmap_edu import _values as values
 
 DIVERGED = 3  # the exit status of a training that diverged
 MEMORY = 4  # that of one that did not fit into the memory
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 def common(p: argparse.ArgumentParser) -> None:
     """The options of what reads a map."""
     p.add_argument("--device", default="cpu", help="cpu (the default), cuda, or cuda:<number>")
-    p.add_argument("--ema", type=numbers.number, help="which of the run's moving averages, by its decay")
+    p.add_argument("--ema", type=values.number, help="which of the run's moving averages, by its decay")
 
 
 def add_train(p: argparse.ArgumentParser) -> None:
@@ -49,26 +49,26 @@ def add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("--teacher", metavar="DIR", help="a run's folder or a shipped map, for the methods that read one")
     p.add_argument("--recipe", choices=RECIPES, help="the settings to start from (default: those of the problem)")
     budget = p.add_mutually_exclusive_group()
-    budget.add_argument("--minutes", type=numbers.minutes, help="budget in CPU minutes (default 5; none for GPUs)")
-    budget.add_argument("--steps", type=numbers.count, help="budget in steps: repeats a run exactly")
+    budget.add_argument("--minutes", type=values.minutes, help="budget in CPU minutes (default 5; none for GPUs)")
+    budget.add_argument("--steps", type=values.count, help="budget in steps: repeats a run exactly")
     p.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
         help="change a setting of the training (lr=0.001), or net.NAME, problem.NAME, method.NAME",
     )  # fmt: skip
-    p.add_argument("--seed", type=numbers.seed, help="default 0")
+    p.add_argument("--seed", type=values.seed, help="default 0")
     p.add_argument("--out", required=True, metavar="DIR")
     p.add_argument("--resume", action="store_true", help="continue the run in DIR, with its own settings")
     p.add_argument("--device", default="cpu", help="cpu (the default), cuda, or cuda:<number>")
-    p.add_argument("--grid-every", type=numbers.count, metavar="STEPS", help="images: draw DIR/samples/ so often")
-    p.add_argument("--fid-every", type=numbers.count, metavar="STEPS", help="images: one-step Fréchet distance")
+    p.add_argument("--grid-every", type=values.count, metavar="STEPS", help="images: draw DIR/samples/ so often")
+    p.add_argument("--fid-every", type=values.count, metavar="STEPS", help="images: one-step Fréchet distance")
     p.add_argument("--weights", metavar="FILE", help="FID's Inception network, from a file of this machine")
-    p.add_argument("--fid-images", type=numbers.at_least_two, metavar="N", help="images for it (default 10,000)")
+    p.add_argument("--fid-images", type=values.at_least_two, metavar="N", help="images for it (default 10,000)")
     p.add_argument("--tensorboard", action="store_true", help="log into DIR/tensorboard")
     p.add_argument(
-        "--every", type=numbers.count, metavar="STEPS", help="steps between reports (default 100, at most 1,000)"
+        "--every", type=values.count, metavar="STEPS", help="steps between reports (default 100, at most 1,000)"
     )
     p.add_argument(
-        "--save-seconds", type=numbers.seconds, default=15.0, metavar="SECONDS",
+        "--save-seconds", type=values.seconds, default=15.0, metavar="SECONDS",
         help="time between checkpoints, which are written at reports (default 15)",
     )  # fmt: skip
 
@@ -78,11 +78,11 @@ def add_evaluate(p: argparse.ArgumentParser) -> None:
     from flowmap_edu.problems.problem import STEPS
 
     p.add_argument("run", metavar="DIR", help="a run's folder, or a shipped map's name")
-    p.add_argument("--steps", type=numbers.count, nargs="+", default=list(STEPS), metavar="N")
-    p.add_argument("--samples", "--points", "--images", type=numbers.count, metavar="N", help="how many are drawn")
+    p.add_argument("--steps", type=values.count, nargs="+", default=list(STEPS), metavar="N")
+    p.add_argument("--samples", "--points", "--images", type=values.count, metavar="N", help="how many are drawn")
     p.add_argument("--problem", metavar="MODULE:NAME", help="the problem, where the run's folder cannot make it")
     p.add_argument("--weights", metavar="FILE", help="FID's Inception network, from a file of this machine")
-    p.add_argument("--seed", type=numbers.seed, default=0)
+    p.add_argument("--seed", type=values.seed, default=0)
     common(p)
     p.add_argument("--figure", metavar="FILE", help="also draw the samples into a new FILE (.png, .pdf, .svg)")
 
@@ -90,14 +90,14 @@ def add_evaluate(p: argparse.ArgumentParser) -> None:
 def add_sample(p: argparse.ArgumentParser) -> None:
     """The words of `sample`."""
     p.add_argument("run", metavar="DIR", help="a run's folder, or a shipped map's name")
-    p.add_argument("--steps", type=numbers.count, default=1, metavar="N")
+    p.add_argument("--steps", type=values.count, default=1, metavar="N")
     p.add_argument(
-        "--samples", "--points", "--images", type=numbers.count, default=10_000, metavar="N",
+        "--samples", "--points", "--images", type=values.count, default=10_000, metavar="N",
         help="how many (default 10,000)",
     )  # fmt: skip
-    p.add_argument("--label", type=numbers.label, metavar="K", help="one class alone (default: all in turn)")
-    p.add_argument("--guidance", type=numbers.number, metavar="SCALE", help="classifier-free guidance; 1 is none")
-    p.add_argument("--seed", type=numbers.seed, default=0)
+    p.add_argument("--label", type=values.label, metavar="K", help="one class alone (default: all in turn)")
+    p.add_argument("--guidance", type=values.number, metavar="SCALE", help="classifier-free guidance; 1 is none")
+    p.add_argument("--seed", type=values.seed, default=0)
     common(p)
     p.add_argument(
         "--out", default="samples.npy", metavar="FILE", help=".npy; points also .csv, images also one .png sheet"
@@ -109,23 +109,23 @@ def add_table(p: argparse.ArgumentParser) -> None:
     from flowmap_edu.methods import METHODS
 
     p.add_argument("problem", choices=["checkerboard", "images"], help="images: the paper's figures, none run by us")
-    p.add_argument("--minutes", type=numbers.minutes, help="train each method so long; else shipped maps are read")
+    p.add_argument("--minutes", type=values.minutes, help="train each method so long; else shipped maps are read")
     p.add_argument("--out", metavar="DIR", help="where trained runs go (default runs); existing runs are resumed")
-    p.add_argument("--samples", "--points", type=numbers.count, metavar="N", help="default 1,000,000")
+    p.add_argument("--samples", "--points", type=values.count, metavar="N", help="default 1,000,000")
     p.add_argument("--methods", metavar="all|NAME,NAME", help=f"any of {', '.join(METHODS)}, at one budget")
-    p.add_argument("--jobs", type=numbers.count, metavar="N", help="trainings side by side, a thread each (default 1)")
+    p.add_argument("--jobs", type=values.count, metavar="N", help="trainings side by side, a thread each (default 1)")
 
 
 def add_demo(p: argparse.ArgumentParser) -> None:
     """The words of `demo`."""
-    p.add_argument("--minutes", type=numbers.minutes, default=2.0, help="CPU minutes of training (default 2)")
+    p.add_argument("--minutes", type=values.minutes, default=2.0, help="CPU minutes of training (default 2)")
     p.add_argument("--out", default="runs/demo", metavar="DIR", help="an earlier demo there is replaced")
 
 
 def add_lab(p: argparse.ArgumentParser) -> None:
     """The words of `lab`."""
     p.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
-    p.add_argument("--port", type=numbers.port, metavar="N", help="default 8888")
+    p.add_argument("--port", type=values.port, metavar="N", help="default 8888")
     p.add_argument("more", nargs="*", metavar="-- OPTION", help="handed on to JupyterLab (flowmap-edu lab -- --ip=...)")
 
 
@@ -143,7 +143,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The commands, with the options of those that are among the words."""
     top = Parser(prog="flowmap-edu", description="Train, sample and measure flow maps.")
     top.add_argument(
-        "--threads", type=numbers.threads, metavar="N",
+        "--threads", type=values.threads, metavar="N",
         help="CPU threads (training: 1, a second one buys nothing at this size)",
     )  # fmt: skip
     commands = top.add_subparsers(dest="command", required=True)
@@ -180,11 +180,13 @@ def run(arguments: argparse.Namespace) -> int:
         last = " The folder keeps the last good checkpoint." if kept else ""
         print(f"flowmap-edu: {error}{last}", file=sys.stderr)
         return DIVERGED
-    except (MemoryShortError, MemoryError, RuntimeError) as error:
-        text = str(error) or "the memory is full"
-        if not isinstance(error, (MemoryShortError, MemoryError)) and not any(w in text.lower() for w in OUT_OF_MEMORY):
+    except MemoryShortError as error:
+        print(f"flowmap-edu: {error}", file=sys.stderr)
+        return MEMORY
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in OUT_OF_MEMORY):
             raise
-        print(f"flowmap-edu: {' '.join(text.split())}", file=sys.stderr)
+        print(f"flowmap-edu: this does not fit into the memory: {' '.join(str(error).split())}", file=sys.stderr)
         return MEMORY
     sys.stdout.flush()
     return 0
