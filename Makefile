@@ -26,9 +26,7 @@ $(DRIVER): $(READY)
 install: $(READY)  ## create .venv and install the library with its tools
 
 demo: $(READY)  ## train a flow map on the checkerboard (two CPU minutes), print its table, draw its picture
-	rm -rf runs/demo
-	$(BIN)/flowmap-edu train checkerboard --method lsd --minutes 2 --out runs/demo
-	$(BIN)/flowmap-edu evaluate runs/demo --figure runs/demo/samples.png
+	$(BIN)/flowmap-edu demo
 
 lint: $(READY)  ## ruff and pyright
 	$(BIN)/ruff check .
@@ -46,8 +44,8 @@ test-browser: $(DRIVER)  ## move every slider by keys in JupyterLab and on stati
 test-faults: $(READY)  ## kill 200 trainings at random moments and resume them (an hour)
 	FLOWMAP_EDU_FAULTS=200 $(BIN)/pytest -n 2 tests/test_faults.py
 
-lab: $(READY)  ## open JupyterLab in tutorials/
-	$(BIN)/jupyter lab --notebook-dir tutorials
+lab: $(READY)  ## open the first lesson in JupyterLab
+	$(BIN)/flowmap-edu lab
 
 bench: $(READY)  ## measure what the README's table claims (some six CPU hours)
 	$(BIN)/python tests/benchmark.py

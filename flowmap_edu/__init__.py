@@ -14,19 +14,19 @@ or with data of your own:
 """
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from flowmap_edu import losses, methods, metrics, nets, problems
 from flowmap_edu._version import __version__ as __version__
-from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.interpolant import Linear, Trigonometric
-from flowmap_edu.methods import METHODS, Method
-from flowmap_edu.nets import MLP, UNet
-from flowmap_edu.problems import FromDataset, FromTensor, Problem
-from flowmap_edu.training import Training, fit, load, save, shipped
 
 if TYPE_CHECKING:
-    from flowmap_edu import viz
+    from flowmap_edu import losses, methods, metrics, nets, problems, viz
+    from flowmap_edu.flow_map import FlowMap
+    from flowmap_edu.interpolant import Linear, Trigonometric
+    from flowmap_edu.methods import METHODS, Method
+    from flowmap_edu.nets import MLP, UNet
+    from flowmap_edu.problems import FromDataset, FromTensor, Problem
+    from flowmap_edu.training import Training, fit, load, save, shipped
 
 __all__ = [
     "METHODS",
@@ -51,6 +51,14 @@ __all__ = [
     "shipped",
     "viz",
 ]
+PLACES = {
+    "flow_map": ("FlowMap",),
+    "interpolant": ("Linear", "Trigonometric"),
+    "methods": ("METHODS", "Method"),
+    "nets": ("MLP", "UNet"),
+    "problems": ("FromDataset", "FromTensor", "Problem"),
+    "training": ("Training", "fit", "load", "save", "shipped"),
+}
 
 
 def __dir__() -> list[str]:
@@ -58,7 +66,12 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Figures need matplotlib: viz is imported where it is first used."""
-    if name == "viz":
-        return importlib.import_module("flowmap_edu.viz")
+    """A name is imported, and torch with it, where it is first used: the command line answers before that."""
+    for place, names in PLACES.items():
+        if name in names:
+            globals()[name] = getattr(importlib.import_module(f"flowmap_edu.{place}"), name)
+            return globals()[name]
+    spec = None if name.startswith("_") else importlib.util.find_spec(f"flowmap_edu.{name}")
+    if spec is not None and spec.origin is not None:
+        return importlib.import_module(f"flowmap_edu.{name}")
     raise AttributeError(f"module 'flowmap_edu' has no attribute {name!r}")

@@ -1,8 +1,10 @@
 """What the commands of `flowmap-edu` do, over the same functions as the notebooks."""
 
 import argparse
+import contextlib
 import functools
 import inspect
+import io
 import json
 import sys
 import time
@@ -14,44 +16,56 @@ import numpy as np
 import torch
 
 from flowmap_edu import _checks as checks
-from flowmap_edu import sample
+from flowmap_edu import _ready as ready
 from flowmap_edu._words import asked_recipe, named_problem
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS, Method
-from flowmap_edu.problems.problem import STEPS, Problem
-from flowmap_edu.recipes import Recipe, paper, recipe
+from flowmap_edu.problems.problem import Problem
+from flowmap_edu.recipes import Recipe, paper
+from flowmap_edu.sample import guided
 from flowmap_edu.training import State, distributed, runs
 from flowmap_edu.training.metadata import RunInfo
-
-FOUR = ("lsd", "esd", "psd-m", "psd-u")
+from flowmap_edu.training.training import check
 
 
 def train(arguments: argparse.Namespace) -> None:
     """flowmap-edu train."""
-    out = Path(arguments.out)
+    out = ready.folder("--out", arguments.out)
     if arguments.resume:
         fresh = ("problem", "net", "labels", "method", "root", "teacher", "recipe", "minutes", "steps", "set", "seed")
         if given := [name for name in fresh if getattr(arguments, name) not in (None, [])]:
             raise ValueError(f"--resume continues the run in {out} with its own settings: leave out {', '.join(given)}")
         info = runs.read_metadata(out)
+        if info.folder != out:
+            raise ValueError(f"there is no folder {out} to go on in, and the shipped map of that name stays as it is")
         found = Recipe(info.problem(), info.network(), info.method, info.training)
-        teacher = info.header["teacher"]
+        teacher, steps = info.header["teacher"], info.header["steps"]
     else:
         if arguments.problem is None:
             raise ValueError("name a problem to train on, or --resume a run")
-        found, teacher = asked_recipe(arguments), arguments.teacher
+        found, teacher, steps = asked_recipe(arguments), arguments.teacher, None
         if found.method.needs_teacher != (teacher is not None):
             wanted = "reads a" if found.method.needs_teacher else "reads no"
             raise ValueError(f"{found.method.title} {wanted} teacher, --teacher is {teacher!r}")
+        if teacher and (shape := runs.read_metadata(teacher).shape) != found.problem.shape:
+            raise ValueError(f"the teacher {teacher} has samples of shape {shape}, the problem {found.problem.shape}")
+    arguments.every = ready.rhythm(arguments.every, found.training, steps)
+    ready.watching(found.problem, arguments)
+    check(found.problem, found.net, found.method, found.training)
     with distributed.process_group(distributed.device_of(arguments.device)):
-        run_training(found, out, arguments, teacher)
+        fresh = not out.exists()
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            run_training(found, out, arguments, teacher)
+        finally:
+            with contextlib.suppress(OSError):  # a folder that holds something stays
+                if fresh:
+                    out.rmdir()
 
 
 def run_training(found: Recipe, out: Path, arguments: argparse.Namespace, teacher: str | None = None) -> None:
     """Train with a progress bar, and with what the monitor writes where it was asked for."""
     started, first = time.monotonic(), distributed.rank() == 0
-    if found.training.pays_to_compile and first:
-        print("compiling the training step (about half a minute the first time) ...", file=sys.stderr, flush=True)
     states = runs.train(
         *found, out, teacher=teacher, resume=arguments.resume, every=arguments.every,
         save_seconds=arguments.save_seconds, device=arguments.device,
@@ -60,15 +74,18 @@ def run_training(found: Recipe, out: Path, arguments: argparse.Namespace, teache
         states = monitored(states, found.problem, out, arguments)
     from tqdm import tqdm
 
-    with tqdm(desc=name_of(found.method), unit="step", mininterval=2.0, dynamic_ncols=True, disable=not first) as bar:
+    name = name_of(found.method)
+    desc = f"{name}, compiling the step (half a minute)" if found.training.pays_to_compile else name
+    with tqdm(desc=desc, unit="step", mininterval=2.0, dynamic_ncols=True, disable=not first, leave=False) as bar:
         for state in states:
-            bar.total = state.steps
+            bar.set_description_str(name, refresh=False)
+            bar.leave, bar.total = True, state.steps
             bar.set_postfix(loss=f"{state.loss:.4f}", grad=f"{state.grad_norm:.2f}", refresh=False)
             bar.update(state.step - bar.n)
     if first:
         header, wall = runs.read_metadata(out).header, time.monotonic() - started
         done = f"{header['steps_done']:,} steps, {header['cpu_seconds']:.0f} CPU-s, {wall:.0f} s"
-        print(f"{out}: {name_of(found.method)}, {done}", flush=True)
+        print(f"{out}: {name}, {done}", flush=True)
 
 
 def monitored(states: Iterator[State], problem: Problem, out: Path, arguments: argparse.Namespace) -> Iterator[State]:
@@ -77,7 +94,7 @@ def monitored(states: Iterator[State], problem: Problem, out: Path, arguments: a
 
     fid = None
     if arguments.fid_every:
-        options = asked(problem, n=arguments.fid_images, weights=arguments.weights)
+        options = asked(problem, n=("--fid-images", arguments.fid_images), weights=("--weights", arguments.weights))
         fid = functools.partial(one_step_distance, problem, options)
     every = {"grid_every": arguments.grid_every, "fid_every": arguments.fid_every}
     return monitor.watched(states, out, **every, fid=fid, tensorboard=arguments.tensorboard)
@@ -85,8 +102,7 @@ def monitored(states: Iterator[State], problem: Problem, out: Path, arguments: a
 
 def one_step_distance(problem: Problem, options: Mapping[str, Any], X: FlowMap) -> float:
     """What `--fid-every` computes: the Fréchet distance of one jump."""
-    row = problem.evaluate(X, [1], **options)[0]
-    return float(row["fid"] if "fid" in row else row["fd"])
+    return float(problem.evaluate(X, [1], **options)[0][str(problem.distance)])
 
 
 def name_of(method: Method) -> str:
@@ -94,26 +110,33 @@ def name_of(method: Method) -> str:
     return next((name for name, known in METHODS.items() if known.title == method.title), method.title)
 
 
-def asked(problem: Problem, **options: Any) -> dict[str, Any]:
-    """The options that are not None.
+def asked(problem: Problem, **options: tuple[str, Any]) -> dict[str, Any]:
+    """The options that were given, each by the argument's name: its own name for the message, and its value or None.
 
     Raises:
         ValueError: if the problem's `evaluate` does not take one of them.
     """
-    found = {name: value for name, value in options.items() if value is not None}
+    found = {name: value for name, (_, value) in options.items() if value is not None}
     takes = inspect.signature(problem.evaluate).parameters
     for name in found:
-        if name not in takes:
-            raise ValueError(f"--{name} is not for {type(problem).__name__}: its evaluation takes {', '.join(takes)}")
+        if name not in takes and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+            raise ValueError(f"{options[name][0]} is not for {type(problem).__name__}: its evaluation takes no {name}")
     return found
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """flowmap-edu evaluate."""
     info = runs.read_metadata(arguments.run)
-    problem = named_problem(arguments.problem, {}) if arguments.problem else info.problem()
+    problem = named_problem(arguments.problem) if arguments.problem else info.problem()
+    if problem.shape != info.shape:
+        raise ValueError(f"--problem has samples of shape {problem.shape}, {arguments.run} of {info.shape}")
+    options = asked(problem, n=("--samples", arguments.samples), weights=("--weights", arguments.weights))
+    figure = None
+    if arguments.figure is not None:
+        figure = ready.new_file("--figure", arguments.figure, ready.FIGURES)
+        ready.drawable(problem)
+        figure.parent.mkdir(parents=True, exist_ok=True)
     X = runs.load(arguments.run, device=arguments.device, ema=arguments.ema)
-    options = asked(problem, n=arguments.samples, weights=arguments.weights)
     rows = problem.evaluate(X, arguments.steps, seed=arguments.seed, **options)
     print(f"{arguments.run}: {name_of(info.method)} on {type(problem).__name__}")
     if not rows:
@@ -121,15 +144,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print("\n".join(lines(rows)))
     if (name := getattr(problem, "name", None)) in paper.PAPER_FID:
         print(paper.fid_table(name, name_of(info.method), rows, arguments.steps))
-    if Path(arguments.run).is_dir():
+    if info.folder == Path(arguments.run).expanduser():  # not a shipped map by its name
         measured = info.digests.get("map.safetensors") if arguments.ema in (None, info.training.ema) else None
         report = {"n": arguments.samples, "seed": arguments.seed, "map": measured, "rows": rows}
-        runs.write(Path(arguments.run) / "evaluation.json", json.dumps(report, indent=1).encode())
-    if arguments.figure:
+        try:
+            runs.write(info.folder / "evaluation.json", json.dumps(report, indent=1).encode())
+        except OSError as error:
+            print(f"flowmap-edu: the numbers are not kept beside the map: {error}", file=sys.stderr)
+    if figure:
         from flowmap_edu import viz
 
-        viz.draw(problem, X, arguments.figure)
-        print(f"the figure is {arguments.figure}")
+        viz.draw(problem, X, figure)
+        print(f"the figure is {figure}")
 
 
 def cell(value: Any) -> str:
@@ -154,7 +180,6 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def drawn(X: FlowMap, info: RunInfo, arguments: argparse.Namespace) -> torch.Tensor:
     """The samples that `sample` writes, shape (n, *D)."""
     n = arguments.samples
-    checks.count("the number of samples", n)
     x0 = info.sigma * torch.randn(n, *info.shape, generator=torch.Generator().manual_seed(arguments.seed))
     label = torch.arange(n) % info.classes if info.classes else None
     if arguments.label is not None:
@@ -168,7 +193,7 @@ def drawn(X: FlowMap, info: RunInfo, arguments: argparse.Namespace) -> torch.Ten
                 f"--guidance needs a map that was trained with labels hidden: label_dropout of {arguments.run} is "
                 f"{info.training.label_dropout} of {info.classes} classes; train with --set label_dropout=0.1"
             )
-        X = sample.guided(X, arguments.guidance)
+        X = guided(X, arguments.guidance)
     from tqdm import tqdm
 
     size = max(1, min(8192, 200_000 // x0[0].numel()))
@@ -180,55 +205,25 @@ def drawn(X: FlowMap, info: RunInfo, arguments: argparse.Namespace) -> torch.Ten
     return torch.cat(out)
 
 
-def draw_samples(arguments: argparse.Namespace) -> None:
+def sample(arguments: argparse.Namespace) -> None:
     """flowmap-edu sample: an .npy of any shape, a .csv of points, or a .png sheet of images."""
-    info, out = runs.read_metadata(arguments.run), Path(arguments.out)
-    endings = (".npy", ".csv") if len(info.shape) == 1 else (".npy", ".png")
-    checks.one_of("the ending of --out", out.suffix, endings)
-    if out.exists():
-        raise ValueError(f"{out} is already there; name another file")
+    info = runs.read_metadata(arguments.run)
+    endings = (".npy", ".csv") if len(info.shape) == 1 else (".npy", ".png") if len(info.shape) == 3 else (".npy",)
+    out = ready.new_file("--out", arguments.out, endings)
+    if out.suffix == ".png":
+        ready.sheet(info.shape)
+    out.parent.mkdir(parents=True, exist_ok=True)
     x = drawn(runs.load(arguments.run, device=arguments.device, ema=arguments.ema), info, arguments)
     if out.suffix == ".png":
         from flowmap_edu import viz
 
         viz.sheet(x, out)
-    elif out.suffix == ".csv":
-        header = ",".join(f"x{k}" for k in range(x.shape[1]))
-        np.savetxt(out, x.numpy(), delimiter=",", header=header)
     else:
-        np.save(out, x.numpy())
+        content = io.BytesIO()
+        if out.suffix == ".csv":
+            header = ",".join(f"x{k}" for k in range(x.shape[1]))
+            np.savetxt(content, x.numpy(), delimiter=",", header=header)
+        else:
+            np.save(content, x.numpy())
+        runs.write(out, content.getvalue())
     print(f"{len(x):,} samples after {arguments.steps} step{'s' * (arguments.steps > 1)} in {out}")
-
-
-def table(arguments: argparse.Namespace) -> None:
-    """flowmap-edu table: the four methods' KL64 beside the paper's KL, any methods at one budget, the paper's FID."""
-    from flowmap_edu.bench import comparison
-
-    if arguments.problem == "images":
-        print(paper.paper_table())
-        return
-    if arguments.methods:
-        if not arguments.minutes:
-            raise ValueError("--methods compares trainings of one budget: name it with --minutes")
-        names = list(METHODS) if arguments.methods == "all" else arguments.methods.split(",")
-        print(comparison.table(names, arguments.minutes, Path(arguments.out), arguments.samples, arguments.jobs))
-        return
-    text, rows = [], []
-    for method in FOUR:
-        name: str | Path = f"{arguments.problem}-{method}"
-        if arguments.minutes:
-            name = Path(arguments.out) / name
-            arguments.resume = (name / "config.json").is_file()
-            fresh = recipe("checkerboard", method, minutes=arguments.minutes)
-            info = runs.read_metadata(name) if arguments.resume else None
-            run = Recipe(info.problem(), info.network(), info.method, info.training) if info else fresh
-            run_training(run, name, arguments)
-        info = runs.read_metadata(name)
-        rows = info.problem().evaluate(runs.load(name), STEPS, n=arguments.samples)
-        ours = "".join(f"{row['kl64']:>9.4f}" for row in rows)
-        text.append(f"{method:<7} {'ours, KL64':<12}{ours}   {info.header['cpu_seconds']:.0f} CPU-s")
-        text.append(f"{'':<7} {'paper, KL':<12}" + "".join(f"{kl:>9.4f}" for kl in paper.PAPER_KL[method]))
-    print(f"{'method':<20}" + "".join(f"{n:>3} step{'s' if n > 1 else ' '}" for n in STEPS))
-    print("\n".join(text))
-    print(f"KL64 with {arguments.samples:,} points, floor {rows[0]['floor']:.4f}.")
-    print("The paper does not publish its estimator: its figures are context, not a comparison.")

@@ -132,7 +132,7 @@ def find(reference: str) -> Callable[..., Any]:
         ValueError: if there is no such module or no such name in it.
     """
     module, colon, name = reference.partition(":")
-    if not (module and colon and name):
+    if not (module and colon and name) or module.startswith("."):
         raise ValueError(f"a reference must look like 'module:name', got {reference!r}")
     if "" not in sys.path:
         sys.path.insert(0, "")
@@ -144,6 +144,8 @@ def find(reference: str) -> Callable[..., Any]:
         raise ValueError(f"{reference!r} needs the module {module!r}, which cannot be imported: {error}") from error
     except AttributeError as error:
         raise ValueError(f"the module {module!r} has no {name!r}") from error
+    except SyntaxError as error:
+        raise ValueError(f"the module {module!r} is no Python: {error}") from error
     return cast(Any, found)
 
 
@@ -201,5 +203,6 @@ def make(reference: str, **arguments: Any) -> Any:
             names = ", ".join(takes.parameters) or "no arguments"
             raise ValueError(f"{reference} does not take these arguments ({error}); it takes {names}") from error
         made = found(**arguments)
-    record(made, reference, arguments)
+    with contextlib.suppress(AttributeError, TypeError):  # a text, a number: whoever asked for it will refuse it
+        record(made, reference, arguments)
     return made

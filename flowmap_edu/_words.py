@@ -2,8 +2,8 @@
 
 import argparse
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,77 +12,122 @@ from torch import nn
 
 from flowmap_edu import _checks as checks
 from flowmap_edu import _reference
+from flowmap_edu import _values as values
 from flowmap_edu.methods import METHODS, Method
-from flowmap_edu.problems import Gaussian, from_file
+from flowmap_edu.problems import from_file
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.recipes import RECIPES, Recipe, recipe, recipe_for
 from flowmap_edu.training import Training
 
 PARTS = ("problem", "net", "method")  # --set net.hidden=64 changes the network, --set lr=0.01 the training
+GIVEN = {"path": "PROBLEM", "labels": "--labels"}  # arguments of from_file that have words of their own
 
 
-def value_of(name: str, text: str, kind: str) -> Any:
-    """The text of --set as a value of a field's type: words stay words, the rest is JSON."""
-    if kind.startswith("str"):
-        return text
-    try:
-        return json.loads(text if text.startswith(("[", '"')) else text.lower())
-    except json.JSONDecodeError as error:
-        if kind == "any":
-            return text
-        raise ValueError(f"--set {name} expects a value of type {kind}, got {text!r}") from error
+def parse_overrides(words: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What `--set NAME=VALUE` changes: "training", "problem", "net" and "method", each name to text.
 
-
-def parse_overrides(words: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What `--set NAME=VALUE` changes: "training", "problem", "net" and "method", each name to value."""
-    types = {field.name: getattr(field.type, "__name__", str(field.type)) for field in dataclasses.fields(Training)}
-    kinds = {field.name: getattr(field.type, "__name__", str(field.type)) for field in dataclasses.fields(Method)}
-    found: dict[str, dict[str, Any]] = {"training": {}, **{part: {} for part in PARTS}}
+    Raises:
+        ValueError: if a word is not NAME=VALUE, a name is unknown or given twice.
+    """
+    known = {"training": [f.name for f in dataclasses.fields(Training)]}
+    known["method"] = [f.name for f in dataclasses.fields(Method)]
+    found: dict[str, dict[str, str]] = {part: {} for part in ("training", *PARTS)}
     for word in words:
         name, equals, text = word.partition("=")
         part, dot, inner = name.partition(".")
-        if not equals:
+        if not (equals and name):
             raise ValueError(f"--set expects NAME=VALUE, got {word!r}")
         if dot:
             checks.one_of("the part in --set PART.NAME=VALUE", part, PARTS)
-            if part == "method":
-                checks.one_of("the name in --set method.NAME", inner, kinds)
-            found[part][inner] = value_of(name, text, kinds[inner] if part == "method" else "any")
-        elif name == "interpolant":
-            found["training"][name] = _reference.make(text if ":" in text else f"flowmap_edu.interpolant:{text}")
-        else:
-            checks.one_of("the name in --set", name, types)
-            found["training"][name] = value_of(name, text, types[name])
+        part, inner = (part, inner) if dot else ("training", name)
+        if part in known:
+            checks.one_of("the name in --set" + " method.NAME" * (part == "method"), inner, known[part])
+        if inner in found[part]:
+            raise ValueError(f"--set {name} is given twice")
+        found[part][inner] = text
     return found
 
 
-def named_problem(name: str, arguments: Mapping[str, Any], labels: str | None = None) -> Problem:
-    """A problem by a recipe's name, by "module:name", or from an array's file.
+def typed(texts: Mapping[str, str], target: Callable[..., Any], part: str = "") -> dict[str, Any]:
+    """The texts of --set as values, by the types that a class or a function gives its arguments.
+
+    Raises:
+        ValueError: if a text is no value of its type.
+    """
+    hints = values.hints_of(target)
+    return {name: values.value_of(f"{part}{name}", text, hints.get(name, Any)) for name, text in texts.items()}
+
+
+def trained_by(texts: Mapping[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the training, from --set and from options of their own.
+
+    Raises:
+        ValueError: if a setting is given in both ways.
+    """
+    rest = {name: text for name, text in texts.items() if name != "interpolant"}
+    found = {name: values.value_of(name, text, values.hints_of(Training)[name]) for name, text in rest.items()}
+    if (text := texts.get("interpolant")) is not None:
+        found["interpolant"] = made(text if ":" in text else f"flowmap_edu.interpolant:{text}", {})
+    for name in ("seed", "steps", "minutes"):
+        if (value := getattr(arguments, name)) is not None:
+            if name in found:
+                raise ValueError(f"{name} is given twice: --{name} {value} and --set {name}={texts[name]}")
+            found[name] = value
+    return {"seed": 0} | found
+
+
+def made(reference: str, texts: Mapping[str, str], part: str = "") -> Any:
+    """What "module:name" makes of the texts of --set.
+
+    Raises:
+        ValueError: if there is no such name, or it does not take them.
+    """
+    found = _reference.find(reference)
+    if inspect.isabstract(found):
+        raise ValueError(f"{reference} is abstract: name a class that can be made")
+    return _reference.make(reference, **typed(texts, found, part))
+
+
+def named_problem(name: str, texts: Mapping[str, str] | None = None, labels: str | None = None) -> Problem:
+    """A problem by a recipe's name, by "module:name", or from an array's file; some of its arguments as texts.
 
     Raises:
         ValueError: if it is none of them, or does not take the arguments.
     """
+    texts, from_array = texts or {}, Path(name).suffix in (".npy", ".csv")
+    if labels is not None and not from_array:
+        raise ValueError(f"--labels belongs to a file .npy or .csv, it would be ignored with {name!r}")
     if name in RECIPES and (makes := RECIPES[name].problem) is not None:
-        made = makes()
-        return _reference.build(_reference.describe(made)[0], **arguments) if arguments else made
+        problem = makes()
+        described, _ = _reference.describe(problem)
+        changes = typed(texts, _reference.find(described["import"]), "problem.")
+        return _reference.build(described, **changes) if changes else problem
     if name == "gaussian":
-        return Gaussian(**arguments)
+        return made("flowmap_edu.problems:Gaussian", texts, "problem.")
     if ":" in name and not Path(name).exists():
-        made = _reference.make(name, **arguments)
-        if not isinstance(made, Problem):
-            raise ValueError(f"{name} must be a Problem or a function that returns one, got {type(made).__name__}")
-        return made
-    if Path(name).suffix in (".npy", ".csv"):
-        return from_file(name, labels, **arguments)
+        problem = made(name, texts, "problem.")
+        if not isinstance(problem, Problem):
+            raise ValueError(f"{name} must be a Problem or a function that returns one, got {type(problem).__name__}")
+        return problem
+    if from_array:
+        takes = inspect.signature(from_file).parameters
+        for word in texts:
+            checks.one_of("the name in --set problem.NAME", word, [key for key in takes if key not in GIVEN])
+        changes = typed(texts, from_file, "problem.")
+        try:
+            return from_file(name, labels, **changes)
+        except TypeError as error:  # numpy and torch, for arrays of texts and of objects
+            named = name if labels is None else f"{name} or {labels}"
+            raise ValueError(f"{named} holds no array of numbers: {error}") from error
     own = ", ".join(key for key, named in RECIPES.items() if named.problem is not None)
     raise ValueError(f"the problem must be one of {own}, gaussian, a file .npy or .csv, or module:name; got {name!r}")
 
 
-def own_network(reference: str, seed: int, arguments: Mapping[str, Any]) -> nn.Module:
+def own_network(reference: str, seed: int, texts: Mapping[str, str]) -> nn.Module:
     """The network that "module:name" makes, its initial weights drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _reference.make(reference, **arguments)
+        net = made(reference, texts, "net.")
     if not isinstance(net, nn.Module):
         raise ValueError(f"{reference} must make a torch module, got {type(net).__name__}")
     return net
@@ -90,21 +135,26 @@ def own_network(reference: str, seed: int, arguments: Mapping[str, Any]) -> nn.M
 
 def asked_recipe(arguments: argparse.Namespace) -> Recipe:
     """The four objects that the words of `train` name."""
-    changed = parse_overrides(arguments.set)
+    texts = parse_overrides(arguments.set)
+    training = trained_by(texts["training"], arguments)
+    changes = typed(texts["method"], Method, "method.")
     if arguments.root is not None:
-        changed["problem"]["root"] = arguments.root
-    problem = named_problem(arguments.problem, changed["problem"], arguments.labels)
+        if "root" in texts["problem"]:
+            raise ValueError("root is given twice: --root and --set problem.root")
+        texts["problem"]["root"] = arguments.root
+    problem = named_problem(arguments.problem, texts["problem"], arguments.labels)
     own = RECIPES.get(arguments.problem)
     name = arguments.recipe or (arguments.problem if own and own.problem else recipe_for(problem))
-    training = {"seed": arguments.seed or 0} | changed["training"]
-    for budget in ("steps", "minutes"):
-        if getattr(arguments, budget) is not None:
-            training[budget] = getattr(arguments, budget)
-    checks.one_of("recipe", name, RECIPES)
     if RECIPES[name].training.minutes is not None and not {"steps", "minutes"} & set(training):
         training["minutes"] = 5.0
-    net = own_network(arguments.net, training["seed"], changed["net"]) if arguments.net else changed["net"]
+    net: nn.Module | dict[str, Any] = {}
+    if arguments.net:
+        net = own_network(arguments.net, training["seed"], texts["net"])
+    elif texts["net"]:
+        with torch.random.fork_rng(devices=[]):
+            described, _ = _reference.describe(RECIPES[name].net(problem))
+        net = typed(texts["net"], _reference.find(described["import"]), "net.")
     method: str | Method = arguments.method or "lsd"
-    if changed["method"]:
-        method = dataclasses.replace(METHODS[arguments.method or "lsd"], **changed["method"])
+    if changes:
+        method = dataclasses.replace(METHODS[arguments.method or "lsd"], **changes)
     return recipe(name, method, problem=problem, net=net, **training)

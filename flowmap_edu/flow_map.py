@@ -11,6 +11,10 @@ with respect to the parameters of v.
 Source: Boffi, Albergo & Vanden-Eijnden 2025, arXiv 2505.18825.
 """
 
+import contextlib
+import functools
+import importlib
+import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -28,10 +32,21 @@ __all__ = ["FlowMap"]
 Time = float | Tensor
 
 
+@functools.cache
+def load_forward_mode() -> None:
+    """Load torch's rules for forward mode: while they are loaded, torch warns of a part of itself."""
+    with warnings.catch_warnings(), contextlib.suppress(ImportError):
+        warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+        importlib.import_module("torch._decomp.decompositions_for_jvp")
+
+
 def directional(f: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """f(*at) and its derivative along the direction `along`, in one forward-mode pass, in full precision."""
     # forward mode refuses entries that share their memory, as those of an expanded tensor do
     at, along = (tuple(a if a.is_contiguous() else a.clone() for a in given) for given in (at, along))
+    if not torch.compiler.is_compiling():
+        load_forward_mode()
     with torch.autocast(at[0].device.type, enabled=False):
         value, derivative = cast(
             tuple[Tensor, Tensor],

@@ -31,7 +31,7 @@ FLOORS = (
     "training",
     "recipes",
     "viz course bench",
-    "cli _commands _words",
+    "cli _commands _words _table _demo _ready _values _console",
 )
 FLOOR = {f"flowmap_edu.{place}": k for k, places in enumerate(FLOORS) for place in places.split()}
 FLOOR |= {"flowmap_edu": len(FLOORS)}  # the roof: it imports everything, so nothing below may import it

@@ -195,9 +195,9 @@ def test_the_road_runs_on_files_in_cifar10_s_own_format(tmp_path, monkeypatch):
         (["cifar10", "--root", "/nowhere"], "cifar10 is not here: there is no folder /nowhere/cifar-10-batches-bin"),
         (["digits", "--set", "batch"], "--set expects NAME=VALUE, got 'batch'"),
         (["digits", "--set", "colour=1"], "the name in --set must be one of"),
-        (["digits", "--set", "batch=many"], "--set batch expects a value of type int, got 'many'"),
-        (["digits", "--set", "batch=8.5"], "batch must be a whole number of at least 1, got 8.5"),
-        (["digits", "--minutes", "1", "--grid-every", "0"], "grid_every must be a whole number of at least 1, got 0"),
+        (["digits", "--set", "batch=many"], "--set batch must be a whole number, got 'many'"),
+        (["digits", "--set", "batch=8.5"], "--set batch must be a whole number, got '8.5'"),
+        (["digits", "--minutes", "1", "--grid-every", "0"], "--grid-every must be a whole number of at least 1, got 0"),
     ],
 )
 def test_bad_words(words, message, tmp_path, capsys):

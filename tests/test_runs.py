@@ -245,7 +245,7 @@ def test_bad_counts_on_the_command_line(finished, capsys):
     assert cli.main(["sample", str(finished), "--points", "0", "--out", "never.npy"]) == 2
     error = capsys.readouterr().err
     assert "steps must be a whole number of at least 1, got 0" in error
-    assert "the number of samples must be a whole number of at least 1, got 0" in error
+    assert "--samples must be a whole number of at least 1, got 0" in error
 
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):

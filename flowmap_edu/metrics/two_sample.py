@@ -48,7 +48,7 @@ def sliced_wasserstein(x: Tensor, y: Tensor, *, directions: int = 200, seed: int
     a, b = pair(x, y)
     directions, seed = checks.count("directions", directions), checks.small_seed(seed)
     ot = checks.extra("ot", "evaluation")
-    found = ot.sliced_wasserstein_distance(a.numpy(), b.numpy(), n_projections=directions, seed=seed)
+    found = ot.sliced_wasserstein_distance(a.numpy(), b.numpy(), n_projections=directions, seed=seed % 2**32)
     return float(found)
 
 
@@ -80,9 +80,9 @@ def classifier_test(x: Tensor, y: Tensor, *, seed: int = 0, most: int = 2000) ->
     ensemble = checks.extra("sklearn.ensemble", "evaluation")
     selection = checks.extra("sklearn.model_selection", "evaluation")
     classifier = ensemble.HistGradientBoostingClassifier(
-        max_iter=100, learning_rate=0.1, max_leaf_nodes=15, early_stopping=False, random_state=seed
+        max_iter=100, learning_rate=0.1, max_leaf_nodes=15, early_stopping=False, random_state=seed % 2**32
     )
-    folds = selection.StratifiedKFold(5, shuffle=True, random_state=seed)
+    folds = selection.StratifiedKFold(5, shuffle=True, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, about threads and versions of its own parts
         scores = selection.cross_val_score(classifier, both.numpy(), which.numpy(), cv=folds)

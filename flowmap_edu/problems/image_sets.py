@@ -30,7 +30,7 @@ from flowmap_edu.problems.readers import Part
 class Digits(ImageProblem):
     """scikit-learn's 8 x 8 digits; see `ImageProblem` for the arguments. The network has 108 thousand parameters."""
 
-    name, size, data_classes, levels = "digits", (1, 8, 8), 10, 16
+    name, size, data_classes, levels, distance = "digits", (1, 8, 8), 10, 16, "fd"
     net: ClassVar[dict[str, Any]] = {"width": 8, "multipliers": (2, 3), "blocks": 1}
 
     def read(self, folder: Path | None, train: bool) -> Part:

@@ -120,6 +120,7 @@ class ImageProblem(Problem):
     flips: ClassVar[bool] = False
     how_to_get: ClassVar[str] = ""
     net: ClassVar[dict[str, Any]]  # arguments of its U-Net
+    distance: ClassVar[str | None] = "fid"
 
     def __init__(self, sigma: float = 0.5, root: str | Path | None = None, labels: bool = True):
         checks.positive("sigma", sigma)

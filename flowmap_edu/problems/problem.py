@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +24,13 @@ class Problem(_reference.Recorded, ABC):
         shape: of one sample, (D,) for points or (C, H, W) for pictures.
         sigma: standard deviation of the base N(0, sigma^2 I), in data units.
         classes: how many classes the labels have; 0 without labels.
+        distance: the number of `evaluate` that is a Fréchet distance, which `--fid-every` follows; None for none.
     """
 
     shape: tuple[int, ...]
     sigma: float
     classes: int = 0
+    distance: ClassVar[str | None] = None
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:

@@ -10,6 +10,7 @@ that it wraps, and a forward-mode derivative cannot pass through it: so what is 
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
@@ -37,8 +38,13 @@ def device_of(name: str) -> torch.device:
     Raises:
         ValueError: if there is no such device here.
     """
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+    kind, colon, number = name.partition(":")
+    if kind == "mps":
+        raise ValueError(
+            f"device {name!r} is refused: forward-mode derivatives are untested on it, and it has no float64, which "
+            "times and exact maps are computed in; use --device cpu"
+        )
+    if kind not in ("cpu", "cuda") or (colon and (kind == "cpu" or not number.isdecimal())):
         raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:<number>', got {name!r}")
     if kind == "cpu":
         return torch.device("cpu")
@@ -114,7 +120,11 @@ def mean(x: Tensor) -> Tensor:
 
 def data_parallel(module: nn.Module) -> nn.Module:
     """The module with its gradients averaged over the processes; the module itself if there is one process."""
-    return DistributedDataParallel(module, broadcast_buffers=False) if world() > 1 else module
+    if world() == 1:
+        return module
+    with warnings.catch_warnings():  # the new name of this argument is not in every torch that we take
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        return DistributedDataParallel(module, broadcast_buffers=False)
 
 
 def no_sync(module: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:

@@ -116,13 +116,17 @@ def gradient(state: State, loss: nn.Module, batch: losses.Batch, ramp: Tensor) -
 
 def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """f through torch.compile; f itself, with a warning, where this machine cannot compile."""
-    fast, chosen = torch.compile(f, fullgraph=True), []
+    chosen: list[Callable[..., Tensor]] = []
 
     def call(*args: Any) -> Tensor:
         if chosen:
             return chosen[0](*args)
         try:
-            value = fast(*args)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)  # torch's compiler on itself
+                warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+                fast = torch.compile(f, fullgraph=True)  # refuses by itself on a Python that is too new
+                value = fast(*args)
             chosen.append(fast)
         except Exception as error:  # whatever the tool chain raises; an error of f's own comes again below
             value = f(*args)

@@ -2,7 +2,7 @@
 
     from flowmap_edu.viz import live
     figure = live.checkerboard()                          # the last line of a cell shows it
-    Path("flow.html").write_text(live.page(figure))       # for a lecture hall without network
+    Path("flow.html").write_text(live.page(figure), encoding="utf-8")  # for a lecture hall without network
 
 One slider sets the number N of jumps and moves the samples; Python computes these clouds of points. Two sliders
 set s and t, and the browser evaluates a small network there. The JavaScript in `static/` draws both panels, in
@@ -41,7 +41,7 @@ def small_map() -> tuple[FlowMap, dict[str, Any]]:
     maps with 1,000,000 points, and the distance sqrt(E |X_small - X_large|^2) of their jumps X_{0,1}.
     """
     folder = shipped_folder() / "small-map"
-    about = json.loads((folder / "small.json").read_text())
+    about = json.loads((folder / "small.json").read_text(encoding="utf-8"))
     net = MLP(**about["net"])
     net.load_state_dict(load_file(folder / "small.safetensors"))
     return FlowMap(net.eval().requires_grad_(False)), about
