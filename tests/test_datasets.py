@@ -421,6 +421,22 @@ def test_wrong_folders_of_afhq(tmp_path):
         load(AFHQ64, tmp_path)
 
 
+def test_folders_without_permission_are_named(tmp_path, monkeypatch):
+    """What may not be looked at is not there: the data set's folder, and a class's."""
+    write_afhq(tmp_path, each=1)
+    stat = os.stat
+    for hidden, message in (("afhq_v2", "afhq64 is not here: there is no folder"), ("dog", "found cat, wild")):
+
+        def refusing(path, *args, hidden=hidden, **options):
+            if str(path).endswith(hidden):
+                refused(path)
+            return stat(path, *args, **options)
+
+        monkeypatch.setattr(os, "stat", refusing)
+        with pytest.raises(ValueError, match=message):
+            load(AFHQ64, tmp_path)
+
+
 def test_wrong_lists_of_celeba(tmp_path):
     """A list that is not of these pictures, is cut short, names one twice or has another part; a part that is empty."""
     folder = write_celeba(tmp_path, 2, "02")
