@@ -421,6 +421,22 @@ def test_wrong_folders_of_afhq(tmp_path):
         load(AFHQ64, tmp_path)
 
 
+def test_folders_without_permission_are_named(tmp_path, monkeypatch):
+    """What may not be looked at is not there: the data set's folder, and a class's."""
+    write_afhq(tmp_path, each=1)
+    stat = os.stat
+    for hidden, message in (("afhq_v2", "afhq64 is not here: there is no folder"), ("dog", "found cat, wild")):
+
+        def refusing(path, *args, hidden=hidden, **options):
+            if str(path).endswith(hidden):
+                refused(path)
+            return stat(path, *args, **options)
+
+        monkeypatch.setattr(os, "stat", refusing)
+        with pytest.raises(ValueError, match=message):
+            load(AFHQ64, tmp_path)
+
+
 def test_wrong_lists_of_celeba(tmp_path):
     """A list that is not of these pictures, is cut short, names one twice or has another part; a part that is empty."""
     folder = write_celeba(tmp_path, 2, "02")
@@ -611,18 +627,18 @@ def test_download_is_checked_and_unpacked_once(archive, tmp_path):
 
 
 def test_of_several_that_download_at_once_one_does(archive, tmp_path, monkeypatch):
-    """Three at once: the archive is fetched a single time, and all three find the batches."""
-    served, start = [], threading.Barrier(3)
-    get = Quiet.do_GET
-    monkeypatch.setattr(Quiet, "do_GET", lambda self: served.append(self.path) or get(self))
+    """Three at once: the archive is unpacked a single time, and all three find the batches."""
+    unpacked, start, unpack = [], threading.Barrier(3), readers.unpack
+    monkeypatch.setattr(readers, "unpack", lambda *paths: unpacked.append(paths) or unpack(*paths))
+    root = tmp_path / "root"
 
     def work(_) -> int:
         start.wait()
-        return len(list(Cifar10(root=tmp_path / "root").download().place().iterdir()))
+        return len(list(Cifar10(root=root).download().place().iterdir()))
 
     with futures.ThreadPoolExecutor(3) as pool:
         assert list(pool.map(work, range(3))) == [6, 6, 6]
-    assert served == [f"/{archive.name}"]
+    assert unpacked == [(root / archive.name, root / "cifar-10-batches-bin")]
 
 
 def test_a_download_that_is_not_the_archive_is_refused(archive, tmp_path):

@@ -145,7 +145,7 @@ class ImageProblem(Problem):
             ValueError: if the folder is missing, a file is damaged, or the images have another shape.
         """
         folder = self.place()
-        if folder is not None and not folder.is_dir():
+        if folder is not None and not os.path.isdir(folder):  # False without permission, where Path.is_dir raises
             raise ValueError(f"{self.name} is not here: there is no folder {folder}. {self.how_to_get}")
         images = loaded(type(self), folder, train)
         if images.shape != self.shape:

@@ -6,6 +6,7 @@ from elsewhere runs whatever code its author put into it; this library never doe
 
 import http.client
 import lzma
+import os
 import tarfile
 import tempfile
 from collections import Counter
@@ -184,7 +185,7 @@ def read_celeba(folder: Path, train: bool) -> Part:
 def read_afhq(folder: Path, train: bool) -> Part:
     """AFHQ v2, its own train and test parts; the labels are 0 cat, 1 dog, 2 wild."""
     part = folder / ("train" if train else "test")
-    found = [path.name for path in entries(part) if path.is_dir()]
+    found = [path.name for path in entries(part) if os.path.isdir(path)]
     if found != list(AFHQ_CLASSES):
         raise ValueError(f"{part} must hold the folders {', '.join(AFHQ_CLASSES)}; found {', '.join(found) or 'none'}")
     groups = [images_in(part / name) for name in AFHQ_CLASSES]
