@@ -20,6 +20,7 @@ from flowmap_edu._numbers import (
     as_python,
     at_least,
     count,
+    counts,
     finite_number,
     generator,
     number,
@@ -34,6 +35,7 @@ __all__ = [
     "batch_of_times",
     "batched",
     "count",
+    "counts",
     "extra",
     "finite",
     "finite_number",
@@ -78,7 +80,9 @@ def plain(x: Tensor) -> Tensor:
 
 
 def batched(x: Tensor) -> bool:
-    """Whether x is inside torch.func.vmap."""
+    """Whether x is inside torch.func.vmap; not asked while torch compiles."""
+    if torch.compiler.is_compiling():
+        return False
     while _functorch.is_functorch_wrapped_tensor(x):
         if _functorch.is_batchedtensor(x):
             return True

@@ -1,6 +1,7 @@
 """Checks of numbers: Python's or NumPy's come in, Python's come out. Each names what came and what was wanted."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,13 @@ def at_least(name: str, value: float, least: float) -> float:
 def count(name: str, value: int) -> int:
     """value as Python's; ValueError unless it is a whole number of at least 1."""
     return whole(name, value, 1)
+
+
+def counts(name: str, values: Iterable[int]) -> list[int]:
+    """Several counts as Python's; ValueError unless each is a whole number of at least 1."""
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise ValueError(f"{name} must be several whole numbers of at least 1, got {values!r}")
+    return [count(name, value) for value in values]
 
 
 def whole(name: str, value: int, least: int = 0) -> int:

@@ -104,6 +104,8 @@ class FlowMap:
 
     def velocity(self, t: Time, x: Tensor, **condition: Any) -> Tensor:
         """The map's own velocity, read on its diagonal: v_{t,t}(x), shape (B, *D)."""
+        checks.points("x", x)
+        t = checks.batch_of_times("t", t, x)
         return self.v(t, t, x, **condition)
 
     def partial_t(self, s: Time, t: Time, x: Tensor, **condition: Any) -> tuple[Tensor, Tensor]:

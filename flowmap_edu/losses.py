@@ -52,7 +52,7 @@ def target_velocity(X: FlowMap, t: Tensor, x: Tensor, velocity: Velocity | None,
         if velocity is None:
             return X.velocity(t, x)
         b = velocity(t, x) if callable(velocity) else velocity
-    checks.same_shape("the velocity", b, "x", x)
+    checks.same_shape("x", x, "the velocity", b)
     return b.detach() if detach else b
 
 

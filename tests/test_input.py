@@ -4,8 +4,6 @@ Dtypes, layouts, containers and kinds of numbers, in every argument that takes p
 are in test_input_images.py.
 """
 
-# ruff: noqa: ARG005  every v takes (s, t, x)
-
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -27,12 +25,12 @@ GAUSSIAN, BOARD = Gaussian(torch.tensor([1.0, -0.5]), 0.5), Checkerboard()
 MIXTURE = GaussianMixture(torch.tensor([[0.6, 0.0], [-0.4, 0.5]]), 0.3)
 POINTS = torch.tensor([[0.1, -0.3], [0.7, 0.2], [-0.9, 0.4], [0.3, 0.3], [-0.2, -0.8], [0.6, 0.9]], dtype=torch.float64)
 X = FlowMap(GAUSSIAN.v)
-OTHER = FlowMap(lambda s, t, x: MIXTURE.velocity(s, x))  # not a flow map: no residual of it vanishes
+OTHER = FlowMap(lambda *at: MIXTURE.velocity(at[0], at[2]))  # not a flow map: no residual of it vanishes
 
 
 def like(x: Tensor) -> Tensor:
     """A second set of points, as many and of the type of x."""
-    return POINTS.flip(0)[: len(x)].to(x.dtype)
+    return POINTS.flip(0)[: len(x)].to(x.dtype) if isinstance(x, Tensor) and x.ndim else POINTS
 
 
 Function = Callable[..., Tensor | tuple[Tensor, ...]]
@@ -75,8 +73,9 @@ OF_POINTS: dict[str, tuple[str, Function]] = {  # the argument's name, the funct
     "copies": ("samples", lambda x: torch.tensor(memorising.copies(x, like(x), 0.9 * like(x)))),
     "sliced_wasserstein": ("x", lambda x: torch.tensor(two_sample.sliced_wasserstein(x, like(x), directions=20))),
 }
+PATHS = ("Linear", "Trigonometric")
 EVERY: dict[str, tuple[str, Function]] = {
-    **{name: ("x", lambda x, f=f: f(0.25, x)) for name, f in OF_ONE_TIME.items()},
+    **{name: ("x0" if name in PATHS else "x", lambda x, f=f: f(0.25, x)) for name, f in OF_ONE_TIME.items()},
     **{name: ("x", lambda x, f=f: f(0.25, 0.75, x)) for name, f in OF_TIMES.items()},
     **OF_POINTS,
 }
@@ -305,13 +304,13 @@ def test_an_ode_solve_says_that_it_cannot_be_batched():
 @pytest.mark.parametrize(
     ("v", "came"),
     [
-        (lambda s, t, x: x[:, :1], r"same shape, got \(6, 2\) and \(6, 1\)"),
-        (lambda s, t, x: x.sum(1), r"same shape, got \(6, 2\) and \(6,\)"),
-        (lambda s, t, x: x[:1], r"same shape, got \(6, 2\) and \(1, 2\)"),
-        (lambda s, t, x: 0.0, "got float"),
-        (lambda s, t, x: x.detach().numpy(), "got ndarray"),
-        (lambda s, t, x: (x, x), "got tuple"),
-        (lambda s, t, x: x.long(), r"got \(6, 2\) torch.int64"),
+        (lambda *at: at[2][:, :1], r"same shape, got \(6, 2\) and \(6, 1\)"),
+        (lambda *at: at[2].sum(1), r"same shape, got \(6, 2\) and \(6,\)"),
+        (lambda *at: at[2][:1], r"same shape, got \(6, 2\) and \(1, 2\)"),
+        (lambda *_: 0.0, "got float"),
+        (lambda *_: np.zeros((6, 2)), "got ndarray"),
+        (lambda *at: (at[2], at[2]), "got tuple"),
+        (lambda *at: at[2].long(), r"got \(6, 2\) torch.int64"),
     ],
 )
 def test_what_a_network_returns_is_not_broadcast(v, came):
@@ -372,7 +371,8 @@ COUNTS: dict[str, Callable[[int], object]] = {  # argument: what it does, each f
     "directions sliced_wasserstein": lambda n: two_sample.sliced_wasserstein(POINTS, -POINTS, directions=n),
     "dim Gaussian": lambda n: Gaussian(dim=n).base(3, torch.Generator().manual_seed(0)),
     "dim MLP": lambda n: torch.manual_seed(0) and sum(p.sum() for p in MLP(n, 4, 1).parameters()),
-    "size UNet": lambda n: torch.manual_seed(0) and UNet(2 * n if n == 3 else n, 1, width=8, multipliers=(1,)).size,
+    "size UNet": lambda n: UNet(n, 1, width=8, multipliers=(1,)).size,
+    "width UNet": lambda n: UNet(8, 1, width=n, multipliers=(1,)).first.weight.shape,
 }
 
 

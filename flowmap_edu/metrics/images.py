@@ -77,7 +77,7 @@ def extract(features: nn.Module, images: Tensor) -> Tensor:
     """
     checks.images("images", images)
     device = next((p.device for p in features.parameters()), images.device)
-    found = features(images.to(device)).cpu()
+    found = features(images.detach().to(device)).cpu()
     wanted = (len(images), length_of(features))
     if found.shape != wanted:
         raise ValueError(f"features of shape {wanted} are wanted, {type(features).__name__} gave {tuple(found.shape)}")

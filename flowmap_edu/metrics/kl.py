@@ -45,9 +45,14 @@ def counted(samples: Tensor) -> tuple[float, float]:
     return (p * (math.log(p) - q[WHITE].log())).sum().item(), 1 - count[WHITE].sum().item() / n
 
 
-@functools.lru_cache(maxsize=16)
 def floor64(n: int) -> float:
     """KL64 of n exact draws: what a perfect model would score with as many points (one fixed draw)."""
+    return floor_of(checks.count("n", n))
+
+
+@functools.lru_cache(maxsize=16)
+def floor_of(n: int) -> float:
+    """`floor64`, computed once for each n."""
     return counted(board_points(n, torch.Generator().manual_seed(64)))[0]
 
 

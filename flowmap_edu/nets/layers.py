@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.forward_ad import make_dual, unpack_dual
 
+from flowmap_edu import _checks as checks
+
 SILU_MAGNITUDE = 0.596  # sqrt(E silu(z)^2) for z ~ N(0, 1)
 EPSILON = 1e-4  # the magnitude below which pixel norm lets go: a pixel that is zero stays zero
 
@@ -83,6 +85,8 @@ def linear_in(x: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
     the weights here, so it would be a product with zeros: a jvp would cost three passes, not two.
     (A jvp along the weights themselves is refused by torch: RuntimeError.)
     """
+    if checks.batched(x):
+        return product(x)  # torch.func.vmap has no rule for what follows
     # level 0 is the only one that torch has; named, since torch.compile misreads the current level
     value, tangent = unpack_dual(x, level=0)
     return product(x) if tangent is None else make_dual(product(value), product(tangent), level=0)

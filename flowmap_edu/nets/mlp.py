@@ -64,10 +64,9 @@ class MLP(nn.Module):
         classes: int = 0,
     ):
         super().__init__()
-        for name, value in (("dim", dim), ("hidden", hidden), ("layers", layers)):
-            checks.count(name, value)
-        for name, value in (("fourier", fourier), ("time_frequencies", time_frequencies), ("classes", classes)):
-            checks.whole(name, value)
+        dim, hidden, layers = (checks.count(k, v) for k, v in {"dim": dim, "hidden": hidden, "layers": layers}.items())
+        fourier, classes = checks.whole("fourier", fourier), checks.whole("classes", classes)
+        time_frequencies = checks.whole("time_frequencies", time_frequencies)
         if fourier % 2:
             raise ValueError(f"fourier must be even, half cosines and half sines; got {fourier}")
         scale, bandwidth = checks.positive("scale", scale), checks.at_least("bandwidth", bandwidth, 0)

@@ -74,11 +74,13 @@ class UNet(nn.Module):
     ):
         super().__init__()
         levels = len(multipliers)
-        for name, value in (("size", size), ("channels", channels), ("width", width), ("blocks", blocks)):
-            checks.count(name, value)
-        for value in multipliers or (0,):
-            checks.count("each of multipliers", value)
-        checks.whole("classes", classes)
+        size, channels = checks.count("size", size), checks.count("channels", channels)
+        width, blocks, classes = (
+            checks.count("width", width),
+            checks.count("blocks", blocks),
+            checks.whole("classes", classes),
+        )
+        multipliers = checks.counts("each of multipliers", multipliers or (0,))
         if size % 2 ** (levels - 1):
             raise ValueError(f"size must be divisible by {2 ** (levels - 1)} for {levels} levels, got {size}")
         dropout, scale = checks.share("dropout", dropout), checks.positive("scale", scale)

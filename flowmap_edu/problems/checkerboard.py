@@ -53,7 +53,7 @@ class Checkerboard(ExactFlow):
             n: points drawn; None: 1,000,000.
             seed: of the base's draws.
         """
-        steps = [checks.count("steps", k) for k in steps]
+        steps = checks.counts("steps", steps)
         rows, x0 = [], self.base(1_000_000 if n is None else n, checks.generator(seed))
         for k in steps:
             found = kl64(X.sample(x0, k, seed=seed))

@@ -124,7 +124,7 @@ class ExactFlow(Problem):
             n: points drawn; None: 4,096.
             seed: of the points.
         """
-        n = 4096 if n is None else checks.count("n", n)
+        n, steps = 4096 if n is None else checks.count("n", n), checks.counts("steps", steps)
         x, t = self.on_the_way(n, seed)
         with torch.no_grad():
             velocity = errors.root_mean_square(X.velocity(t, x) - self.velocity(t, x))

@@ -51,7 +51,7 @@ class Judged(Problem):
             ImportError: if POT or scikit-learn is not installed.
         """
         n = 2000 if n is None else checks.count("n", n)
-        steps, generator = [checks.count("steps", k) for k in steps], checks.generator(seed)
+        steps, generator = checks.counts("steps", steps), checks.generator(seed)
         train, _ = self.some(n, True, generator)
         every, _ = self.some(10 * n, True, generator)
         held, held_labels = self.some(n, False, generator)
