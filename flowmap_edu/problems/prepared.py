@@ -7,16 +7,13 @@ warning, and the images stay in memory.
 """
 
 import contextlib
-import errno
 import hashlib
-import importlib
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+import filelock
 import numpy as np
 import torch
 from torch import Tensor
@@ -75,24 +72,8 @@ def alone(path: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock(stack.enter_context(path.open("ab")))
+            stack.enter_context(filelock.FileLock(path))
         yield
-
-
-def lock(file: Any) -> None:
-    """Wait for an open file's lock, and hold it until the file is closed."""
-    if sys.platform != "win32":
-        fcntl = importlib.import_module("fcntl")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return
-    msvcrt = importlib.import_module("msvcrt")
-    while True:
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # tries for ten seconds
-            return
-        except OSError as error:
-            if error.errno != errno.EDEADLK:
-                raise
 
 
 def keep(array: np.ndarray, place: Path) -> None:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import filelock
+
 HEADER = "config.json"
 
 
@@ -124,15 +126,13 @@ def claimed(folder: Path) -> Iterator[None]:
         ValueError: if another process holds it.
         OSError: if it cannot be made or written.
     """
-    from filelock import FileLock, Timeout  # comes with torch
-
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
-    lock = FileLock(path, timeout=0)
+    lock = filelock.FileLock(path, timeout=0)
     try:
         lock.acquire()
-    except Timeout as error:
+    except filelock.Timeout as error:
         raise ValueError(f"another training writes into {folder}: wait for its end, or name another folder") from error
     try:
         yield
