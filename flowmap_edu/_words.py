@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from flowmap_edu import _checks as checks
-from flowmap_edu import _values as values
 from flowmap_edu import _reference
+from flowmap_edu import _values as values
 from flowmap_edu.methods import METHODS, Method
 from flowmap_edu.problems import from_file
 from flowmap_edu.problems.problem import Problem

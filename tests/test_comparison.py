@@ -21,7 +21,7 @@ def compared(tmp_path_factory):
         return folder, comparison.table(["fm", "ct", "cd"], 0.03, folder, points=2000)
 
 
-def test_the_tables_values_come_from_its_runs(compared):
+def test_the_tables_numbers_come_from_its_runs(compared):
     """KL64 of the saved map's own samples, CPU seconds with the teacher's, the largest gradient of the history."""
     folder, text = compared
     found = json.loads((folder / "methods.json").read_text())

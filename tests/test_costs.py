@@ -50,7 +50,7 @@ def test_a_step_costs_its_parts():
         costs.counted("checkerboard")
 
 
-def test_the_page_is_what_its_own_values_give():
+def test_the_page_is_what_its_own_numbers_give():
     """Samples are the recipe's; the hours are operations over the assumed speed; CIFAR-10's pass is counted anew."""
     table = PAGE.read_text().split("<!-- costs -->")[1].split("<!-- /costs -->")[0]
     rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.strip().splitlines()[2:]]

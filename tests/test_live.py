@@ -130,7 +130,7 @@ def test_clouds_and_weights_arrive_whole(case):
     assert node["used"] == node["given"]
 
 
-def test_the_worker_gives_the_same_values(case):
+def test_the_worker_gives_the_same_numbers(case):
     """The worker's program, run in a real worker, and the page's own thread agree bit for bit; both with torch."""
     net, shown, _, _, node = case
     noise = torch.frombuffer(bytearray(shown.noise), dtype=torch.float32).reshape(-1, 2)

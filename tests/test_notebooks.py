@@ -87,7 +87,7 @@ def numbers(text: str) -> list[str]:
 
 
 @by_name
-def test_values_in_the_text_come_from_a_cell(source):
+def test_numbers_in_the_text_come_from_a_cell(source):
     """A decimal under "What to notice", formulas aside, is printed by a cell or set in one."""
     known: list[float] = []
     for cell in code_cells(source):

@@ -60,7 +60,7 @@ def test_each_method_learns_the_gaussian_map(method):
     assert trained[1] < 0.15
 
 
-def test_same_seed_same_values_other_seed_others():
+def test_same_seed_same_numbers_other_seed_others():
     """A run is a function of its four objects."""
     assert torch.equal(weights(last(small())), weights(last(small())))
     assert not torch.equal(weights(last(small())), weights(last(small(seed=1))))
@@ -68,7 +68,7 @@ def test_same_seed_same_values_other_seed_others():
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_resume_continues_to_the_same_values(method, optimizer):
+def test_resume_continues_to_the_same_numbers(method, optimizer):
     """Stopped at step 17 and resumed, every weight is bitwise that of the unbroken run."""
     run = {"method": method, "optimizer": optimizer}
     whole = last(small(**run))

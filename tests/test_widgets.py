@@ -125,7 +125,7 @@ def test_nothing_is_computed_twice():
     assert slope.calls == before + 6
 
 
-def test_the_slider_runs_over_all_whole_values_up_to_the_largest():
+def test_the_slider_runs_over_all_whole_numbers_up_to_the_largest():
     w = widgets.step_slider(MAP, X0, (8, 2), exact=BALL)
     slider = w.controls["steps"]
     assert (slider.min, slider.max, slider.step, slider.value) == (1, 8, 1, 2)
