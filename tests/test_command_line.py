@@ -21,7 +21,7 @@ from flowmap_edu import _demo, _values, cli
 from flowmap_edu.training import MemoryShortError, Training, loop, runs
 
 HERE = Path(flowmap_edu.__file__).resolve().parent.parent
-OLD = typing.Union  # noqa: B009
+OLD = typing.Union
 SETS = ("batch=24", "stf_batch=0", "compile=false", "net.hidden=8", "net.layers=1")
 SMALL = ["--steps", "2", *(word for setting in SETS for word in ("--set", setting))]
 
