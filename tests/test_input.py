@@ -494,3 +494,40 @@ def test_a_network_names_an_argument_of_another_type(net):
     again = FlowMap(net.double())
     assert again.sample(x.double(), 1).dtype == torch.float64
     net.float()
+
+
+# --- data of one's own -----------------------------------------------------------------------------
+
+
+def read_only(x: np.ndarray) -> np.ndarray:
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def test_samples_and_labels_may_be_arrays_of_any_kind():
+    """The one place that takes NumPy arrays: byte orders, strides, read-only memory, whole numbers of any type."""
+    x, y = ANY.numpy(), np.arange(40) % 3
+    wanted = FromTensor(ANY.float(), torch.from_numpy(y))
+    strided = (x[::-1].copy()[::-1], np.asfortranarray(x), ANY.T.clone().T)
+    for form in (x, *strided, x.astype(">f8"), read_only(x), np.ma.array(x), ANY):
+        found = FromTensor(form, y)
+        assert torch.equal(found.train, wanted.train)
+        assert found.train.dtype == torch.float32
+    kinds = [y.astype(kind) for kind in ("u1", "u2", "u4", "u8", "i1", ">i4", "f4", "f8", "f2")]
+    labels = torch.from_numpy(y)
+    for form in (*kinds, read_only(y), y[::-1].copy()[::-1], y.tolist(), labels.int(), labels.half()):
+        found = FromTensor(x, form)
+        assert found.train_labels is not None
+        assert torch.equal(found.train_labels, wanted.train_labels)
+        assert found.train_labels.dtype == torch.int64
+    masked = np.ma.masked_greater(x, 1)
+    for form in (x.astype(str), x.astype(object), x.astype(np.longdouble), masked, x.astype("u2"), x.tolist()):
+        with pytest.raises(ValueError, match=r"^x must .*got "):
+            FromTensor(form)
+    with pytest.raises(ValueError, match=r"^x must be finite; 80 of 80 entries are not"):
+        FromTensor(x * 1e200)  # beyond float32
+    ragged, other = [[0], [0, 1]] * 20, (y.astype(str), y.astype(object), [None] * 40, "text")
+    for form in (*other, ragged, y + 0.5, y - 1, y * np.nan, y * 1j, labels * 1j, y[:9], y[:, None]):
+        with pytest.raises(ValueError, match=r"^labels must .*got "):
+            FromTensor(x, form)
