@@ -11,6 +11,9 @@ with respect to the parameters of v.
 Source: Boffi, Albergo & Vanden-Eijnden 2025, arXiv 2505.18825.
 """
 
+import functools
+import importlib
+import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -28,8 +31,18 @@ __all__ = ["FlowMap"]
 Time = float | Tensor
 
 
+@functools.cache
+def prepare_forward_mode() -> None:
+    """Import what torch.func.jvp imports at its first call, without torch's warning of a part of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("torch._decomp.decompositions_for_jvp")
+
+
 def directional(f: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """f(*at) and its derivative along the direction `along`, in one forward-mode pass, in full precision."""
+    if not torch.compiler.is_compiling():
+        prepare_forward_mode()
     # forward mode refuses entries that share their memory, as those of an expanded tensor do
     at, along = (tuple(a if a.is_contiguous() else a.clone() for a in given) for given in (at, along))
     with torch.autocast(at[0].device.type, enabled=False):
@@ -61,6 +74,8 @@ class FlowMap:
     ):
         if not callable(v):
             raise ValueError(f"v must be callable as v(s, t, x), got {type(v).__name__}")
+        if not (sampler is None or callable(sampler)):
+            raise ValueError(f"sampler must be an object of sample.py, such as Jumps(), got {sampler!r}")
         self.slope = v
         self.sampler: Sampler = sampler or Jumps()
         self.interpolant = interpolant

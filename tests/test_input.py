@@ -4,6 +4,8 @@ Dtypes, layouts, containers and kinds of numbers, in every argument that takes p
 are in test_input_images.py.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -66,7 +68,7 @@ OF_POINTS: dict[str, tuple[str, Function]] = {  # the argument's name, the funct
     "sample": ("x0", lambda x: X.sample(x, 3, chunk=4)),
     "Jumps": ("x0", lambda x: Jumps()(X, x, 2)),
     "Euler": ("x0", lambda x: Euler()(X, x, 2)),
-    "Restarts": ("x", lambda x: Restarts()(X, x, 1)),
+    "Restarts": ("x0", lambda x: Restarts()(X, x, 1)),
     "semigroup_gap": ("x0", lambda x: torch.tensor(metrics.semigroup_gap(OTHER, x, 1, 2))),
     "kl64": ("samples", lambda x: torch.tensor(metrics.kl64(x)[:2])),
     "nearest": ("samples", lambda x: memorising.nearest(x, like(x))),
@@ -122,6 +124,7 @@ NO_POINTS = {
     "a number": 0.5,
     "a NumPy scalar": np.float64(0.5),
     "nothing": None,
+    "sparse": POINTS.to_sparse(),
     "one axis": POINTS[:, 0],
     "no axis": POINTS[0, 0],
 }
@@ -292,6 +295,13 @@ def test_vmap_over_networks_with_labels():
             vmap(lambda x, label, Y=Y: Y(0.0, 1.0, x[None], label=label[None])[0])(x, label + 1)
 
 
+def test_restarts_say_that_they_draw_noise():
+    with pytest.raises(ValueError, match="restarts draw noise"):
+        vmap(lambda x: FlowMap(GAUSSIAN.v, Restarts()).sample(x, 2))(torch.stack([POINTS, POINTS]))
+    with pytest.raises(ValueError, match=r"sampler must be an object .* got 'jumps'"):
+        FlowMap(GAUSSIAN.v, "jumps")
+
+
 def test_an_ode_solve_says_that_it_cannot_be_batched():
     for f in (BOARD.flow_map, MIXTURE.v):
         with pytest.raises(ValueError, match="give all samples as one batch, not to vmap"):
@@ -447,6 +457,12 @@ def test_numpys_numbers_end_as_pythons_where_they_are_written_down():
     for bad in (float("nan"), "1", None, torch.ones(3)):
         with pytest.raises(ValueError, match=r"^scale must be a finite number, got "):
             guided(X, bad)
+
+
+def test_the_first_derivative_brings_no_warning_of_torch():
+    code = "import flowmap_edu, torch; flowmap_edu.FlowMap(lambda s, t, x: x).partial_t(0.0, 0.5, torch.randn(3, 2))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --- labels and the networks' own arguments --------------------------------------------------------
