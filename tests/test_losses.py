@@ -289,8 +289,8 @@ BACKWARD = losses.Batch(losses.Diagonal(mid, x, x), losses.Jumps(hi, mid, lo, x)
         (lambda: losses.lagrangian(X, lo[:2], hi[:2], x), r"must .*\(3,\).*got shape \(2,\)"),
         (lambda: losses.diagonal(X, mid, x, x[:, :1]), r"x and target .*\(3, 2\) and \(3, 1\)"),
         (lambda: losses.diagonal(X, hi + 1, x, x), r"must lie in \[0, 1\]"),
-        (lambda: losses.eulerian(X, lo, hi, x, velocity=x[:2]), r"velocity and x .*\(2, 2\) and \(3, 2\)"),
-        (lambda: losses.lagrangian(X, lo, hi, x, velocity=lambda t, x: x[:, 0]), r"velocity and x .*\(3,\)"),  # noqa: ARG005
+        (lambda: losses.eulerian(X, lo, hi, x, velocity=x[:2]), r"x and the velocity .*\(3, 2\) and \(2, 2\)"),
+        (lambda: losses.lagrangian(X, lo, hi, x, velocity=lambda t, x: x[:, 0]), r"x and the velocity .*\(3,\)"),  # noqa: ARG005
         (lambda: times.triangle(0), r"n must .*at least 1, got 0"),
         (lambda: times.triangle(10, at_zero=1.5), r"at_zero .*got 1.5"),
         (lambda: times.triangle(10, at_zero=-0.1), r"at_zero .*got -0.1"),
