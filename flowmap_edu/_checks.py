@@ -66,7 +66,7 @@ EXACT = (torch.float32, torch.float64)  # the types of points; half precision ha
 def kind(value: object) -> str:
     """What a message says of a value: shape and type of a tensor, the type of anything else."""
     if isinstance(value, Tensor):
-        return f"{tuple(value.shape)} {value.dtype}"
+        return f"{tuple(value.shape)} {value.dtype}" + (" sparse" if value.layout is not torch.strided else "")
     if isinstance(value, (np.ndarray, list, tuple)):
         return f"{type(value).__name__}: torch.as_tensor makes a tensor of it"
     return type(value).__name__
@@ -170,7 +170,7 @@ def within(name: str, x: Tensor, low: float, high: float) -> None:
 
 def points(name: str, x: Tensor) -> None:
     """Raise ValueError unless x is a tensor of float32 or float64 of shape (B, *D) with at least one axis in D."""
-    if not isinstance(x, Tensor) or x.ndim < 2 or x.dtype not in EXACT:
+    if not isinstance(x, Tensor) or x.ndim < 2 or x.dtype not in EXACT or x.layout is not torch.strided:
         raise ValueError(f"{name} must be a floating-point tensor, float32 or float64, of shape (B, *D), got {kind(x)}")
 
 

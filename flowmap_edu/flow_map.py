@@ -76,6 +76,8 @@ class FlowMap:
     ):
         if not callable(v):
             raise ValueError(f"v must be callable as v(s, t, x), got {type(v).__name__}")
+        if not (sampler is None or callable(sampler)):
+            raise ValueError(f"sampler must be an object of sample.py, such as Jumps(), got {sampler!r}")
         self.slope = v
         self.sampler: Sampler = sampler or Jumps()
         self.interpolant = interpolant

@@ -98,6 +98,9 @@ class Restarts:
     ) -> Tensor:
         """The last landing point."""
         steps = checks.count("steps", steps)
+        checks.points("x0", x0)
+        if checks.batched(x0):
+            raise ValueError("restarts draw noise, which torch.func.vmap refuses: give all samples as one batch")
         x = X(0.0, 1.0, x0, **condition)
         for k in range(1, steps):
             z = self.sigma * torch.randn(x.shape, generator=generator).to(x)

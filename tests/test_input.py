@@ -4,6 +4,8 @@ Dtypes, layouts, containers and kinds of numbers, in every argument that takes p
 are in test_input_images.py.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -66,7 +68,7 @@ OF_POINTS: dict[str, tuple[str, Function]] = {  # the argument's name, the funct
     "sample": ("x0", lambda x: X.sample(x, 3, chunk=4)),
     "Jumps": ("x0", lambda x: Jumps()(X, x, 2)),
     "Euler": ("x0", lambda x: Euler()(X, x, 2)),
-    "Restarts": ("x", lambda x: Restarts()(X, x, 1)),
+    "Restarts": ("x0", lambda x: Restarts()(X, x, 1)),
     "semigroup_gap": ("x0", lambda x: torch.tensor(metrics.semigroup_gap(OTHER, x, 1, 2))),
     "kl64": ("samples", lambda x: torch.tensor(metrics.kl64(x)[:2])),
     "nearest": ("samples", lambda x: memorising.nearest(x, like(x))),
@@ -122,6 +124,7 @@ NO_POINTS = {
     "a number": 0.5,
     "a NumPy scalar": np.float64(0.5),
     "nothing": None,
+    "sparse": POINTS.to_sparse(),
     "one axis": POINTS[:, 0],
     "no axis": POINTS[0, 0],
 }
@@ -292,6 +295,13 @@ def test_vmap_over_networks_with_labels():
             vmap(lambda x, label, Y=Y: Y(0.0, 1.0, x[None], label=label[None])[0])(x, label + 1)
 
 
+def test_restarts_say_that_they_draw_noise():
+    with pytest.raises(ValueError, match="restarts draw noise"):
+        vmap(lambda x: FlowMap(GAUSSIAN.v, Restarts()).sample(x, 2))(torch.stack([POINTS, POINTS]))
+    with pytest.raises(ValueError, match=r"sampler must be an object .* got 'jumps'"):
+        FlowMap(GAUSSIAN.v, "jumps")
+
+
 def test_an_ode_solve_says_that_it_cannot_be_batched():
     for f in (BOARD.flow_map, MIXTURE.v):
         with pytest.raises(ValueError, match="give all samples as one batch, not to vmap"):
@@ -449,6 +459,12 @@ def test_numpys_numbers_end_as_pythons_where_they_are_written_down():
             guided(X, bad)
 
 
+def test_the_first_derivative_brings_no_warning_of_torch():
+    code = "import flowmap_edu, torch; flowmap_edu.FlowMap(lambda s, t, x: x).partial_t(0.0, 0.5, torch.randn(3, 2))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # --- labels and the networks' own arguments --------------------------------------------------------
 
 NET = MLP(2, 16, 2, classes=3)
@@ -494,3 +510,40 @@ def test_a_network_names_an_argument_of_another_type(net):
     again = FlowMap(net.double())
     assert again.sample(x.double(), 1).dtype == torch.float64
     net.float()
+
+
+# --- data of one's own -----------------------------------------------------------------------------
+
+
+def read_only(x: np.ndarray) -> np.ndarray:
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def test_samples_and_labels_may_be_arrays_of_any_kind():
+    """The one place that takes NumPy arrays: byte orders, strides, read-only memory, whole numbers of any type."""
+    x, y = ANY.numpy(), np.arange(40) % 3
+    wanted = FromTensor(ANY.float(), torch.from_numpy(y))
+    strided = (x[::-1].copy()[::-1], np.asfortranarray(x), ANY.T.clone().T)
+    for form in (x, *strided, x.astype(">f8"), read_only(x), np.ma.array(x), ANY):
+        found = FromTensor(form, y)
+        assert torch.equal(found.train, wanted.train)
+        assert found.train.dtype == torch.float32
+    kinds = [y.astype(kind) for kind in ("u1", "u2", "u4", "u8", "i1", ">i4", "f4", "f8", "f2")]
+    labels = torch.from_numpy(y)
+    for form in (*kinds, read_only(y), y[::-1].copy()[::-1], y.tolist(), labels.int(), labels.half()):
+        found = FromTensor(x, form)
+        assert found.train_labels is not None
+        assert torch.equal(found.train_labels, wanted.train_labels)
+        assert found.train_labels.dtype == torch.int64
+    masked = np.ma.masked_greater(x, 1)
+    for form in (x.astype(str), x.astype(object), x.astype(np.longdouble), masked, x.astype("u2"), x.tolist()):
+        with pytest.raises(ValueError, match=r"^x must .*got "):
+            FromTensor(form)
+    with pytest.raises(ValueError, match=r"^x must be finite; 80 of 80 entries are not"):
+        FromTensor(x * 1e200)  # beyond float32
+    ragged, other = [[0], [0, 1]] * 20, (y.astype(str), y.astype(object), [None] * 40, "text")
+    for form in (*other, ragged, y + 0.5, y - 1, y * np.nan, y * 1j, labels * 1j, y[:9], y[:, None]):
+        with pytest.raises(ValueError, match=r"^labels must .*got "):
+            FromTensor(x, form)

@@ -294,7 +294,10 @@ CLOUDS = torch.zeros(2, 5, 2)
             r"x0 must have shape \(n, 2\), got \(5, 3\)",
         ),
         (lambda: live.clouds(FlowMap(MLP(dim=3)), torch.zeros(5, 2)), "a map of the plane.*3 entries"),
-        (lambda: live.clouds(FlowMap(lambda *a: a[2][:, :1, None]), torch.zeros(5, 2)), r"slope.*shape \(1, 1, 1\)"),
+        (
+            lambda: live.clouds(FlowMap(lambda *a: a[2][:, :1, None]), torch.zeros(5, 2)),
+            r"what v returns must.*and \(1, 1, 1\)",
+        ),
         (lambda: live.checkerboard(points=10_001), "points must be at most 10000, got 10001"),
     ],
 )

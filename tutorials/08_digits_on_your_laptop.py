@@ -181,7 +181,8 @@ print("root mean square change of a pixel against 16 jumps:", "  ".join(f"{m:.3f
 # %%
 read = classifier.load()
 floor = images.frechet(read, data.values(), held_out.values())
-static = images.frechet(read, 0.5 * torch.randn(1400, 1, 8, 8, generator=generator), held_out.values())
+snow = 0.5 * torch.randn(1400, 1, 8, 8, generator=generator)
+static = images.frechet(read, snow.clamp(-1, 1), held_out.values())
 right = (read.read(held_out.values()) == held_out.labels).double().mean()
 print(f"training digits against held-out ones: {floor:.2f}; noise against held-out ones: {static:.1f}")
 print(f"the classifier reads {right:.1%} of the real held-out digits right\n")
@@ -259,7 +260,7 @@ plt.show()
 # 1. Train with `"psd-m"` in place of `"lsd"` for as many steps. Which of the rows of section 5 differs most?
 # 2. Show that the Fréchet distance of two Gaussians with the same mean and covariances $a^2 I$ and $c^2 I$ in $d$
 #    dimensions is $d\, (a - c)^2$. Check it on 20,000 pictures of 4 x 4 with `images.frechet` and `net =
-#    torch.nn.Flatten(); net.num_features = 16`.
+#    torch.nn.Flatten(); net.num_features = 16`. Pixels must lie in [-1, 1]: take $a$ and $c$ of 0.1 or so.
 # 3. Interpolate between two noises, $\cos(\alpha)\, x_0 + \sin(\alpha)\, x_0'$, and draw one jump from each. Why not
 #    the straight line?
 # 4. Give the label -1 ("no class"). The network was never trained with it. What does it draw?

@@ -73,14 +73,17 @@ class UNet(nn.Module):
         bandwidth: float = 2.0,
     ):
         super().__init__()
-        levels = len(multipliers)
         size, channels = checks.count("size", size), checks.count("channels", channels)
         width, blocks, classes = (
             checks.count("width", width),
             checks.count("blocks", blocks),
             checks.whole("classes", classes),
         )
-        multipliers = checks.counts("each of multipliers", multipliers or (0,))
+        multipliers = checks.counts("multipliers", multipliers)
+        attention, levels = checks.counts("attention", attention), len(multipliers)
+        if not levels:
+            raise ValueError("multipliers must hold at least one number, got 0")
+        bandwidth = checks.at_least("bandwidth", bandwidth, 0)
         if size % 2 ** (levels - 1):
             raise ValueError(f"size must be divisible by {2 ** (levels - 1)} for {levels} levels, got {size}")
         dropout, scale = checks.share("dropout", dropout), checks.positive("scale", scale)

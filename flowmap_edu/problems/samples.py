@@ -13,14 +13,28 @@ from flowmap_edu import _checks as checks
 FEWEST = 10  # samples
 
 
+def from_numpy(name: str, x: np.ndarray[Any, Any]) -> Tensor:
+    """A NumPy array of numbers as a tensor: copied if it is read-only, of another byte order or not contiguous.
+
+    Raises:
+        ValueError: if it holds something else than numbers, or is masked somewhere.
+    """
+    if np.ma.is_masked(x):
+        raise ValueError(f"{name} must have no masked entries, got {np.ma.count_masked(x)} of {x.size}")
+    try:
+        return torch.from_numpy(np.require(x, x.dtype.newbyteorder("="), ["C", "W"]))
+    except TypeError as error:
+        raise ValueError(f"{name} must be an array of numbers, got {x.dtype}") from error
+
+
 def array(name: str, x: Any) -> Tensor:
     """An array of samples as float32, shape (n, *D).
 
     Raises:
-        ValueError: if it is no floating-point array with at least ten samples, or not finite.
+        ValueError: if it is no floating-point array with at least ten samples, or not finite in float32.
     """
     if isinstance(x, np.ndarray):
-        x = torch.from_numpy(np.ascontiguousarray(x))
+        x = from_numpy(name, x)
     if not isinstance(x, Tensor):
         raise ValueError(f"{name} must be a torch tensor or a numpy array, got {type(x).__name__}")
     if not x.is_floating_point():
@@ -30,13 +44,25 @@ def array(name: str, x: Any) -> Tensor:
         raise ValueError(f"{name} must have shape (n, *D), such as (n, 1) or (n, 3, 32, 32); got {tuple(x.shape)}")
     if len(x) < FEWEST:
         raise ValueError(f"{name} must hold at least {FEWEST} samples, got shape {tuple(x.shape)}")
+    x = x.detach().float()
     bad = ~torch.isfinite(x)
     if bool(bad.any()):
         first = tuple(bad.nonzero()[0].tolist())
         raise ValueError(
             f"{name} must be finite; {int(bad.sum())} of {bad.numel()} entries are not, the first at {first}"
         )
-    return x.detach().float()
+    return x
+
+
+def numbers_of(labels: Any) -> Tensor:
+    """A list or a NumPy array of labels as int64 or float64."""
+    try:
+        y = np.asarray(labels)
+    except ValueError as error:
+        raise ValueError(f"labels must be whole numbers, got a {type(labels).__name__} of other things") from error
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"labels must be whole numbers, got {y.dtype}")
+    return torch.from_numpy(y.astype(np.float64 if y.dtype.kind == "f" else np.int64))
 
 
 def whole_labels(labels: Any, n: int) -> Tensor:
@@ -45,7 +71,11 @@ def whole_labels(labels: Any, n: int) -> Tensor:
     Raises:
         ValueError: if they are of another length, not whole or negative.
     """
-    y = torch.as_tensor(labels)
+    if not isinstance(labels, Tensor):
+        labels = numbers_of(labels)
+    if labels.is_complex():
+        raise ValueError(f"labels must be whole numbers, got {checks.kind(labels)}")
+    y = labels.detach() if labels.is_floating_point() else labels.to(torch.int64)
     if y.shape != (n,):
         raise ValueError(f"labels must have shape ({n},), one a sample; got {tuple(y.shape)}")
     whole = y.to(torch.int64)

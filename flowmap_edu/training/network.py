@@ -61,7 +61,7 @@ def tried(net: nn.Module, problem: Problem) -> None:
     label = torch.tensor([0, problem.classes - 1], device=x.device) if problem.classes else None
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
-            out = FlowMap(net).v(t, t, x, label=label)
+            out = net(t, t, x) if label is None else net(t, t, x, label=label)
     except Exception as error:  # networks raise many kinds for a wrong shape
         given = f"s and t of shape (2,), x of shape {tuple(x.shape)}" + (" and label=" if label is not None else "")
         reason = " ".join(str(error).split())

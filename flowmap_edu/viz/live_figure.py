@@ -83,9 +83,7 @@ class Live(anywidget.AnyWidget):
         note: str = "",
         squares: Sequence[tuple[float, float, float]] = (),
     ):
-        steps = list(steps)
-        for n in steps:
-            checks.count("a number of steps", n)
+        steps = [checks.count("a number of steps", n) for n in steps]
         if not steps or any(b <= a for a, b in pairwise(steps)):
             raise ValueError(f"steps must increase and hold at least one number, got {steps}")
         checks.points("clouds", clouds)

@@ -72,9 +72,7 @@ def step_slider(
     steps = list(steps) if isinstance(steps, Iterable) else steps
     if not isinstance(steps, list) or not steps:
         raise ValueError(f"steps must list at least one step count, got {steps!r}")
-    for n in steps:
-        checks.count("a step count", n)
-    steps = sorted(set(steps))
+    steps = sorted({checks.count("a step count", n) for n in steps})
     if label is not None and (not isinstance(label, Tensor) or label.shape != x0.shape[:1]):
         came = tuple(label.shape) if isinstance(label, Tensor) else type(label).__name__
         raise ValueError(f"label must have shape ({len(x0)},), one for each sample of x0, got {came}")
