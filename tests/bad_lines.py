@@ -130,7 +130,7 @@ PARTS = [
         for v in ("2", "[2.5]", "[a]")
     ],
     ("$D --set net.attention=[true]", "--set net.attention must be a list such as [1, 2], got"),
-    ("$D --set net.multipliers=[]", "each of multipliers must be a whole number"),
+    ("$D --set net.multipliers=[]", "multipliers must hold at least one number, got 0"),
     ("$D --set net.size=9", "size must be divisible by 2"),
     ("$D --set net.hidden=3", "does not take these arguments"),
     ("$T --set method.x=1", "the name in --set method.NAME must be one of 'title'"),
@@ -147,7 +147,7 @@ PARTS = [
         (f"train x.npy --steps 2 --out new --set problem.{v}=1", "the name in --set problem.NAME must be one of")
         for v in ("path", "labels", "colour")
     ],
-    ("train x.npy --steps 2 --out new --set problem.held_out=2", "held_out must be a share in [0, 1), got 2.0"),
+    ("train x.npy --steps 2 --out new --set problem.held_out=2", "held_out must lie in [0, 1], got 2.0"),
     *[
         (f"train gaussian --steps 2 --out new --set problem.mean={v}", "--set problem.mean must be")
         for v in ("x", "[x]", "[[1,2]]", "[1,1e400]")
@@ -164,8 +164,8 @@ OBJECTS = [
         (f"train {v} --steps 2 --out new", "is missing or holds no array of numbers")
         for v in ("gone.npy", "folder.npy", "words.csv")
     ],
-    ("train words.npy --steps 2 --out new", "words.npy holds no array of numbers"),
-    ("train x.npy --labels words.npy --steps 2 --out new", "x.npy or words.npy holds no array of numbers"),
+    ("train words.npy --steps 2 --out new", "words.npy holds values of type <U1; real numbers"),
+    ("train x.npy --labels words.npy --steps 2 --out new", "words.npy holds values of type <U1; real numbers"),
     ("train ints.npy --steps 2 --out new", "x must be floating-point, got torch.int64"),
     ("train gone:x --steps 2 --out new", "needs the module 'gone', which cannot be imported"),
     *[

@@ -389,7 +389,8 @@ def test_evaluate_prints_and_writes_what_the_metrics_say(saved, tmp_path, monkey
     right = (features.read(x) == TRAIN.labels).double().mean().item()
     near = memorising.memorised(x, train, held_out, seeded(5))
     wanted = {"steps": 2, "fd": fd, "floor": floor, "labels": right, **near._asdict()}
-    assert report == {"n": None, "seed": 5, "rows": [pytest.approx(wanted, rel=1e-5)]}
+    digest = runs.read_metadata(out).digests["map.safetensors"]
+    assert report == {"n": None, "seed": 5, "map": digest, "rows": [pytest.approx(wanted, rel=1e-5)]}
     assert first.endswith("lsd on Digits")
     assert heads.split() == list(wanted)
     assert line.split()[:4] == ["2", f"{fd:.4g}", f"{floor:.4g}", f"{right:.4g}"]

@@ -664,7 +664,7 @@ IMAGE = torch.zeros(2, 1, 8, 8)
         ),
         (
             lambda: widgets.step_slider(FlowMap(lambda s, t, x: x[:, None]), X0),  # noqa: ARG005
-            r"the map must return the shape of its points, \(2, 2\), got \(2, 2, 2\)",
+            r"the map does not take points of shape \(2,\): x and what v returns must have the same shape",
         ),
         (lambda: widgets.step_slider(MAP, X0, (1, 0)), "a step count must be a whole number of at least 1, got 0"),
         (lambda: widgets.step_slider(MAP, X0, (2.5,)), "a step count must be a whole number of at least 1, got 2.5"),

@@ -137,9 +137,10 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if made and {item.name for item in folder.iterdir()} == {path.name}:
-            path.unlink()
-            lock.release()
-            folder.rmdir()
-        else:
-            lock.release()
+        with contextlib.suppress(OSError):
+            if {item.name for item in folder.iterdir()} == {path.name}:
+                path.unlink()
+        lock.release()
+        with contextlib.suppress(OSError):  # a folder that holds something stays
+            if made:
+                folder.rmdir()
