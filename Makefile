@@ -8,7 +8,7 @@ READY  := $(VENV)/.installed
 DRIVER := $(VENV)/.installed-browser
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
-.PHONY: help install demo test test-browser test-faults lint lab bench clean
+.PHONY: help install demo test test-twice test-browser test-faults lint lab bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ lint: $(READY)  ## ruff and pyright
 test: lint  ## lint, then every test, then every notebook with short trainings
 	$(BIN)/pytest -n 2 --dist worksteal
 	FLOWMAP_EDU_QUICK=1 OMP_NUM_THREADS=1 $(BIN)/pytest $(NBVAL) -n 2 --dist loadscope tutorials
+
+test-twice: $(READY)  ## run every cell of every lesson twice in a row (some ten minutes)
+	FLOWMAP_EDU_QUICK=1 OMP_NUM_THREADS=1 $(BIN)/python tests/twice.py
 
 test-browser: $(DRIVER)  ## move every slider by keys in JupyterLab and on static pages (needs chromium)
 	@command -v chromium >/dev/null || { echo "make test-browser: chromium is missing: apt-get install chromium" >&2; exit 2; }

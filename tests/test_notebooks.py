@@ -5,6 +5,7 @@ That they run is checked by nbval (`make test`), top to bottom with short traini
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -66,11 +67,27 @@ def test_outputs_are_stored_from_one_run_top_to_bottom(source):
 
 
 @by_name
+def test_no_widget_is_stored_that_cannot_come_back(source):
+    """A stored view needs a kernel that is gone: neither views nor the state of former widgets are committed."""
+    assert "widgets" not in notebook(source).metadata
+    stored = [mime for cell in code_cells(source) for out in cell.outputs for mime in out.get("data", {})]
+    assert not [mime for mime in stored if "widget" in mime]
+
+
+@pytest.mark.parametrize(("source", "following"), list(pairwise(SOURCES)), ids=lambda path: path.stem[:2])
+def test_each_lesson_links_to_the_next(source, following):
+    """Under "Next", at its end; the last lesson links to the list of all."""
+    assert f"]({following.stem}.ipynb)" in notebook(source).cells[-1].source.split("## Next\n")[1].split("\n## ")[0]
+    assert "](README.md)" in notebook(SOURCES[-1]).cells[-1].source.split("## Next\n")[1]
+
+
+@by_name
 def test_links_lead_somewhere(source):
-    """Every relative link's target is in the repository."""
+    """Every relative link's target is in the repository, which is what JupyterLab can open."""
     text = "\n".join(cell.source for cell in notebook(source).cells if cell.cell_type == "markdown")
     for target in re.findall(r"\]\((?!https?://|#|attachment:)([^)#\s]+)", text):
         assert (source.parent / target).exists(), target
+        assert (source.parent / target).resolve().is_relative_to(TUTORIALS.parent), target
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md"])

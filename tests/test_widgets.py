@@ -25,7 +25,7 @@ from flowmap_edu import losses, metrics, problems, viz
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS
 from flowmap_edu.sample import sampler
-from flowmap_edu.viz import explorers, interactive, plots, widgets
+from flowmap_edu.viz import explorers, interactive, plots, standin, widgets
 from flowmap_edu.viz import loss_explorer as explorer
 from flowmap_edu.viz.controls import Menu, RealSlider, WholeSlider
 
@@ -431,7 +431,7 @@ def everything():
 def test_fallback_and_access():
     """A PNG and its words for the web and for paper, a sentence for a console, names and words for all."""
     for w in everything():
-        data, metadata = DisplayFormatter().format(w)
+        data, metadata = w._repr_mimebundle_()
         assert base64.b64decode(data["image/png"]) == w.still()
         assert w.still().startswith(PNG)
         assert imread(io.BytesIO(w.still()))[..., :3].mean() > 0.2
@@ -476,7 +476,7 @@ def test_the_slider_is_sent_to_a_reader_only(monkeypatch):
     for here in (True, False):
         monkeypatch.setattr(interactive, "has_reader", lambda here=here: here)
         w = widgets.step_slider(MAP, X0, (1, 2), exact=BALL)
-        data, _ = DisplayFormatter().format(w)
+        data, _ = w._repr_mimebundle_()
         view = data.get("application/vnd.jupyter.widget-view+json")
         assert (view == {"version_major": 2, "version_minor": 0, "model_id": w.model_id}) is here
         assert base64.b64decode(data["image/png"]) == w.still()
@@ -484,6 +484,35 @@ def test_the_slider_is_sent_to_a_reader_only(monkeypatch):
         assert "base64" not in str(w.card.get_state("value")) or here
         w.controls["steps"].value = 2  # and moves all the same
         assert picture(w) == w.views[2,].png
+
+
+def test_a_reader_gets_the_picture_and_then_the_widget(monkeypatch):
+    """Two outputs, so that the picture is there when the widget is gone; the other way about, the picture alone."""
+    for here in (True, False):
+        monkeypatch.setattr(interactive, "has_reader", lambda here=here: here)
+        shown = []
+
+        def display(data, metadata, raw, shown=shown):
+            shown.append((data, metadata, raw))
+
+        monkeypatch.setattr(standin, "display", display)
+        w = widgets.step_slider(MAP, X0, (1, 2), exact=BALL)
+        assert DisplayFormatter().format(w) == ({}, {})  # it displays itself
+        (first, metadata, _), *rest = shown
+        assert all(raw for *_, raw in shown)
+        assert base64.b64decode(first["image/png"]) == w.still()
+        assert metadata == {"image/png": {"alt": w.alt}}
+        assert ("text/html" in first) is here
+        if here:
+            assert f'alt="{html.escape(w.alt)}"' in first["text/html"]
+        assert [set(data) for data, *_ in rest] == [{standin.VIEW, "text/plain"}] * here
+
+
+def test_a_widget_says_that_no_kernel_answers():
+    """The line is there from the start, and shown once ipywidgets marks the widget as without a connection."""
+    for w in everything():
+        (told,) = [part.value for part in w.children if interactive.ASLEEP in getattr(part, "value", "")]
+        assert ".flow-asleep { display: none } .jupyter-widgets-disconnected .flow-asleep { display: block }" in told
 
 
 def test_an_error_on_demand_becomes_a_line_in_the_note():
@@ -664,7 +693,7 @@ IMAGE = torch.zeros(2, 1, 8, 8)
         ),
         (
             lambda: widgets.step_slider(FlowMap(lambda s, t, x: x[:, None]), X0),  # noqa: ARG005
-            r"the map does not take points of shape \(2,\): x and what v returns must have the same shape",
+            r"the map does not take points .*must have the same shape, got \(2, 2\) and \(2, 1, 2\)",
         ),
         (lambda: widgets.step_slider(MAP, X0, (1, 0)), "a step count must be a whole number of at least 1, got 0"),
         (lambda: widgets.step_slider(MAP, X0, (2.5,)), "a step count must be a whole number of at least 1, got 2.5"),

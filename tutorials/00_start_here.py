@@ -23,6 +23,9 @@
 # **It assumes** that you have met tensors in PyTorch, and nothing about generative models. **It takes** about a minute
 # to run on two CPU cores, two minutes if you then look at the pictures, and five if you read every line. Nothing is
 # trained here.
+#
+# **How to run it.** Click into the first grey cell below and press Shift and Enter: the cell runs, and the next one is
+# chosen. Go down the page so. Any cell may be changed and run again.
 
 # %%
 import matplotlib.pyplot as plt

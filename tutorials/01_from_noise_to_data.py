@@ -469,6 +469,11 @@ plt.show()
 # 5. In section 2, how does the number of pairs needed grow with the dimension of $x$, if the neighbourhood's radius
 #    stays 0.02? Why does flow matching not suffer from this?
 #
+# ## Next
+#
+# [02, The flow map and its tangent](02_the_flow_map_and_its_tangent.ipynb)
+# turns many small steps into one jump, and finds the velocity inside the map.
+#
 # ## References
 #
 # - M. S. Albergo, N. M. Boffi, E. Vanden-Eijnden, *Stochastic interpolants: a unifying framework for flows and

@@ -465,6 +465,11 @@ plt.show()
 #    $x$, so that one Euler step is exact? Show that it takes $c = 0$ or $\sigma = 0$, and check with
 #    `problems.Gaussian` and a very small `std`.
 #
+# ## Next
+#
+# [03, Three ways to recognise a flow map](03_three_characterizations.ipynb)
+# asks how one recognises such a map: by three equations.
+#
 # ## References
 #
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via

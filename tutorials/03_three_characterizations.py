@@ -549,6 +549,11 @@ widgets.time_explorer(learned, exact=board)
 #    most $\varepsilon\, (e^L - 1) / L$, and check it for the Euler step on the Gaussian problem, from some start of
 #    yours. (There $L$ is the largest $|S'(t) / S(t)|$.)
 #
+# ## Next
+#
+# [04, Losses, and where the gradient stops](04_losses_and_stop_gradients.ipynb)
+# turns each equation into a loss, and says where its gradient has to stop.
+#
 # ## References
 #
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via

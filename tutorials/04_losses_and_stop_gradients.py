@@ -630,6 +630,11 @@ plt.show()
 # 5. The source's batch has three samples of four on the diagonal. From the bars of section 5, what does a training step
 #    of LSD cost, in units of flow matching with the same batch? Check it with `cost` on 1,536 and 512 samples.
 #
+# ## Next
+#
+# [05, Self-distillation on the checkerboard](05_self_distillation_on_the_checkerboard.ipynb)
+# trains a flow map with these losses, from samples alone.
+#
 # ## References
 #
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via

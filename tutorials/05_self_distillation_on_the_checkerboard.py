@@ -113,7 +113,7 @@ for step in range(settings.steps):
 # would translate the step to faster code, which pays in longer runs only.)
 
 # %%
-*_, state = training.fit(*plain)
+*_, state = training.fit(*plain._replace(net=copy.deepcopy(plain.net)))  # `plain` keeps its untrained network
 for ours, library in zip(averaged.parameters(), state.average.module.parameters(), strict=True):
     assert torch.equal(ours, library)
 print(f"{sum(w.numel() for w in net.parameters()):,} weights, all equal after {settings.steps} steps")
@@ -446,6 +446,11 @@ plt.show()
 #    a map leaves KL64 as it is and changes the distance much.
 # 5. Replace the averaged target by the exact velocity (the limit of infinitely many data points). How much does one
 #    step gain? That is what a better bank could still buy.
+#
+# ## Next
+#
+# [06, Distillation, with and without a teacher](06_distillation_with_and_without_a_teacher.ipynb)
+# asks what a teacher, a velocity that is already known, would add.
 #
 # ## References
 #

@@ -367,6 +367,11 @@ plt.show()
 # 4. Change `train` to anneal: use the exact teacher for the first half of the steps and none for the second. Is the
 #    result nearer to one or to the other?
 #
+# ## Next
+#
+# [07, One table for all methods](07_one_table_for_all_methods.ipynb)
+# puts these methods and all the other known ones into one table.
+#
 # ## References
 #
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *Flow map matching*, [arXiv

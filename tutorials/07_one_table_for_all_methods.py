@@ -159,7 +159,7 @@ x, slope = (1 - s[:, None]) * board.sigma * z + s[:, None] * x1, x1 - board.sigm
 
 def gradient(loss):
     """The gradient of the mean loss with respect to all weights, as one vector."""
-    return torch.cat([g.flatten() for g in torch.autograd.grad(loss.mean(), list(net.parameters()))])
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss.mean(), net.parameters(), retain_graph=True)])
 
 
 # %%
@@ -584,6 +584,11 @@ for name in ("lsd", "mine"):
 #    this is the same as a weight on the squared residual, and find that weight in `methods.WEIGHTS`.
 # 4. Progressive distillation halves the number of steps stage by stage. Explain with `table["pd"]` what its teacher is
 #    in the first stage, and what in the second.
+#
+# ## Next
+#
+# [08, Digits on your laptop](08_digits_on_your_laptop.ipynb)
+# leaves the plane: the same training, on pictures.
 #
 # ## References
 #

@@ -265,6 +265,11 @@ plt.show()
 #    the straight line?
 # 4. Give the label -1 ("no class"). The network was never trained with it. What does it draw?
 #
+# ## Next
+#
+# [09, CIFAR-10 on a GPU](09_cifar10_on_a_gpu.ipynb)
+# goes on to pictures in colour and to trainings that take a GPU.
+#
 # ## References
 #
 # - T. Karras, M. Aittala, J. Lehtinen, J. Hellsten, T. Aila, S. Laine, *Analyzing and improving the training dynamics

@@ -39,7 +39,7 @@ from flowmap_edu.training import loop, runs
 from flowmap_edu.viz import monitor, plots
 
 plots.use_style()
-STEPS, folder = training.budget(60), Path(mkdtemp()) / "emoji"
+STEPS = training.budget(60)
 
 # %% [markdown]
 # ## 1. What is a configuration?
@@ -122,7 +122,7 @@ plt.show()
 
 # %%
 settings = {"steps": STEPS, "batch": 16, "compile": False}
-half = STEPS // 2
+half, folder = STEPS // 2, Path(mkdtemp()) / "emoji"  # a new folder each time that this cell runs
 
 
 def followed(states, until):
@@ -145,7 +145,7 @@ print("in the folder:", ", ".join(sorted(path.name for path in folder.iterdir())
 
 # %%
 states = runs.train(*recipes.recipe("emoji", "lsd", **settings), folder, resume=True, every=5, save_seconds=0)
-resumed = followed(states, until=STEPS)
+resumed = state = followed(states, until=STEPS) or state  # a finished run has no further states
 *_, whole = training.fit(*recipes.recipe("emoji", "lsd", **settings), every=5)
 pairs = zip(resumed.net.parameters(), whole.net.parameters(), strict=True)
 print(f"resumed and unbroken runs agree to the bit: {all(torch.equal(a, b) for a, b in pairs)}")
@@ -269,6 +269,11 @@ print(paper.fid_table("cifar10", "lsd", []))
 #    one jump fall steadily?
 # 3. Show that `stratified=True` spreads the times of each part of a batch as evenly as the whole: look at
 #    `batch.share(k, 4).t`.
+#
+# ## Next
+#
+# [10, What breaks, and why](10_what_breaks_and_why.ipynb)
+# looks at trainings that go wrong, and at how to see it.
 #
 # ## References
 #

@@ -279,6 +279,11 @@ print("  ".join(f"{a:.2f}" for a in apart.square().mean((1, 2, 3)).sqrt()))
 # 4. Train `run(clip=1e9)` and `run("esd", stopgrad="full", clip=1e9)`. Does cutting gradients matter to Adam, which
 #    divides each gradient by its own size?
 #
+# ## Next
+#
+# [11, Your own data](11_your_own_data.ipynb)
+# trains on an array that you bring.
+#
 # ## References
 #
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via

@@ -318,6 +318,11 @@ plt.show()
 #    (`docs/extending.md` has a ring). Train it, and draw it with `viz.draw`.
 # 3. Give `FromTensor` the labels of `make_moons`, and draw one moon alone: `X.sample(x0, 1, label=...)`.
 #
+# ## Next
+#
+# This was the last lesson. All of them are listed in the [README](README.md); the page
+# [extending](../docs/extending.md) says how to add a problem, a network or a method of your own.
+#
 # ## References
 #
 # - D. Lopez-Paz and M. Oquab, *Revisiting classifier two-sample tests*, 2017.

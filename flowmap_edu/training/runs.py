@@ -24,6 +24,7 @@ from typing import Any
 from torch import nn
 
 from flowmap_edu import _checks as checks
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import distributed, files
@@ -36,7 +37,17 @@ from flowmap_edu.training.saving import PLACES, contents, named, origin, save, s
 from flowmap_edu.training.state import State
 from flowmap_edu.training.training import Training, check
 
-__all__ = ["load", "read_checkpoint", "read_metadata", "save", "saved_step", "shipped", "train", "write"]
+__all__ = [
+    "load",
+    "read_checkpoint",
+    "read_metadata",
+    "save",
+    "saved_step",
+    "shipped",
+    "shipped_folder",
+    "train",
+    "write",
+]
 
 
 def compare_origin(out: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowmap_edu import _checks as checks
+from flowmap_edu.viz import standin
 from flowmap_edu.viz.controls import RealSlider
 from flowmap_edu.viz.reader import has_reader
 from flowmap_edu.viz.templates import filled
@@ -19,6 +20,7 @@ from flowmap_edu.viz.templates import filled
 widgets = checks.extra("ipywidgets", "notebooks")
 HTML, HBox, HTMLMath, Layout, VBox = (getattr(widgets, n) for n in ("HTML", "HBox", "HTMLMath", "Layout", "VBox"))
 COLOUR = "color: var(--jp-ui-font-color1, inherit)"  # that of JupyterLab's theme, dark or light
+ASLEEP = "The kernel does not answer: run this cell again."
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class Card(HTML):
 
 class Interactive(VBox):
     """Controls and a picture that follows them. Without a front end, the still picture `still()` is shown.
+
+    In a notebook that was saved and opened again, the still picture stands in for the figure (`standin`). After a
+    restart of the kernel the figure says that it cannot move.
 
     If a program executes the notebook (`reader.has_reader`), only the still picture is stored. A slider cannot be
     moved on the web or in print, and its state would double the size of the file.
@@ -89,7 +94,8 @@ class Interactive(VBox):
         self.note, self.math, self.card = HTML(), HTMLMath(), Card()
         self.moving, self.label = False, label
         row = HBox(list(self.controls.values()), layout=Layout(flex_flow="row wrap"))
-        super().__init__([row, self.note, self.math, self.card])
+        super().__init__([row, HTML(asleep()), self.note, self.math, self.card])
+        self.add_class("flow-figure")
         self.views: dict[tuple[Any, ...], View] = {key: draw(*key) for key in dict.fromkeys([self.setting, *ready])}
         self.first = self.view = self.views[self.setting]
         self.make_still, self.made = still, b""
@@ -153,7 +159,21 @@ class Interactive(VBox):
         """The still picture, a sentence for a console, and the widget if a reader can move it."""
         bundle = (super()._repr_mimebundle_(**kwargs) or {}) if has_reader() else {}
         bundle |= {"text/plain": repr(self), "image/png": base64.b64encode(self.still()).decode()}
-        return bundle, {"image/png": {"alt": self.label or self.first.alt}}
+        return bundle, {"image/png": {"alt": self.alt}}
+
+    def _ipython_display_(self) -> None:
+        standin.show(self._repr_mimebundle_(), self.alt)
+
+    @property
+    def alt(self) -> str:
+        """The still picture in words."""
+        return self.label or self.first.alt
+
+
+def asleep() -> str:
+    """A line that is shown while no kernel answers: ipywidgets marks a widget without a connection by a class."""
+    style = ".flow-asleep { display: none } .jupyter-widgets-disconnected .flow-asleep { display: block }"
+    return f'<style>{style}</style><div role="alert" class="flow-asleep" style="{COLOUR}">{ASLEEP}</div>'
 
 
 def line(text: str) -> str:

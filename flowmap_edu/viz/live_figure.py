@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.viz import standin
 from flowmap_edu.viz.packing import network, packed
 from flowmap_edu.viz.plots import COLOURS
 from flowmap_edu.viz.reader import has_reader
@@ -181,7 +182,10 @@ class Live(anywidget.AnyWidget):
         if self.comm is not None and (bundle := super()._repr_mimebundle_(**kwargs)):
             data, metadata = bundle
         data |= {"text/html": self.html(), "image/png": base64.b64encode(self.png()).decode()}
-        return data, metadata
+        return data, metadata | {"image/png": {"alt": self.alt()}}
+
+    def _ipython_display_(self) -> None:
+        standin.show(self._repr_mimebundle_(), self.alt())
 
 
 def page(figure: Live, title: str = "A flow map, live") -> str:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import REPOSITORY
 from live_figure import Figure
+from playwright.sync_api import expect
 
 from flowmap_edu.viz import live
 
@@ -35,6 +36,12 @@ def test_a_page_of_its_own_moves_and_asks_for_nothing(offline, tmp_path, shown):
     assert not [url for url in offline.requests if not url.startswith(("file:", "blob:", "data:"))]
     assert offline.errors == []
     assert offline.page.locator("img").count() == 0  # the still has made way
+    expect(offline.page.locator("main h1")).to_have_count(1)
+    assert offline.page.locator("body > :not(main)").count() == 0  # all content lies in a landmark
+    assert all(range_.bounding_box()["height"] >= 24 for range_ in offline.page.get_by_role("slider").all())
+    narrow = figure.root.locator("canvas").first.bounding_box()["width"]
+    offline.page.set_viewport_size({"width": 1920, "height": 1000})
+    assert figure.root.locator("canvas").first.bounding_box()["width"] > max(600, narrow)  # 360 px are little there
 
 
 def test_an_exported_lesson_moves_without_network(offline, tmp_path, shown):

@@ -50,13 +50,13 @@ export function read(get) {
 // --- the figure ------------------------------------------------------------------------------------
 
 const STYLE = `
-.flow-live { display: flex; flex-wrap: wrap; gap: 12px 28px; max-width: 760px; margin: 4px 0; font: 13px/1.45 system-ui, sans-serif;
+.flow-live { display: flex; flex-wrap: wrap; gap: 12px 28px; max-width: 1400px; margin: 4px 0; font: 13px/1.45 system-ui, sans-serif;
   color: var(--jp-ui-font-color1, currentColor); }
-.flow-live section { flex: 1 1 300px; max-width: 360px; min-width: 0; }
+.flow-live .flow-panel { flex: 1 1 300px; max-width: clamp(360px, 75vh, 680px); min-width: 0; }
 .flow-live .flow-card { display: block; width: 100%; aspect-ratio: 1; background: #fff; border: 1px solid #ddd; box-sizing: border-box; margin-bottom: 6px; }
 .flow-live label { display: flex; gap: 8px; align-items: center; }
 .flow-live label span { flex: 0 0 4.5em; }
-.flow-live input { flex: 1; min-width: 0; accent-color: #0072B2; }
+.flow-live input { flex: 1; min-width: 0; height: 24px; margin: 2px; accent-color: #0072B2; }
 .flow-live output, .flow-live p { display: block; margin: 4px 0 0; }
 .flow-live output { font-variant-numeric: tabular-nums; }
 .flow-live i { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .3em; }`;

@@ -3,7 +3,7 @@
 const STYLE = `
 .flow-menu { display: flex; gap: 8px; align-items: center; margin: 2px 12px 2px 0; font: 13px/1.8 system-ui, sans-serif;
   color: var(--jp-ui-font-color1, currentColor); }
-.flow-menu select { font: inherit; padding: 2px 4px; color: var(--jp-ui-font-color1, currentColor);
+.flow-menu select { font: inherit; min-height: 24px; padding: 2px 4px; color: var(--jp-ui-font-color1, currentColor);
   background: var(--jp-layout-color1, Canvas); border: 1px solid var(--jp-border-color1, #999); }`;
 
 const make = (tag, properties, ...children) => {

@@ -139,7 +139,7 @@ function stepPanel({ steps, scores, clouds, points, squares, caption }, model, e
     view.stop();
     model.off("change:step", told);
   };
-  const section = make("section", {}, view.canvas, label, output, make("p", { textContent: caption }));
+  const section = make("section", { className: "flow-panel", ariaLabel: "The map, by the number of jumps" }, view.canvas, label, output, make("p", { textContent: caption }));
   return { section, show, stop };
 }
 
@@ -205,5 +205,5 @@ function mapPanel({ small, squares, note }, model, el) {
   const dot = (rgb) => make("i", { style: `background: rgb(${rgb})` });
   const key = make("p", {}, dot(BLUE), "noise carried to s, ", dot(VERMILLION), "and from there to t: with an exact map that cloud does not depend on s");
   const labels = sliders.map(({ label }) => label);
-  return { section: make("section", {}, view.canvas, ...labels, output, key, make("p", { textContent: note })), show, stop };
+  return { section: make("section", { className: "flow-panel", ariaLabel: "A small map, between two times" }, view.canvas, ...labels, output, key, make("p", { textContent: note })), show, stop };
 }

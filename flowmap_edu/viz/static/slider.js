@@ -3,8 +3,8 @@
 const STYLE = `
 .flow-slider { display: flex; gap: 8px; align-items: center; margin: 2px 12px 2px 2px; font: 13px/1.8 system-ui, sans-serif;
   color: var(--jp-ui-font-color1, currentColor); }
-.flow-slider input { width: 12em; accent-color: #0072B2; }
-.flow-play { font: inherit; min-width: 5em; margin-right: 12px; color: var(--jp-ui-font-color1, currentColor);
+.flow-slider input { width: 12em; height: 24px; margin: 2px; accent-color: #0072B2; }
+.flow-play { font: inherit; min-width: 5em; min-height: 24px; margin-right: 12px; color: var(--jp-ui-font-color1, currentColor);
   background: var(--jp-layout-color2, Canvas); border: 1px solid var(--jp-border-color1, #999); }
 .flow-slider output { min-width: 2.2em; font-variant-numeric: tabular-nums; }`;
 
