@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from flowmap_edu import _console as console
-from flowmap_edu import _values as values
+from flowmap_edu._cli import console, values
 
 DIVERGED = 3  # the exit status of a training that diverged
 MEMORY = 4  # that of one that did not fit into the memory
@@ -144,7 +143,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     top = Parser(prog="flowmap-edu", description="Train, sample and measure flow maps.")
     top.add_argument(
         "--threads", type=values.threads, metavar="N",
-        help="CPU threads (training: 1, a second one buys nothing at this size)",
+        help="CPU threads (default 1 for training and for points; a resumed run takes its own)",
     )  # fmt: skip
     commands = top.add_subparsers(dest="command", required=True)
     for name, (add, what) in COMMANDS.items():
@@ -167,13 +166,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command that was asked for; its exit status."""
     import torch
 
-    from flowmap_edu import _commands, _demo, _table
+    from flowmap_edu._cli import commands, demo, table
     from flowmap_edu.training import DivergedError, MemoryShortError
 
     if arguments.threads or arguments.command == "train":
         torch.set_num_threads(arguments.threads or 1)
     try:
-        place = {"table": _table, "demo": _demo, "lab": _demo}.get(arguments.command, _commands)
+        place = {"table": table, "demo": demo, "lab": demo}.get(arguments.command, commands)
         getattr(place, arguments.command)(arguments)
     except DivergedError as error:
         kept = (Path(getattr(arguments, "out", None) or "") / "checkpoint.pt").is_file()

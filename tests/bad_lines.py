@@ -131,6 +131,8 @@ PARTS = [
     ],
     ("$D --set net.attention=[true]", "--set net.attention must be a list such as [1, 2], got"),
     ("$D --set net.multipliers=[]", "multipliers must hold at least one number, got 0"),
+    ("$T --set net.layers=10000000", "layers must be at most 1000, got 10000000"),
+    ("$D --set net.blocks=10000000", "blocks must be at most 1000 a level, got 10000000"),
     ("$D --set net.size=9", "size must be divisible by 2"),
     ("$D --set net.hidden=3", "does not take these arguments"),
     ("$T --set method.x=1", "the name in --set method.NAME must be one of 'title'"),
@@ -182,7 +184,7 @@ OBJECTS = [
     ("$T --teacher run", "reads no teacher, --teacher is 'run'"),
     ("$T --method lmd --teacher gone", "'gone' is neither a run's folder"),
     ("$D --method lmd --teacher run", "the teacher run has samples of shape (2,), the problem (1, 8, 8)"),
-    ("train emoji --root nowhere --steps 2 --out new", "emoji is not here: there is no folder nowhere/emoji"),
+    ("train emoji --root nowhere --steps 2 --out new", "emoji is not here: there is no folder"),
 ]
 PLACES = [
     ("train checkerboard --steps 2 --out file", "--out must be a folder: file is a file"),

@@ -17,7 +17,8 @@ import torch
 from bad_lines import LINES, words_of
 
 import flowmap_edu
-from flowmap_edu import _demo, _values, cli
+from flowmap_edu import cli
+from flowmap_edu._cli import demo, values
 from flowmap_edu.training import MemoryShortError, Training, loop, runs
 
 HERE = Path(flowmap_edu.__file__).resolve().parent.parent
@@ -106,25 +107,25 @@ def test_what_does_not_fit_into_the_memory(place, monkeypatch, capsys):
 )  # fmt: skip
 def test_a_text_is_read_by_the_type_of_its_field(text, hint, value):
     """A union is a union, whether it is written with | or not."""
-    found = _values.value_of("name", text, hint)
+    found = values.value_of("name", text, hint)
     assert (found, type(found)) == (value, type(value))
 
 
 def test_every_field_of_a_training_has_a_type_that_is_read():
     """Each default comes back from its own text."""
-    hints, plain = _values.hints_of(Training), Training(steps=1)
+    hints, plain = values.hints_of(Training), Training(steps=1)
     for name in (field.name for field in dataclasses.fields(Training)):
         if name != "interpolant":
             value = getattr(plain, name)
             text = json.dumps(value) if not isinstance(value, str) else value
-            assert _values.value_of(name, text, hints[name]) == value, name
+            assert values.value_of(name, text, hints[name]) == value, name
 
 
 def test_values_without_a_type_are_finite():
     """Numbers of an untyped argument, also inside lists; a nesting that no reader survives."""
     for text in ("[NaN]", "1e999", '{"a": Infinity}', f"{10**30}", "[" * 100_000):
         with pytest.raises(ValueError, match="--set name must"):
-            _values.value_of("name", text, typing.Any)
+            values.value_of("name", text, typing.Any)
 
 
 # --- what is said at the end -----------------------------------------------------------------------
@@ -209,8 +210,8 @@ def test_a_missing_extra_is_named_before_the_work(place, monkeypatch, capsys, wo
 
 def test_a_demo_replaces_its_own_files_alone(tmp_path, monkeypatch):
     """What somebody put beside an earlier demo stays, and stops the next one; strange names are not followed."""
-    monkeypatch.setattr(_demo.commands, "run_training", lambda run, out, how: runs.write(out / "config.json", b"{}"))  # noqa: ARG005
-    monkeypatch.setattr(_demo.commands, "evaluate", lambda how: Path(how.figure).write_text("drawn"))
+    monkeypatch.setattr(demo.commands, "run_training", lambda run, out, how: runs.write(out / "config.json", b"{}"))  # noqa: ARG005
+    monkeypatch.setattr(demo.commands, "evaluate", lambda how: Path(how.figure).write_text("drawn"))
     out = tmp_path / "demo"
     out.mkdir()
     for _ in range(2):
@@ -227,7 +228,7 @@ def test_a_demo_replaces_its_own_files_alone(tmp_path, monkeypatch):
 
 def test_the_lab_opens_the_first_lesson_and_saves_widgets():
     """The repository is the root; Jupyter's own code reads saveState from our folder."""
-    words, environment = _demo.lab_command(cli.parser(["lab"]).parse_args(["lab", "--port", "9000", "--", "--ip=::1"]))
+    words, environment = demo.lab_command(cli.parser(["lab"]).parse_args(["lab", "--port", "9000", "--", "--ip=::1"]))
     assert words[:3] == [sys.executable, "-m", "jupyterlab"]
     assert words[3:6] == [f"--ServerApp.root_dir={HERE}", "--port=9000", "--ip=::1"]
     assert Path(words[6]).name == "00_start_here.ipynb"

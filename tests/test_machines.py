@@ -90,8 +90,8 @@ def test_every_process_is_python_itself():
     """No name of a program is looked up: what is started is sys.executable."""
     found = {name: words for name, text in SOURCES.items() if (words := programs(text))}
     words = {word for names in found.values() for word in names}
-    assert set(found) >= {"_demo.py", "bench/comparison.py"}
-    assert words <= {"sys.executable", "words"}, found  # `words` of _demo.lab is tested in test_command_line
+    assert set(found) >= {"_cli/demo.py", "bench/comparison.py"}
+    assert words <= {"sys.executable", "words"}, found  # `words` of demo.lab is tested in test_command_line
     assert programs("subprocess.run(['python', 'x'])") == ["'python'"]
 
 

@@ -48,7 +48,7 @@ def test_the_wheel_works_without_the_clone(built, tmp_path):
         names = archive.namelist()
     assert "flowmap_edu/py.typed" in names
     assert {"flowmap_edu/viz/static/flow.js", "flowmap_edu/viz/static/figure.html"} <= set(names)
-    assert "flowmap_edu/_lab/labconfig/default_setting_overrides.json" in names
+    assert "flowmap_edu/_cli/lab/labconfig/default_setting_overrides.json" in names
     assert not [name for name in names if name.endswith((".pt", ".pkl")) or name.startswith(("tests/", "tutorials/"))]
     code = CODE.format(site=str(tmp_path / "site"))
     done = subprocess.run(

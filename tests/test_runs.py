@@ -138,6 +138,24 @@ def test_resuming_a_finished_run_changes_nothing(finished, capsys):
     assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
 
 
+def test_a_resumed_run_takes_its_own_threads(tmp_path, monkeypatch, recwarn):
+    """Those that it began with, whatever the default; --threads changes them, and the change is named."""
+    begun, asked = tmp_path / "begun", []
+    next(runs.train(*board(), begun, every=10, save_seconds=0.0))
+    about = json.loads((begun / "config.json").read_text())
+    assert about["made_with"]["threads"] == torch.get_num_threads()
+    (begun / "config.json").write_text(json.dumps(about | {"made_with": about["made_with"] | {"threads": 3}}))
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: asked[-1])
+    for words, said in ((["--threads", "2"], ["threads 2 instead of 3"]), ([], [])):
+        shutil.copytree(begun, out := tmp_path / f"run{len(words)}")
+        recwarn.clear()
+        assert cli.main([*words, "train", "--resume", "--every", "10", "--out", str(out)]) == 0
+        named = [str(w.message) for w in recwarn if "resumed with" in str(w.message)]
+        assert [text in message for message, text in zip(named, said, strict=True)] == [True] * len(said)
+    assert asked[-1] == 3
+
+
 def test_resume_refuses_another_run(finished):
     """The message names each field that differs."""
     with pytest.raises(ValueError, match=r"holds another run \(training.lr: 0\.003 there, 0\.1 asked\)"):

@@ -21,6 +21,7 @@ class FastGELU(nn.Module):
         return x * torch.sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
 
 
+DEEPEST = 1000  # layers; more are a slip of the pen
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": FastGELU}
 
 
@@ -67,6 +68,8 @@ class MLP(nn.Module):
         dim, hidden, layers = (checks.count(k, v) for k, v in {"dim": dim, "hidden": hidden, "layers": layers}.items())
         fourier, classes = checks.whole("fourier", fourier), checks.whole("classes", classes)
         time_frequencies = checks.whole("time_frequencies", time_frequencies)
+        if layers > DEEPEST:
+            raise ValueError(f"layers must be at most {DEEPEST}, got {layers}")
         if fourier % 2:
             raise ValueError(f"fourier must be even, half cosines and half sines; got {fourier}")
         scale, bandwidth = checks.positive("scale", scale), checks.at_least("bandwidth", bandwidth, 0)

@@ -79,6 +79,8 @@ class UNet(nn.Module):
             checks.count("blocks", blocks),
             checks.whole("classes", classes),
         )
+        if blocks > 1000:
+            raise ValueError(f"blocks must be at most 1000 a level, got {blocks}")
         multipliers = checks.counts("multipliers", multipliers)
         attention, levels = checks.counts("attention", attention), len(multipliers)
         if not levels:

@@ -105,7 +105,7 @@ class Training:
             if getattr(self, name) is not None:
                 checks.share(name, getattr(self, name))
         checks.whole("stf_batch", self.stf_batch)
-        checks.whole("seed", self.seed)
+        checks.generator(self.seed)
         if self.at_zero + self.at_one > 1:
             raise ValueError(f"at_zero and at_one must be shares of one batch, got {self.at_zero} and {self.at_one}")
         if self.decay_from is not None and self.decay != "sqrt":

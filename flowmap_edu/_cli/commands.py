@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from flowmap_edu import _checks as checks
-from flowmap_edu import _ready as ready
-from flowmap_edu._words import asked_recipe, named_problem
+from flowmap_edu._cli import ready
+from flowmap_edu._cli.words import asked_recipe, named_problem
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS, Method
 from flowmap_edu.problems.problem import Problem
@@ -38,6 +38,8 @@ def train(arguments: argparse.Namespace) -> None:
         info = runs.read_metadata(out)
         if info.folder != out:
             raise ValueError(f"there is no folder {out} to go on in, and the shipped map of that name stays as it is")
+        if arguments.threads is None:  # the run's own, so that its numbers stay the same to the bit
+            torch.set_num_threads((info.header.get("made_with") or {}).get("threads", 1))
         found = Recipe(info.problem(), info.network(), info.method, info.training)
         teacher, steps = info.header["teacher"], info.header["steps"]
     else:
@@ -110,6 +112,12 @@ def name_of(method: Method) -> str:
     return next((name for name, known in METHODS.items() if known.title == method.title), method.title)
 
 
+def one_thread_for_points(info: RunInfo, arguments: argparse.Namespace) -> None:
+    """Take one thread where none is named and the samples are points: a second one gains nothing for small networks."""
+    if arguments.threads is None and len(info.shape) == 1:
+        torch.set_num_threads(1)
+
+
 def asked(problem: Problem, **options: tuple[str, Any]) -> dict[str, Any]:
     """The options that were given, each by the argument's name: its own name for the message, and its value or None.
 
@@ -136,6 +144,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         figure = ready.new_file("--figure", arguments.figure, ready.FIGURES)
         ready.drawable(problem)
         figure.parent.mkdir(parents=True, exist_ok=True)
+    one_thread_for_points(info, arguments)
     X = runs.load(arguments.run, device=arguments.device, ema=arguments.ema)
     rows = problem.evaluate(X, arguments.steps, seed=arguments.seed, **options)
     print(f"{arguments.run}: {name_of(info.method)} on {type(problem).__name__}")
@@ -213,6 +222,7 @@ def sample(arguments: argparse.Namespace) -> None:
     if out.suffix == ".png":
         ready.sheet(info.shape)
     out.parent.mkdir(parents=True, exist_ok=True)
+    one_thread_for_points(info, arguments)
     x = drawn(runs.load(arguments.run, device=arguments.device, ema=arguments.ema), info, arguments)
     if out.suffix == ".png":
         from flowmap_edu import viz

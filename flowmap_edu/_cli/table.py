@@ -3,8 +3,8 @@
 import argparse
 
 from flowmap_edu import _checks as checks
-from flowmap_edu import _ready as ready
-from flowmap_edu._commands import run_training
+from flowmap_edu._cli import ready
+from flowmap_edu._cli.commands import run_training
 from flowmap_edu.methods import METHODS
 from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.recipes import paper, recipe

@@ -10,14 +10,13 @@ from pathlib import Path
 import torch
 
 from flowmap_edu import _checks as checks
-from flowmap_edu import _commands as commands
-from flowmap_edu import _ready as ready
+from flowmap_edu._cli import commands, ready
 from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.recipes import recipe
 from flowmap_edu.training import runs
 
 MARK = "demo.json"  # the names of the files that a demo left in its folder: they, and nothing else, are removed again
-CONFIG = Path(__file__).resolve().parent / "_lab"  # JupyterLab's default settings for the lessons
+CONFIG = Path(__file__).resolve().parent / "lab"  # JupyterLab's default settings for the lessons
 
 
 def demo(arguments: argparse.Namespace) -> None:
@@ -28,16 +27,14 @@ def demo(arguments: argparse.Namespace) -> None:
     remove_demo(out)
     if out.is_dir() and any(out.iterdir()):
         raise ValueError(f"{out} holds files that are not a demo's: name another folder with --out")
-    threads = torch.get_num_threads()
     torch.set_num_threads(arguments.threads or 1)
     how = argparse.Namespace(
         grid_every=None, fid_every=None, tensorboard=False, save_seconds=15.0, every=ready.rhythm(None, run.training),
         device="cpu", resume=False, run=str(out), problem=None, samples=None, weights=None, ema=None, seed=0,
-        steps=list(STEPS), figure=str(out / "samples.png"),
+        steps=list(STEPS), figure=str(out / "samples.png"), threads=arguments.threads,
     )  # fmt: skip
     try:
         commands.run_training(run, out, how)
-        torch.set_num_threads(threads)
         commands.evaluate(how)
     finally:
         if out.is_dir():
@@ -64,7 +61,7 @@ def remove_demo(out: Path) -> None:
 
 def lessons() -> Path:
     """The folder that holds tutorials/: the clone that this library is run from, else the current folder."""
-    clone = CONFIG.parent.parent
+    clone = CONFIG.parent.parent.parent
     return next((place for place in (clone, Path.cwd()) if first_lesson(place)), Path.cwd())
 
 
@@ -77,7 +74,7 @@ def lab_command(arguments: argparse.Namespace) -> tuple[list[str], dict[str, str
     """The words that start JupyterLab, and its environment.
 
     The state of widgets is saved with a notebook, so that it shows them when it is opened again. That is a default
-    setting here: `_lab/labconfig/default_setting_overrides.json` is found on JUPYTER_CONFIG_PATH, and what a user has
+    setting here: `lab/labconfig/default_setting_overrides.json` is found on JUPYTER_CONFIG_PATH, and what a user has
     set by hand in JupyterLab still comes first.
     """
     checks.extra("jupyterlab", "notebooks")

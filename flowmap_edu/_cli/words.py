@@ -12,7 +12,7 @@ from torch import nn
 
 from flowmap_edu import _checks as checks
 from flowmap_edu import _reference
-from flowmap_edu import _values as values
+from flowmap_edu._cli import values
 from flowmap_edu.methods import METHODS, Method
 from flowmap_edu.problems import from_file
 from flowmap_edu.problems.problem import Problem
@@ -94,7 +94,7 @@ def named_problem(name: str, texts: Mapping[str, str] | None = None, labels: str
     Raises:
         ValueError: if it is none of them, or does not take the arguments.
     """
-    texts, from_array = texts or {}, Path(name).suffix in (".npy", ".csv")
+    texts, from_array = texts or {}, Path(name).suffix.lower() in (".npy", ".csv")
     if labels is not None and not from_array:
         raise ValueError(f"--labels belongs to a file .npy or .csv, it would be ignored with {name!r}")
     if name in RECIPES and (makes := RECIPES[name].problem) is not None:
@@ -141,7 +141,7 @@ def asked_recipe(arguments: argparse.Namespace) -> Recipe:
     if arguments.root is not None:
         if "root" in texts["problem"]:
             raise ValueError("root is given twice: --root and --set problem.root")
-        texts["problem"]["root"] = arguments.root
+        texts["problem"]["root"] = str(Path(arguments.root).expanduser().absolute())
     problem = named_problem(arguments.problem, texts["problem"], arguments.labels)
     own = RECIPES.get(arguments.problem)
     name = arguments.recipe or (arguments.problem if own and own.problem else recipe_for(problem))
