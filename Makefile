@@ -8,7 +8,7 @@ READY  := $(VENV)/.installed
 DRIVER := $(VENV)/.installed-browser
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
-.PHONY: help install demo test test-twice test-browser test-faults lint lab bench clean
+.PHONY: help install demo html test test-twice test-browser test-faults lint lab bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ install: $(READY)  ## create .venv and install the library with its tools
 
 demo: $(READY)  ## train a flow map on the checkerboard (two CPU minutes), print its table, draw its picture
 	$(BIN)/flowmap-edu demo
+
+html: $(READY)  ## the lessons as pages in html/, each picture with its words
+	$(BIN)/jupyter nbconvert --to html --template lesson --TemplateExporter.extra_template_basedirs=docs/nbconvert --output-dir html tutorials/*.ipynb
 
 lint: $(READY)  ## ruff and pyright
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from flowmap_edu import METHODS, cli, training
 from flowmap_edu.recipes import Recipe, recipe
-from flowmap_edu.training import distributed, runs
+from flowmap_edu.training import distributed, loop, runs
 
 TORCHRUN = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
@@ -146,9 +147,47 @@ def test_devices_and_shares_that_are_not_there(tmp_path, monkeypatch, capsys):
         run.training.parts(run.method, 3)
 
 
+def said_by(call, f) -> str:
+    """What `call(f)` raises."""
+    try:
+        call(f)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def agreement() -> dict[str, torch.Tensor]:
+    """What both processes find where each alone would find another thing: a value, two errors, a budget in minutes."""
+    rank, real = distributed.rank(), time.process_time
+
+    def fails() -> int:
+        raise OSError(f"process {rank} cannot")
+
+    loop.time = types.SimpleNamespace(process_time=lambda: real() * (1 + 9 * rank))  # a clock ten times as fast
+    run = recipe("digits", "lsd", minutes=0.03, batch=16, diagonal=0.5, compile=False, warmup=1)
+    *_, state = training.fit(*run, every=1000)
+    loop.time = time
+    found = (
+        distributed.once(lambda: 7 + rank),
+        said_by(distributed.once, fails if rank == 0 else lambda: 1),
+        said_by(distributed.together, fails if rank == 1 else lambda: 1),
+        state.steps,
+    )
+    both = [None, None]
+    torch.distributed.all_gather_object(both, found)
+    expected = (7, "process 0 cannot", "process 1 cannot", state.steps)
+    return {"agree": torch.tensor([one == expected for one in both])}
+
+
+def test_what_depends_on_a_process_is_decided_once(two):
+    """Clock, file system and errors: both go on with the first's, or both stop."""
+    assert two["agreement"]["agree"].tolist() == [True, True]
+
+
 if __name__ == "__main__":  # one of two processes
     with distributed.process_group(torch.device("cpu")):
         assert distributed.world() == 2
-        found = {method: measured(method) for method in RUNS}
+        found = {method: measured(method) for method in RUNS} | {"agreement": agreement()}
         if distributed.rank() == 0:
             torch.save(found, sys.argv[1])
+        torch.distributed.barrier()  # no process leaves while another one still talks to it

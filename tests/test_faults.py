@@ -382,6 +382,17 @@ def test_a_map_that_is_no_map_is_refused(whole, tmp_path, spoil):
         load(out)
 
 
+def test_a_map_is_loaded_in_double_precision(whole):
+    """Where torch's default type is float64, as in lesson 03, the network is made in it and takes the float32 weights."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        weights = list(load(whole).slope.parameters())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(w.dtype == torch.float64 for w in weights)
+    assert torch.equal(weights[0].float(), next(iter(load(whole).slope.parameters())))
+
+
 def test_a_run_is_read_while_it_trains(tmp_path):
     """At every save, and between its moves, the map is that of the step that config.json says."""
     read, real = [], files.move

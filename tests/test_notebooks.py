@@ -12,6 +12,10 @@ import jupytext
 import nbformat
 import pytest
 from jupytext.compare import NotebookDifference, compare_notebooks
+from matplotlib.figure import Figure
+from nbconvert import HTMLExporter
+
+from flowmap_edu.viz import alternative
 
 TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
 SOURCES = sorted(TUTORIALS.glob("[0-9][0-9]_*.py"))
@@ -116,3 +120,40 @@ def test_numbers_in_the_text_come_from_a_cell(source):
             for number in numbers(noticed):
                 digits = len(number.split(".")[1])
                 assert any(round(value, digits) == float(number) for value in known), number
+
+
+@by_name
+def test_every_picture_is_stored_with_its_words(source):
+    """What a reader who cannot see it is told; nbconvert puts it into the page (docs/nbconvert/lesson)."""
+    for cell in code_cells(source):
+        for out in cell.outputs:
+            if "image/png" in out.get("data", {}):
+                assert len(out.metadata.get("image/png", {}).get("alt", "")) > 15, cell.source[-200:]
+
+
+def test_a_page_has_the_words_of_its_pictures():
+    """Each <img> of an exported lesson; JupyterLab's own template leaves them out."""
+    page, _ = HTMLExporter(
+        template_name="lesson", extra_template_basedirs=[str(TUTORIALS.parent / "docs" / "nbconvert")]
+    ).from_filename(str(TUTORIALS / "00_start_here.ipynb"))
+    images = re.findall(r"<img [^>]*>", page)
+    assert len(images) == page.count("data:image/png;base64,") >= 5
+    for image in images:
+        assert len(re.search(r'alt="([^"]*)"', image)[1]) > 15
+
+
+def test_a_figure_in_words():
+    """Its title, then for each panel its title, what the axes show and the names in the legend."""
+    figure = Figure()
+    figure.suptitle("Two maps")
+    left, right = figure.subplots(1, 2)
+    left.plot([0, 1], label="LSD")
+    left.legend()
+    left.set(title="loss & time", xlabel="time $t$", ylabel="loss")
+    right.imshow([[1.0]])
+    right.set_title("data", loc="left")
+    right.axis("off")
+    assert alternative.words(figure) == "Figure. Two maps. loss & time, x: time t, y: loss, with LSD. data"
+    assert alternative.with_words(lambda _: b"png")(figure) == (b"png", {"alt": alternative.words(figure)})
+    assert alternative.with_words(lambda _: (b"png", {"width": 3}))(figure)[1].keys() == {"width", "alt"}
+    assert alternative.with_words(lambda _: None)(figure) is None

@@ -118,7 +118,8 @@ def fill(net: nn.Module, held: Mapping[str, Tensor]) -> None:
         RuntimeError: if one is missing, unknown or of another shape.
     """
     for name, own in net.state_dict().items():
-        if name in held and held[name].dtype != own.dtype:
+        full = {torch.float32, torch.float64}  # a network made in double precision takes either
+        if name in held and held[name].dtype != own.dtype and not {held[name].dtype, own.dtype} <= full:
             raise ValueError(f"{name} must be {own.dtype}, got {held[name].dtype}")
         if name in held and held[name].is_floating_point():
             checks.finite(name, held[name])

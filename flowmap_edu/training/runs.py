@@ -127,8 +127,8 @@ def train(
     checks.at_least("save_seconds", save_seconds, 0.0)
     check(problem, net, method, training)
     tried(net, problem)
-    first, teacher = distributed.rank() == 0, named(teacher)
-    about = origin(problem, teacher, device)
+    first, teacher = distributed.rank() == 0, distributed.together(lambda: named(teacher))
+    about = distributed.together(lambda: origin(problem, teacher, device))
     with ExitStack() as held:
 
         def claim() -> None:
@@ -137,7 +137,7 @@ def train(
 
         distributed.once(claim)
         checkpoint = distributed.together(lambda: read_checkpoint(out)) if resume else None
-        frozen = None if teacher is None else load(teacher)
+        frozen = None if teacher is None else distributed.together(lambda: load(teacher))
         if first and checkpoint is not None and not whole(out, checkpoint["step"]):
             state = State(problem, net, method, training, frozen, distributed.device_of(device))
             state.restore(checkpoint)

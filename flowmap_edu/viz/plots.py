@@ -21,6 +21,7 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.viz import alternative
 
 # Okabe & Ito 2008: eight colours that people with any common colour vision tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -42,10 +43,11 @@ STYLE: Any = {
 
 
 def use_style() -> None:
-    """Use the style of the course for all later figures.
+    """Use the style of the course for all later figures; in a notebook, keep their words with them.
 
     It also hides one warning: the forward mode of torch calls a part of torch that is deprecated.
     """
+    alternative.keep_with_pictures()
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     matplotlib.rcParams.update(STYLE)
 
