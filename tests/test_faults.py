@@ -383,7 +383,7 @@ def test_a_map_that_is_no_map_is_refused(whole, tmp_path, spoil):
 
 
 def test_a_map_is_loaded_in_double_precision(whole):
-    """Where torch's default type is float64, as in lesson 03, the network is made in it and takes the float32 weights."""
+    """Where torch's default type is float64, as in lesson 03, the network takes the float32 weights all the same."""
     torch.set_default_dtype(torch.float64)
     try:
         weights = list(load(whole).slope.parameters())
