@@ -21,7 +21,7 @@ class Problem(_reference.Recorded, ABC):
     name the problem.
 
     Attributes:
-        shape: of one sample, (D,) for points or (C, H, W) for pictures.
+        shape: of one sample, (D,) for points or (C, H, W) for images.
         sigma: standard deviation of the base N(0, sigma^2 I), in data units.
         classes: how many classes the labels have; 0 without labels.
         distance: the number of `evaluate` that is a Fréchet distance, which `--fid-every` follows; None for none.
