@@ -164,13 +164,12 @@ def stopped(arguments: argparse.Namespace | None) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command that was asked for; its exit status."""
-    import torch
-
     from flowmap_edu._cli import commands, demo, table
+    from flowmap_edu._threads import choose
     from flowmap_edu.training import DivergedError, MemoryShortError
 
     if arguments.threads or arguments.command == "train":
-        torch.set_num_threads(arguments.threads or 1)
+        choose(arguments.threads or 1)
     try:
         place = {"table": table, "demo": demo, "lab": demo}.get(arguments.command, commands)
         getattr(place, arguments.command)(arguments)

@@ -25,7 +25,8 @@ TESTS = Path(__file__).resolve().parent
 LONGEST = 275  # "about 250" lines
 
 FLOORS = (
-    "flow_map interpolant losses times methods _method sample _checks _numbers _reference _shipped _version nets",
+    "flow_map interpolant losses times methods sample nets"
+    " _method _checks _numbers _reference _shipped _threads _version",
     "metrics",
     "problems",
     "training",

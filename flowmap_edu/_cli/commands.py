@@ -18,6 +18,7 @@ import torch
 from flowmap_edu import _checks as checks
 from flowmap_edu._cli import ready
 from flowmap_edu._cli.words import asked_recipe, named_problem
+from flowmap_edu._threads import choose
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS, Method
 from flowmap_edu.problems.problem import Problem
@@ -39,7 +40,7 @@ def train(arguments: argparse.Namespace) -> None:
         if info.folder != out:
             raise ValueError(f"there is no folder {out} to go on in, and the shipped map of that name stays as it is")
         if arguments.threads is None:  # the run's own, so that its numbers stay the same to the bit
-            torch.set_num_threads((info.header.get("made_with") or {}).get("threads", 1))
+            choose((info.header.get("made_with") or {}).get("threads", 1))
         found = Recipe(info.problem(), info.network(), info.method, info.training)
         teacher, steps = info.header["teacher"], info.header["steps"]
     else:
@@ -115,7 +116,7 @@ def name_of(method: Method) -> str:
 def one_thread_for_points(info: RunInfo, arguments: argparse.Namespace) -> None:
     """Take one thread where none is named and the samples are points: a second one gains nothing for small networks."""
     if arguments.threads is None and len(info.shape) == 1:
-        torch.set_num_threads(1)
+        choose(1)
 
 
 def asked(problem: Problem, **options: tuple[str, Any]) -> dict[str, Any]:

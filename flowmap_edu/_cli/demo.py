@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
-
 from flowmap_edu import _checks as checks
 from flowmap_edu._cli import commands, ready
+from flowmap_edu._threads import choose
 from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.recipes import recipe
 from flowmap_edu.training import runs
@@ -27,7 +26,7 @@ def demo(arguments: argparse.Namespace) -> None:
     remove_demo(out)
     if out.is_dir() and any(out.iterdir()):
         raise ValueError(f"{out} holds files that are not a demo's: name another folder with --out")
-    torch.set_num_threads(arguments.threads or 1)
+    choose(arguments.threads or 1)
     how = argparse.Namespace(
         grid_every=None, fid_every=None, tensorboard=False, save_seconds=15.0, every=ready.rhythm(None, run.training),
         device="cpu", resume=False, run=str(out), problem=None, samples=None, weights=None, ema=None, seed=0,

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from flowmap_edu import _checks as checks
 from flowmap_edu import losses, methods, times
+from flowmap_edu._threads import cpu_threads, threads_for
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
@@ -153,7 +154,8 @@ def fit(
 ) -> Iterator[State]:
     """Train `net` into a flow map by a method; yield the state every `every` steps and at the end.
 
-    The state is one object, changed as training goes on: `state.checkpoint()` takes a copy.
+    The state is one object, changed as training goes on: `state.checkpoint()` takes a copy. Points are trained on one
+    CPU thread, unless OMP_NUM_THREADS or torch.set_num_threads names a number.
 
     Args:
         problem: the data and the base.
@@ -173,6 +175,27 @@ def fit(
         ValueError: if the four do not fit together, a setting would be ignored, the method's teacher is missing,
             `resume` is of another run, there is no such device, or the batch cannot be shared among the processes.
     """
+    states = taken(problem, net, method, training, teacher, resume, every, device)
+    own = threads_for(problem.shape)
+    while True:
+        with cpu_threads(own):
+            state = next(states, None)
+        if state is None:
+            return
+        yield state
+
+
+def taken(
+    problem: Problem,
+    net: nn.Module,
+    method: Method,
+    training: Training,
+    teacher: FlowMap | None,
+    resume: dict[str, Any] | None,
+    every: int,
+    device: str,
+) -> Iterator[State]:
+    """The steps of `fit`."""
     checks.count("every", every)
     training.parts(method, distributed.world())
     state = State(problem, net, method, training, teacher, distributed.device_of(device))

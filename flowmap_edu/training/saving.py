@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save as tensors_to_bytes
 
 from flowmap_edu._shipped import shipped_folder
+from flowmap_edu._threads import threads_for
 from flowmap_edu._version import __version__
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import files
@@ -51,7 +52,7 @@ def named(teacher: str | None) -> str | None:
 
 def origin(problem: Problem, teacher: str | None, device: str = "cpu") -> dict[str, Any]:
     """What a run's numbers depend on beside its four objects."""
-    made_with = {"flowmap_edu": __version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    made_with = {"flowmap_edu": __version__, "torch": torch.__version__, "threads": threads_for(problem.shape)}
     held = teacher and files.digest((folder_of(teacher) / "map.safetensors").read_bytes())
     found = {"teacher": teacher, "teacher_digest": held, "data": problem.digest()}
     return found | {"made_with": made_with | {"device": torch.device(device).type}}

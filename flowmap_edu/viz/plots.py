@@ -20,6 +20,7 @@ from matplotlib.image import AxesImage
 from torch import Tensor
 
 from flowmap_edu import _checks as checks
+from flowmap_edu._threads import chosen
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.viz import alternative
 
@@ -45,8 +46,11 @@ STYLE: Any = {
 def use_style() -> None:
     """Use the style of the course for all later figures; in a notebook, keep their words with them.
 
-    It also hides one warning: the forward mode of torch calls a part of torch that is deprecated.
+    It also hides one warning: the forward mode of torch calls a part of torch that is deprecated. And it takes one CPU
+    thread, unless OMP_NUM_THREADS or torch.set_num_threads names a number: the lessons' networks are small.
     """
+    if not chosen():
+        torch.set_num_threads(1)
     alternative.keep_with_pictures()
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     matplotlib.rcParams.update(STYLE)
