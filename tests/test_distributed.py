@@ -191,3 +191,5 @@ if __name__ == "__main__":  # one of two processes
         if distributed.rank() == 0:
             torch.save(found, sys.argv[1])
         torch.distributed.barrier()  # no process leaves while another one still talks to it
+    sys.stdout.flush()
+    os._exit(0)  # the work is done and saved; gloo's threads sometimes abort a process while Python closes

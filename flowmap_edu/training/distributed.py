@@ -9,6 +9,7 @@ that it wraps, and a forward-mode derivative cannot pass through it: so what is 
 """
 
 import contextlib
+import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -67,6 +68,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # what still holds the group keeps its threads, and a process that ends with them is aborted
         dist.destroy_process_group()
 
 
