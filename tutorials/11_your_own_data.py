@@ -136,9 +136,13 @@ cases = {
 compare(cases, problem)
 
 # %% [markdown]
-# **What to notice.** Both help: the settings (the optimiser, the averaged target, the jumps at $s = 0$), and then the
-# Fourier features of the library's `MLP`. None reaches the first line yet; the trainings are short. To use your network
-# from the command line and in runs on disk, put it into a file: [docs/extending.md](../docs/extending.md).
+# **What to notice.** The settings of the recipe help. They change the optimiser, the target and the times together. The
+# library's `MLP` helps once more. It is deeper than `Plain`, and it reads Fourier features of $x$; the table does not
+# say which of the two does it. None reaches the first line yet; the trainings are short. To use your network from the
+# command line and in runs on disk, put it into a file: [docs/extending.md](../docs/extending.md).
+#
+# **Try.** `compare({"no Fourier features": {"net": lambda: MLP(2, fourier=0)}}, problem)`, with `from flowmap_edu import
+# MLP`. How much of the gain is left?
 #
 # **Try.** Give `Plain` four times as many steps under Adam. Does it catch up?
 #
@@ -228,10 +232,13 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** The correlations between columns are those of the data, so the map has learned more than ten
-# single histograms, and the distance is that of real patients. But the classifier is nearly always right. It has found
-# something that the eye has not: the column "sex" has two values, and the map draws numbers between them; other columns
-# are whole numbers. If that matters, round the samples. With 331 rows to train on, look at `copies` as well: well below
-# 1 would mean that the map returns patients that exist, which matters for data about people.
+# single histograms, and the distance is that of real patients. But the classifier is nearly always right: something
+# differs that these two pictures do not show. One suspect: some columns are whole numbers ("sex" has two values), and
+# the map draws numbers between them. With 331 rows to train on, look at `copies` as well. A number well below 1 would
+# mean that the map returns patients that exist, which matters for data about people.
+#
+# **Try.** Round those columns of the samples, and ask the classifier again. Does it fall to 0.5? If it does not, more
+# than the rounding is wrong.
 #
 # **Try.** Train twenty times as long. What happens to `copies`, and to `wasserstein`?
 #

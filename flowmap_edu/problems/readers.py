@@ -23,11 +23,11 @@ from flowmap_edu.problems.prepared import alone, prepared
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
-CIFAR10_BATCH = 10_000  # pictures in each of its six files
+CIFAR10_BATCH = 10_000  # images in each of its six files
 CELEBA_SIZE, CELEBA_CROP = (218, 178), 140  # height and width, side
 AFHQ_CLASSES = ("cat", "dog", "wild")
 SIDE = 64  # of CelebA-64 and AFHQ-64
-RECORD = 1 + 3 * 32 * 32  # bytes of one picture in CIFAR-10's binary format
+RECORD = 1 + 3 * 32 * 32  # bytes of one image in CIFAR-10's binary format
 PARTS = {True: "to train", False: "held out"}
 
 Part = tuple[Tensor, Tensor | None]  # pixels (N, C, H, W) uint8, labels (N,) int64

@@ -12,8 +12,7 @@ import functools
 import math
 import os
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import distributed
 from flowmap_edu.training.batches import draw_batch
+from flowmap_edu.training.compiling import compiled
 from flowmap_edu.training.network import condition, has_dropout, tried
 from flowmap_edu.training.state import State
 from flowmap_edu.training.training import Training
@@ -113,32 +113,6 @@ def gradient(state: State, loss: nn.Module, batch: losses.Batch, ramp: Tensor) -
             ) from error
         total += value.detach()
     return distributed.mean(total).item()
-
-
-def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """f through torch.compile; f itself, with a warning, where this machine cannot compile."""
-    chosen: list[Callable[..., Tensor]] = []
-
-    def call(*args: Any) -> Tensor:
-        if chosen:
-            return chosen[0](*args)
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)  # torch's compiler on itself
-                warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
-                fast = torch.compile(f, fullgraph=True)  # refuses by itself on a Python that is too new
-                value = fast(*args)
-            chosen.append(fast)
-        except Exception as error:  # whatever the tool chain raises; an error of f's own comes again below
-            value = f(*args)
-            chosen.append(f)
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            warnings.warn(
-                f"torch.compile does not work here, training goes on without it, slower: {reason}", stacklevel=2
-            )
-        return value
-
-    return call
 
 
 def fit(

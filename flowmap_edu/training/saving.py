@@ -50,7 +50,7 @@ def named(teacher: str | None) -> str | None:
     return str(folder_of(teacher).resolve())
 
 
-def origin(problem: Problem, teacher: str | None, device: str = "cpu") -> dict[str, Any]:
+def origin(problem: Problem, teacher: str | None, device: str) -> dict[str, Any]:
     """What a run's numbers depend on beside its four objects."""
     made_with = {"flowmap_edu": __version__, "torch": torch.__version__, "threads": threads_for(problem.shape)}
     held = teacher and files.digest((folder_of(teacher) / "map.safetensors").read_bytes())
@@ -76,7 +76,7 @@ def save(state: State, out: str | Path, teacher: str | None = None) -> None:
             there, here = read_metadata(out), document(state.problem, state.net, state.method, state.training)[0]
             if differ := differences(there.document, here):
                 raise ValueError(f"{out} holds another run ({'; '.join(differ)}): name another folder")
-        files.write_all(out, contents(state, origin(state.problem, named(teacher))))
+        files.write_all(out, contents(state, origin(state.problem, named(teacher), state.device.type)))
 
 
 def saved_or_said(state: State, out: Path, about: Mapping[str, Any], trouble: bool) -> bool:

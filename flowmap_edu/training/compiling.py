@@ -1,0 +1,34 @@
+"""torch.compile where it works, the plain function where it does not."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """f through torch.compile; f itself, with a warning, where this machine cannot compile."""
+    chosen: list[Callable[..., Tensor]] = []
+
+    def call(*args: Any) -> Tensor:
+        if chosen:
+            return chosen[0](*args)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)  # torch's compiler on itself
+                warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+                fast = torch.compile(f, fullgraph=True)  # refuses by itself on a Python that is too new
+                value = fast(*args)
+            chosen.append(fast)
+        except Exception as error:  # whatever the tool chain raises; an error of f's own comes again below
+            value = f(*args)
+            chosen.append(f)
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            warnings.warn(
+                f"torch.compile does not work here, training goes on without it, slower: {reason}", stacklevel=2
+            )
+        return value
+
+    return call
