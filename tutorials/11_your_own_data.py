@@ -141,8 +141,9 @@ compare(cases, problem)
 # say which of the two does it. None reaches the first line yet; the trainings are short. To use your network from the
 # command line and in runs on disk, put it into a file: [docs/extending.md](../docs/extending.md).
 #
-# **Try.** `compare({"no Fourier features": {"net": lambda: MLP(2, fourier=0)}}, problem)`, with `from flowmap_edu import
-# MLP`. How much of the gain is left?
+# **Try.** After `from flowmap_edu import MLP`:
+# `compare({"no features": {"net": lambda: MLP(2, fourier=0)}}, problem)`.
+# How much of the gain is left?
 #
 # **Try.** Give `Plain` four times as many steps under Adam. Does it catch up?
 #
