@@ -13,7 +13,8 @@ from flowmap_edu import Training, Trigonometric, _threads, metrics, problems, tr
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import Recipe, recipe
 from flowmap_edu.training import DivergedError, fit, loop
-from flowmap_edu.training.state import moving_average
+from flowmap_edu.training.average import Average
+from flowmap_edu.training.batches import AHEAD, Batches
 from flowmap_edu.training.training import OPTIMIZERS
 
 METHODS = ("lsd", "esd", "psd-m", "psd-u")
@@ -119,14 +120,49 @@ def test_middle_time(method, half):
 
 def test_moving_average_is_its_recursion():
     """After k steps: a <- d a + (1 - d) w with d = min(decay, (1 + k) / (10 + k)), the first copy exact."""
-    a, decay = 0.0, 0.9
-    average = [torch.tensor([0.0])]
-    for k in range(1, 200):
+    net = torch.nn.Linear(1, 1)
+    net.register_buffer("frequency", torch.zeros(1))
+    average, decay, a = Average(net, 0.9), 0.9, 0.0
+    for k in range(200):
         w = math.sin(k)
-        moving_average(decay)(average, [torch.tensor([w])], torch.tensor(k))
-        d = min(decay, (1 + k) / (10 + k))
-        a = d * a + (1 - d) * w
-    assert average[0].item() == pytest.approx(a, abs=1e-6)
+        with torch.no_grad():
+            net.weight.fill_(w)
+            net.frequency.fill_(k)
+        average.update(net)
+        d = min(decay, (1 + k) / (10 + k)) if k else 0.0
+        a = d * a + (1 - d) * w if k else w
+        assert average.module.weight.item() == pytest.approx(a, abs=1e-6)
+    assert average.module.frequency == 199
+    assert average.n_averaged == 200
+
+
+@pytest.mark.parametrize("changes", [{}, {"stf_near": 0.25, "batch": 64}])
+def test_batches_go_on_where_they_were(changes):
+    """Saved at any step, also within what is drawn ahead: the batches that follow are the same to the bit."""
+    run = small(stf_batch=16, **changes)
+    first = Batches(run.problem, run.method, run.training)
+    for _ in range(AHEAD + 5):
+        first.next()
+    saved = first.state_dict()
+    wanted = [first.next() for _ in range(2 * AHEAD)]
+    second = Batches(run.problem, run.method, run.training)
+    second.load_state_dict(saved)
+    for batch in wanted:
+        found = second.next()
+        assert torch.equal(found.diagonal.target, batch.diagonal.target)
+        assert torch.equal(found.jumps.x, batch.jumps.x)
+    assert not torch.equal(wanted[0].diagonal.x, wanted[1].diagonal.x)
+
+
+def test_batches_drawn_ahead_follow_the_levels():
+    """Progressive distillation adds a longer jump at each stage: what was drawn ahead for the one before is left out."""
+    problem, teacher = problems.Gaussian(), training.State(*small("fm")).X
+    state = training.State(*small("pd", problem=problem), teacher=teacher)
+    for levels in (1, 3):
+        for _ in range(3):
+            jumps = state.batches.next(levels).jumps
+            assert (jumps.t - jumps.s).max() <= 2.0 ** (levels - 7)
+    assert (jumps.t - jumps.s).unique().numel() > 1
 
 
 def test_learning_rate_rises_then_falls_to_zero():
