@@ -25,7 +25,7 @@ from flowmap_edu import losses, metrics, problems, viz
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS
 from flowmap_edu.sample import sampler
-from flowmap_edu.viz import explorers, interactive, plots, standin, widgets
+from flowmap_edu.viz import explorers, interactive, panels, plots, standin, widgets
 from flowmap_edu.viz import loss_explorer as explorer
 from flowmap_edu.viz.controls import Menu, RealSlider, WholeSlider
 
@@ -178,6 +178,27 @@ def test_points_outside_the_axes_are_counted():
     x0[:2] = torch.tensor([[50.0, 0.0], [0.0, -50.0]])
     w = widgets.step_slider(still, x0, (1,))
     assert cell(w, "the map", "points outside the axes") == "2 of 9000"
+
+
+def test_a_figure_that_is_filled_anew_keeps_nothing_of_the_last_setting():
+    """The same bytes as from a figure that shows nothing else; in it the densities and the quarters of the points."""
+    x0 = torch.randn(700, 2, generator=torch.Generator().manual_seed(3))
+    few, many = ({"a": k * x0, "b": -k * x0} for k in (0.2, 0.9))
+    scores = [{"a": {"KL64": text}, "b": {}} for text in ("0.1", "0.2")]
+    used, fresh = (panels.Panels(["a", "b"], x0, 1.5) for _ in range(2))
+    first = used.drawn(few, scores[0], 1)
+    second = used.drawn(many, scores[1], 2)
+    assert second == fresh.drawn(many, scores[1], 2) != first
+    assert used.drawn(few, scores[0], 1) == first
+    for density, dots in used.pairs.values():
+        title = density.get_title(loc="left")
+        x = few[title[0]]
+        share = density.images[0].get_array().data
+        assert title.endswith(", 1 jump")
+        assert share.sum() * (3.0 / used.bins) ** 2 == pytest.approx((x.abs() < 1.5).all(1).double().mean().item())
+        for k, line in enumerate(dots.lines):
+            began = ((x0[:, 0] > 0) == bool(k % 2)) & ((x0[:, 1] > 0) == bool(k // 2))
+            assert torch.equal(torch.tensor(line.get_xydata()).float(), x[began])
 
 
 def test_images_are_shown_with_their_labels(monkeypatch):

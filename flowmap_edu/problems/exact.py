@@ -107,7 +107,8 @@ class ExactFlow(Problem):
                 Gaussian's map is a formula, and meets every tolerance.
         """
         tolerance = checks.at_least("tolerance", tolerance, 1e-12)
-        return self._v(*self._check(x, s=s, t=t), tolerance).to(x.dtype)
+        s, t, z = self._check(x, s=s, t=t)
+        return self._v(s, t, z, tolerance).to(x.dtype)
 
     def flow_map(self, s: Time, t: Time, x: Tensor, *, tolerance: float = TOLERANCE) -> Tensor:
         """X_{s,t}(x) = x + (t - s) v_{s,t}(x), shape (B, dim); the arguments are those of `v`."""
