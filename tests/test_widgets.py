@@ -195,6 +195,7 @@ def test_a_figure_that_is_filled_anew_keeps_nothing_of_the_last_setting():
         x = few[title[0]]
         share = density.images[0].get_array().data
         assert title.endswith(", 1 jump")
+        assert density.images[0].get_clim() == (0, pytest.approx(torch.tensor(share[share > 0]).quantile(0.995).item()))
         assert share.sum() * (3.0 / used.bins) ** 2 == pytest.approx((x.abs() < 1.5).all(1).double().mean().item())
         for k, line in enumerate(dots.lines):
             began = ((x0[:, 0] > 0) == bool(k % 2)) & ((x0[:, 1] > 0) == bool(k // 2))
