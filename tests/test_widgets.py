@@ -4,6 +4,7 @@ The interactive ones need no front end here: a test sets the `value` of a contro
 picture, the words and the numbers.
 """
 
+import asyncio
 import base64
 import dataclasses
 import html
@@ -123,6 +124,56 @@ def test_nothing_is_computed_twice():
     w.controls["steps"].value = 1
     w.controls["steps"].value = 3
     assert slope.calls == before + 6
+
+
+@pytest.mark.parametrize("reader", [True, False])
+def test_neighbours_are_drawn_while_the_kernel_waits(monkeypatch, reader):
+    """After a move to 4 first 5, then 3; they are what a visit computes. Without a reader nothing is drawn ahead."""
+    monkeypatch.setattr(interactive, "has_reader", lambda: reader)
+    monkeypatch.setattr(interactive, "PAUSE", 0.0)
+    slope = Counting()
+    w = widgets.step_slider(FlowMap(slope), X0, (1, 8))
+    slider, order = w.controls["steps"], []
+
+    async def read():
+        for n in (7, 4):  # the reader has left 7 before the kernel has time
+            slider.value = n
+        for _ in range(50):
+            order.extend(key for key in w.views if key not in order)
+            await asyncio.sleep(0)
+
+    asyncio.run(read())
+    assert order == [(1,), (8,), (7,), (4,)] + [(5,), (3,)] * reader
+    assert slider.value == 4
+    assert picture(w) == w.views[4,].png
+    before = slope.calls
+    slider.value = 5
+    assert slope.calls == before + 5 * (not reader)
+    assert torch.equal(w.view.numbers["samples"]["the map"], MAP.sample(X0, 5))
+    assert words(w) == "5 jumps"
+
+
+def test_an_error_ahead_is_told_when_the_setting_is_visited(monkeypatch):
+    monkeypatch.setattr(interactive, "has_reader", lambda: True)
+    monkeypatch.setattr(interactive, "PAUSE", 0.0)
+
+    def jump(s, t, x):
+        if t[0] - s[0] == 1 / 3:
+            raise RuntimeError("three")
+        return MAP.v(s, t, x)
+
+    w = widgets.step_slider(FlowMap(jump), X0, (1, 4))
+
+    async def read():
+        w.controls["steps"].value = 2
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    asyncio.run(read())
+    assert set(w.views) == {(1,), (2,), (4,)}
+    assert words(w) == "2 jumps"
+    w.controls["steps"].value = 3
+    assert words(w) == "3 jumps: not computed, RuntimeError: three. The picture is unchanged."
 
 
 def test_the_slider_runs_over_all_whole_numbers_up_to_the_largest():

@@ -15,7 +15,7 @@ from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz import plots
 from flowmap_edu.viz.arguments import Maps, named, noise, reference
 from flowmap_edu.viz.controls import RealSlider, WholeSlider
-from flowmap_edu.viz.interactive import Interactive, View, jumps, table
+from flowmap_edu.viz.interactive import Interactive, View, jumps, neighbours, table
 
 PATHS = 48  # paths drawn, at most
 DRAWS = 256  # points for the residuals at one (s, t)
@@ -155,9 +155,9 @@ def trajectory_player(maps: Maps, x0: Tensor, exact: ExactFlow | None = None) ->
         return draw_paths(by_steps, curves, isinstance(truth, Checkerboard))
 
     slider = WholeSlider(min=1, max=16, value=1, description="jumps N", interval=700)
-    ready = [(1,), (4,), (16,)]
+    ready, ahead = [(1,), (4,), (16,)], neighbours(1, 16)
     label = f"The paths of {len(x0)} points under 1, 4 and 16 jumps by {', '.join(tried)}"
-    player = Interactive({"steps": slider}, draw, jumps, ready=ready, still=still, label=label)
+    player = Interactive({"steps": slider}, draw, jumps, ready=ready, ahead=ahead, still=still, label=label)
     return player
 
 

@@ -26,7 +26,7 @@ from flowmap_edu.viz import plots
 from flowmap_edu.viz.arguments import Maps, named, noise, reference
 from flowmap_edu.viz.controls import WholeSlider
 from flowmap_edu.viz.explorers import time_explorer, trajectory_player
-from flowmap_edu.viz.interactive import Interactive, View, jumps, table
+from flowmap_edu.viz.interactive import Interactive, View, jumps, neighbours, table
 from flowmap_edu.viz.loss_explorer import loss_explorer
 from flowmap_edu.viz.panels import SCATTERED, Panels, bins
 
@@ -47,7 +47,8 @@ def step_slider(
     """A slider over the number N of jumps: the samples of each map from the same noise.
 
     Points of the plane are drawn as a density and one by one, images as a sheet. The slider runs over
-    1, ..., max(steps). The counts in `steps` are computed at once, the others when the reader visits them.
+    1, ..., max(steps). The counts in `steps` are computed at once, the others when the reader visits them; while the
+    kernel has nothing else to do, it computes the neighbours of the count that is shown.
 
     The axes of the plane hold 99.9 % of the points for all `steps`, and at least [-1.2, 1.2]^2 for the checkerboard.
     The table says how many points lie outside.
@@ -132,7 +133,8 @@ def step_slider(
 
     slider = WholeSlider(min=1, max=steps[-1], value=steps[0], description="jumps N")
     name_of_still = f"Samples of {', '.join(tried)} after {', '.join(map(str, steps))} jumps from the same noise"
-    return Interactive({"steps": slider}, draw, jumps, ready=[(n,) for n in steps], still=still, label=name_of_still)
+    ready, ahead = [(n,) for n in steps], neighbours(1, steps[-1])
+    return Interactive({"steps": slider}, draw, jumps, ready=ready, ahead=ahead, still=still, label=name_of_still)
 
 
 def cast(X: FlowMap, like: Tensor) -> FlowMap:
