@@ -103,7 +103,7 @@ def measured() -> list[str]:
     """The table of this process."""
     threads = torch.get_num_threads()
     if threads == 1:
-        return ["| more threads than one | not measured: torch takes one thread on this machine |"]
+        return ["One thread against several: not measured, torch takes one on this machine."]
     return lines([gain(hidden, batch, threads) for hidden in HIDDEN for batch in BATCH], threads)
 
 
