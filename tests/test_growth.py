@@ -42,7 +42,8 @@ def test_the_sizes_are_those_of_the_runs():
             problem, net, _, training = growth.RUNS[name](size)
             width, dim = net.body[0].out_features, net.body[-1].out_features
             found = {"batch": training.batch, "width": width, "dimension": dim}
-            assert found == {"batch": 384, "width": 128, "dimension": 2} | {name: size}
+            assert found == {"batch": 384, "width": 128, "dimension": 2} | {name.split()[0]: size}
+            assert training.stf_batch == (0 if "without" in name else 1024)
             assert problem.shape == (dim,)
     batch, width = (growth.SIZES[name] for name in ("batch", "width"))
     doubled = operations(products(growth.of_width(2 * width[-1]))) / operations(products(growth.of_width(width[-1])))
@@ -62,10 +63,9 @@ def test_the_rows_come_from_the_runs(monkeypatch):
 
     monkeypatch.setattr(growth.step, "blocks", blocks)
     (line,) = growth.rows({"batch": (100, 200, 400, 800)}, rounds=2, block=3)
-    assert (
-        line == "| time of a step ~ batch^a, a (batch 100, 200, 400, 800: 10, 40, 160, 640 ms) | 2.00 (2.00 to 2.00) |"
-    )
-    assert asked == [(b, 3, 3) for b in (100, 200, 400, 800)]
+    sizes = "batch 100, 200, 400, 800: 10, 40, 160, 640 ms"
+    assert line == f"| time of a step ~ batch^a ({sizes}) | a = 2.00 (2.00 to 2.00) |"
+    assert asked == [(b, 3, growth.WARM) for b in (100, 200, 400, 800)]
 
 
 def test_every_size_is_compiled_and_timed():

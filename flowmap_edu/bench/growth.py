@@ -1,6 +1,6 @@
 """How the time of a training step grows with the batch, the width and the dimension: exponents, fitted.
 
-    python -m flowmap_edu.bench.growth        the rows (ten minutes)
+    python -m flowmap_edu.bench.growth        the rows (five minutes)
 
 A step is the whole one of the default recipe. For each of the three, one size grows and the others stay as they are.
 The exponent is the slope of the line through (log size, log time) by least squares: 1 where twice the size takes
@@ -19,10 +19,12 @@ from flowmap_edu.problems import FromTensor
 from flowmap_edu.recipes import Recipe, recipe
 
 SIZES: dict[str, tuple[int, ...]] = {
-    "batch": (1536, 3072, 6144, 12288),
+    "batch": (768, 1536, 3072, 6144),
+    "batch without stf_batch": (768, 1536, 3072, 6144),
     "width": (256, 384, 512, 768),
     "dimension": (128, 256, 512, 1024),
 }
+WARM = 12  # steps: the compiler's, and SOAP's first bases
 BLOCK = 20  # steps
 ROUNDS = 3
 
@@ -30,6 +32,11 @@ ROUNDS = 3
 def of_batch(batch: int) -> Recipe:
     """The default training with a larger batch."""
     return step.default("lsd", batch=batch)
+
+
+def of_batch_alone(batch: int) -> Recipe:
+    """The same with the samples' own targets: the stable ones are a sum over the batch, for each sample of it."""
+    return step.default("lsd", batch=batch, stf_batch=0)
 
 
 def of_width(hidden: int) -> Recipe:
@@ -43,7 +50,12 @@ def of_dimension(dim: int) -> Recipe:
     return recipe("points", "lsd", problem=FromTensor(x, sigma=1.0), steps=1_000_000, compile=True)
 
 
-RUNS: dict[str, Callable[[int], Recipe]] = {"batch": of_batch, "width": of_width, "dimension": of_dimension}
+RUNS: dict[str, Callable[[int], Recipe]] = {
+    "batch": of_batch,
+    "batch without stf_batch": of_batch_alone,
+    "width": of_width,
+    "dimension": of_dimension,
+}
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
@@ -63,7 +75,7 @@ def times(runs: Mapping[int, Recipe], rounds: int, block: int) -> list[list[floa
     torch.compiler.reset()
     # every size compiled for itself, as it would be alone
     with compiler.patch(automatic_dynamic_shapes=False, recompile_limit=64):
-        steps: list[Iterator[float]] = [step.blocks(run, block, warm=block) for run in runs.values()]
+        steps: list[Iterator[float]] = [step.blocks(run, block, WARM) for run in runs.values()]
         return [[next(blocks) for blocks in steps] for _ in range(rounds)]
 
 
@@ -71,13 +83,14 @@ def row(name: str, sizes: Sequence[int], found: Sequence[Sequence[float]]) -> st
     """A line of the table: the exponent, median and range over the rounds, and the times that it is fitted to."""
     slopes = [exponent(sizes, seconds) for seconds in found]
     ms = ", ".join(f"{1000 * statistics.median(column):.0f}" for column in zip(*found, strict=True))
-    where = f"{name} {', '.join(f'{size:,}' for size in sizes)}: {ms} ms"
-    size = f"{statistics.median(slopes):.2f} ({min(slopes):.2f} to {max(slopes):.2f})"
-    return f"| time of a step ~ {name}^a, a ({where}) | {size} |"
+    quantity, *rest = name.split(maxsplit=1)  # "batch", or "batch" and "without stf_batch"
+    where = ", ".join([*rest, f"{quantity} {', '.join(f'{size:,}' for size in sizes)}: {ms} ms"])
+    slope = f"{statistics.median(slopes):.2f} ({min(slopes):.2f} to {max(slopes):.2f})"
+    return f"| time of a step ~ {quantity}^a ({where}) | a = {slope} |"
 
 
 def rows(sizes: Mapping[str, tuple[int, ...]] | None = None, rounds: int = ROUNDS, block: int = BLOCK) -> Iterator[str]:
-    """The lines of the table, one each for the batch, the width and the dimension."""
+    """The lines of the table, one for each of RUNS."""
     for name, chosen in (sizes or SIZES).items():
         yield row(name, chosen, times({size: RUNS[name](size) for size in chosen}, rounds, block))
 
