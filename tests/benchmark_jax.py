@@ -17,10 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from flowmap_edu import losses
-from flowmap_edu.bench.step import SELF_DISTILLED, source
+from flowmap_edu.bench.step import SELF_DISTILLED, loss_and_gradient, source
 from flowmap_edu.recipes import recipe
 from flowmap_edu.training import State
-from flowmap_edu.training.loop import Loss, gradient
 
 CLOSE = 1e-4  # the largest relative difference of the gradients
 PAIRS = 15
@@ -111,11 +110,11 @@ def beside(method: str, pairs: int = PAIRS, **changes: object) -> tuple[list[flo
     torch.compiler.reset()
     settings = {"steps": 4000, "compile": True} | changes
     state = State(*recipe("checkerboard-paper", method, **settings))
-    loss, batch, ramp = Loss(state), source(state)(), torch.tensor(1.0)
+    backward, batch = loss_and_gradient(state), source(state)()
 
     def ours() -> None:
         state.optimizer.zero_grad()
-        gradient(state, loss, batch, ramp)
+        backward(batch)
 
     theirs, expected = in_jax(state, batch)
     ours()

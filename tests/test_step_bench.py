@@ -53,7 +53,7 @@ def test_a_part_has_its_own_time(monkeypatch):
 
         return call
 
-    monkeypatch.setattr(step, "gradient", takes(3.0, step.gradient))
+    parts.gradient = takes(3.0, parts.gradient)
     parts.draw = takes(1.0, parts.draw)
     parts.state.optimizer.register_step_pre_hook(takes(7.0, lambda *_: None))
     parts.state.average.multi_avg_fn = takes(0.5, parts.state.average.multi_avg_fn)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowmap_edu import _threads, problems
-from flowmap_edu.bench import crossover
+from flowmap_edu.bench import crossover, step
 from flowmap_edu.nets import MLP
 from flowmap_edu.recipes import recipe
 from flowmap_edu.training import fit, loop, runs
@@ -135,8 +135,8 @@ def test_a_gain_is_the_ratio_of_the_two_times(monkeypatch):
 
 def test_a_number_of_threads_is_the_one_that_the_step_runs_with(monkeypatch):
     """The network really sees one and the other, and the number from before is set again."""
-    asked, real = [], crossover.gradient
-    monkeypatch.setattr(crossover, "gradient", lambda *a: asked.append(torch.get_num_threads()) or real(*a))
+    asked, real = [], step.gradient
+    monkeypatch.setattr(step, "gradient", lambda *a: asked.append(torch.get_num_threads()) or real(*a))
     before = torch.get_num_threads()
     crossover.gain(8, 48, 2, seconds=0.0)
     assert asked == [1, 2] * 4

@@ -12,16 +12,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 
 from flowmap_edu._threads import cpu_threads
-from flowmap_edu.bench.step import source
+from flowmap_edu.bench.step import loss_and_gradient, source
 from flowmap_edu.recipes import recipe
 from flowmap_edu.training import State
-from flowmap_edu.training.loop import Loss, gradient
 
 HIDDEN = (64, 128, 256, 512, 1024)
 BATCH = (128, 384, 1024, 4096)
@@ -40,26 +39,29 @@ class Gain(NamedTuple):
     cpu: float
 
 
-def spent(state: State, loss: Loss, batch: object, threads: int) -> tuple[float, float]:
-    """Wall and CPU seconds of the loss and its gradient."""
+def spent(f: Callable[[], object], threads: int) -> tuple[float, float]:
+    """Wall and CPU seconds of a call on so many threads."""
     with cpu_threads(threads):
         started = time.perf_counter(), time.process_time()
-        gradient(state, loss, batch, torch.tensor(1.0))  # type: ignore[arg-type]
-        out = time.perf_counter() - started[0], time.process_time() - started[1]
-    state.optimizer.zero_grad()
-    return out
+        f()
+        return time.perf_counter() - started[0], time.process_time() - started[1]
 
 
 def gain(hidden: int, batch: int, threads: int, seconds: float = SECONDS) -> Gain:
     """Time one thread and several in turn, the loss and gradient of LSD with an MLP of five layers, eager."""
     state = State(*recipe("checkerboard", "lsd", net={"hidden": hidden}, batch=batch, steps=1, compile=False))
-    loss, data = Loss(state), source(state)()
+    backward, data = loss_and_gradient(state), source(state)()
     work = batch * sum(p.numel() for p in state.net.parameters())
+
+    def f() -> None:
+        state.optimizer.zero_grad()
+        backward(data)
+
     for n in (1, threads):
-        spent(state, loss, data, n)
+        spent(f, n)
     walls, cpus, begun = [], [], time.perf_counter()
     while len(walls) < PAIRS[0] or (len(walls) < PAIRS[1] and time.perf_counter() - begun < seconds):
-        one, several = spent(state, loss, data, 1), spent(state, loss, data, threads)
+        one, several = spent(f, 1), spent(f, threads)
         walls.append(one[0] / several[0])
         cpus.append(one[1] / several[1])
     return Gain(hidden, batch, work, statistics.median(walls), statistics.median(cpus))

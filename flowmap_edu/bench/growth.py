@@ -20,9 +20,9 @@ from flowmap_edu.recipes import Recipe, recipe
 
 SIZES: dict[str, tuple[int, ...]] = {
     "batch": (768, 1536, 3072, 6144),
-    "batch without stf_batch": (768, 1536, 3072, 6144),
+    "batch without stf_batch": (1536, 3072, 6144, 12288),
     "width": (256, 384, 512, 768),
-    "dimension": (128, 256, 512, 1024),
+    "dimension": (256, 512, 1024, 2048),
 }
 WARM = 12  # steps: the compiler's, and SOAP's first bases
 BLOCK = 20  # steps

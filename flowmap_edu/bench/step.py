@@ -29,18 +29,23 @@ def source(state: State) -> Callable[[], losses.Batch]:
     return lambda: draw_batch(state.problem, state.method, state.training, state.generator)
 
 
+def loss_and_gradient(state: State) -> Callable[[losses.Batch], float]:
+    """A call that adds the gradient of the loss over a batch to the network's, as in training/loop.py."""
+    loss, ramp = Loss(state), torch.tensor(1.0)
+    return lambda batch: gradient(state, loss, batch, ramp)
+
+
 class Step:
     """The steps of `fit`, one part after the other, each with its CPU seconds.
 
     Attributes:
         state: where the training stands.
-        spent: CPU seconds of each of PARTS since `clear`.
+        spent: CPU seconds of each of PARTS since the last block began.
     """
 
     def __init__(self, run: Recipe):
         self.state = State(*run)
-        self.loss, self.draw = Loss(self.state), source(self.state)
-        self.ramp = torch.tensor(1.0)
+        self.draw, self.gradient = source(self.state), loss_and_gradient(self.state)
         self.spent = dict.fromkeys(PARTS, 0.0)
         average: Any = self.state.average
         average.update_parameters = self.timed("average", average.update_parameters)  # inside of State.take_step
@@ -60,7 +65,7 @@ class Step:
         """One step."""
         state = self.state
         batch = self.timed("batch", self.draw)()
-        self.timed("loss and gradient", gradient)(state, self.loss, batch, self.ramp)
+        self.timed("loss and gradient", self.gradient)(batch)
         self.timed("clip", self.clip)()
         before = self.spent["average"]
         self.timed("optimiser", state.take_step)()
