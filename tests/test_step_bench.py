@@ -77,19 +77,27 @@ def test_the_floors_products_are_those_that_torch_counts(name, method):
     assert counted.total == pytest.approx(floor.operations(floor.of_the_gradient(state.net, run.method, on, 64 - on)))
 
 
-def test_soaps_products_are_those_of_the_library_without_the_momentums():
-    """Over ten steps, in which the bases are renewed once; the library turns the momentum, 2 m n (m + n) a step."""
-    parts = step.Step(small())
-    parts.block(2)  # the first step only begins the statistics
+def ten_steps(net, take) -> int:
+    """The operations of ten steps with new gradients, in which SOAP renews its bases once."""
     with Operations() as counted:
         for _ in range(10):
-            state = parts.state
-            for p in state.parameters():
+            for p in net.parameters():
                 p.grad = torch.randn_like(p)
-            state.take_step()
-    weights = [p.shape for p in parts.state.net.parameters() if p.ndim == 2]
-    momentum = 10 * sum(2 * m * n * (m + n) for m, n in weights)
-    assert counted.total - momentum == pytest.approx(10 * floor.operations(floor.of_soap(parts.state.net)))
+            take()
+    return counted.total
+
+
+def test_soaps_products_are_those_of_the_library_without_the_momentums():
+    """The library turns the momentum into the bases anew, 2 m n (m + n) a step; ours may, and does not need to."""
+    parts = step.Step(small())
+    net = parts.state.net
+    floors = round(10 * floor.operations(floor.of_soap(net)))
+    momentum = 10 * sum(2 * m * n * (m + n) for m, n in (p.shape for p in net.parameters() if p.ndim == 2))
+    parts.block(2)  # the first step only begins the statistics
+    assert floors <= ten_steps(net, parts.state.take_step) <= floors + momentum
+    library = pytest.importorskip("pytorch_optimizer").SOAP(net.parameters(), precondition_frequency=10)
+    ten_steps(net, library.step)
+    assert ten_steps(net, library.step) == floors + momentum
 
 
 def test_the_floor_is_the_sum_of_its_products_times(monkeypatch):
