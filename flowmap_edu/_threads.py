@@ -1,6 +1,6 @@
-"""How many CPU threads: one where the networks are small, unless the user chose a number.
+"""How many CPU threads: one where a step is small, torch's number where it is large, and the user's if they chose one.
 
-Several threads share out each product of a network, and wait for each other. For a network of points the products are
+Several threads share out each product of a network, and wait for each other. In a small step of points the products are
 too small to gain from it; on a machine with other work the waiting was measured to cost seven to nine times the time.
 """
 
@@ -9,7 +9,12 @@ import os
 from collections.abc import Iterator
 
 import torch
+from torch import nn
 
+# From how many rows times parameters on a step of points takes several threads. `python tests/benchmark.py --only
+# threads` measures from where they gain on the machine it runs on. This value is a cautious choice and no measurement:
+# on two busy cores no size gained up to 2e10, on quiet ones the recipe's 3e7 did not.
+LARGE = 1e9
 AT_IMPORT: int | None = torch.get_num_threads()  # None once a number was chosen
 
 
@@ -25,9 +30,16 @@ def choose(n: int) -> None:
     torch.set_num_threads(n)
 
 
-def threads_for(shape: tuple[int, ...]) -> int:
-    """The threads for samples of a shape: the number that the user chose; else one for points, torch's for images."""
-    return 1 if len(shape) == 1 and not chosen() else torch.get_num_threads()
+def threads_for(shape: tuple[int, ...], rows: int, net: nn.Module) -> int:
+    """The threads for steps of a network: the number that the user chose; else one for small steps of points.
+
+    Args:
+        shape: of a sample. Those that are not points, shape (D,), take torch's number.
+        rows: samples that go through the network at a time.
+        net: rows times its parameters are the multiplications of one pass; below LARGE a step is small.
+    """
+    small = len(shape) == 1 and rows * sum(p.numel() for p in net.parameters()) < LARGE
+    return 1 if small and not chosen() else torch.get_num_threads()
 
 
 @contextlib.contextmanager

@@ -1,12 +1,14 @@
 """`make bench`: measure every number of the README's table, and write the table there.
 
-    python tests/benchmark.py                 everything that is not in runs/bench yet, about four CPU hours
-    python tests/benchmark.py --only step     one part: quality, methods, step, memory, widgets, time
+    python tests/benchmark.py                 everything that is not in runs/bench yet, about five CPU hours
+    python tests/benchmark.py --only step     one part: quality, curve, methods, step, jax, growth, threads, memory,
+                                              widgets, time
     python tests/benchmark.py --jobs 2        trainings side by side (CPU seconds are counted per process)
 
-Trainings run on one thread each and are planned in steps (`STEPS_OF`), the CPU seconds they took are
+Trainings run on one thread each and have a budget in CPU minutes (`TRAININGS`), the CPU seconds they took are
 what is reported; a finished one is read back from runs/bench, a broken one resumed. Speeds on a
 shared machine swing, so they are ratios within one run: a training step over the matrix products in it.
+A part whose marks are not in the README is printed and not written there.
 """
 
 import argparse
@@ -18,14 +20,17 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import benchmark_jax
 import torch
 
 from flowmap_edu import FlowMap, losses, methods
 from flowmap_edu._shipped import shipped_folder
-from flowmap_edu.bench import comparison
+from flowmap_edu.bench import comparison, crossover, curve, growth
+from flowmap_edu.bench import step as whole_step
 from flowmap_edu.bench.memory import peak_bytes
 from flowmap_edu.nets import MLP
 from flowmap_edu.problems import Checkerboard
@@ -36,49 +41,23 @@ from flowmap_edu.training.loop import compiled
 
 HERE = Path(__file__).resolve().parent.parent
 RUNS = HERE / "runs" / "bench"
-SEEDS = (0, 1, 2)
+SEEDS = curve.SEEDS
 POINTS = 1_000_000
 FEWER = 200_000  # for the paper's network, whose samples cost ten times as much
 
-# name, with the budget that the steps were chosen for: (recipe, method, steps)
 TRAININGS = {
-    "LSD, 600 CPU-s": ("checkerboard", "lsd", 34_000),
-    "LSD, 120 CPU-s": ("checkerboard", "lsd", 6_500),
-    "ESD, 400 CPU-s": ("checkerboard", "esd", 20_000),
-    "PSD-M, 500 CPU-s": ("checkerboard", "psd-m", 28_000),
-    "PSD-U, 500 CPU-s": ("checkerboard", "psd-u", 28_000),
-    "LSD, 600 CPU-s, the paper's recipe with batch 1,024, 200,000 points": ("checkerboard-paper", "lsd", 4_000),
+    f"{method.upper()}, {60 * minutes:g} CPU-s": curve.Task("checkerboard", method, minutes=minutes)
+    for method in whole_step.SELF_DISTILLED
+    for minutes in reversed(curve.BUDGETS)
+}
+TRAININGS |= {
+    "LSD, the paper's recipe with batch 1,024, 200,000 points": curve.Task("checkerboard-paper", "lsd", steps=4_000)
 }
 
 
 def one_training(name: str, seed: int) -> dict:
     """Train (or read back) one map, measure its KL64 at 1 to 16 steps."""
-    config_name, method, steps = TRAININGS[name]
-    out = RUNS / f"{config_name}-{method}-{steps}-{seed}"
-    words = [sys.executable, "-W", "ignore", "-m", "flowmap_edu.cli", "--threads", "1"]
-    begun = (out / "checkpoint.pt").is_file()
-    if not begun or runs.read_metadata(out).header["steps_done"] < steps:
-        train = ["train", "--out", str(out)]
-        fresh = [
-            "checkerboard",
-            "--recipe",
-            config_name,
-            "--method",
-            method,
-            "--steps",
-            str(steps),
-            "--seed",
-            str(seed),
-        ]
-        subprocess.run([*words, *train, *(["--resume"] if begun else fresh)], check=True, stderr=subprocess.DEVNULL)
-    if not (out / "evaluation.json").is_file():
-        subprocess.run(
-            [*words, "evaluate", str(out), "--points", str(FEWER if "paper" in config_name else POINTS)],
-            check=True,
-            stderr=subprocess.DEVNULL,
-        )
-    rows = json.loads((out / "evaluation.json").read_text())["rows"]
-    return {"cpu_seconds": runs.read_metadata(out).header["cpu_seconds"], "rows": rows}
+    return curve.trained(TRAININGS[name], seed, RUNS, FEWER if "paper" in name else POINTS)
 
 
 def quality(jobs: int) -> list[str]:
@@ -144,9 +123,26 @@ def methods_at_one_budget(jobs: int) -> list[str]:
     return text.split("\n")
 
 
+def one_thread() -> None:
+    """What is compared by its CPU seconds runs on one thread."""
+    torch.set_num_threads(1)
+
+
+def parts() -> list[str]:
+    """The default recipe's whole step, its parts and its floor."""
+    one_thread()
+    return whole_step.table()
+
+
+def grows() -> list[str]:
+    """Exponents of the time of a step."""
+    one_thread()
+    return list(growth.rows())
+
+
 def step() -> list[str]:
     """One compiled LSD step over its matmul floor: ratios within one run, alternating the two."""
-    torch.set_num_threads(1)
+    one_thread()
     run, flops = lsd_step(1024)
     a, b, out = torch.randn(1024, 256), torch.randn(256, 256), torch.empty(1024, 256)
     for _ in range(20):
@@ -180,7 +176,7 @@ def memory() -> list[str]:
 
 def memory_of_one_step() -> None:
     """Print peak resident GB before and after a step at batch 100,000, compiled at that very size."""
-    torch.set_num_threads(1)
+    one_thread()
     run, _ = lsd_step(100_000)
     before = peak_bytes() / 1e9
     run()
@@ -197,7 +193,7 @@ def moved() -> list[str]:
     """What a move of a slider costs: in Python for 10,000 points, and, where chromium is, in the browser."""
     from flowmap_edu.viz import live, widgets
 
-    torch.set_num_threads(1)
+    one_thread()
     slider = widgets.step_slider(
         runs.load("checkerboard-lsd"),
         torch.randn(10_000, 2, generator=torch.Generator().manual_seed(0)) / 3**0.5,
@@ -256,26 +252,44 @@ def wall() -> list[str]:
     return lines
 
 
-def write_table(parts: dict[str, list[str]]) -> None:
-    """Put the tables between the README's marks."""
-    readme = HERE / "README.md"
+def write_table(parts: dict[str, list[str]], readme: Path = HERE / "README.md") -> None:
+    """Put the tables between the README's marks; one without marks stays out."""
     text = readme.read_text()
     for name, lines in parts.items():
         start, end = f"<!-- bench:{name} -->\n", f"<!-- /bench:{name} -->"
+        if start not in text:
+            print(f"{readme.name} has no marks for {name}: it is not written there")
+            continue
         head, rest = text.split(start)
-        text = head + start + "\n".join(lines) + "\n" + end + rest.split(end)[1]
+        text = head + start + "".join(f"{line}\n" for line in lines) + end + rest.split(end)[1]
     readme.write_text(text)
+
+
+def tables(jobs: int) -> dict[str, dict[str, Callable[[], list[str]]]]:
+    """What --only names, and the tables of each by the names of their marks."""
+    return {
+        "quality": {"quality": lambda: quality(jobs)},
+        "curve": {"curve": lambda: curve.table(RUNS, POINTS)},
+        "methods": {"methods": lambda: methods_at_one_budget(jobs)},
+        "step": {"step": step, "parts": parts},
+        "jax": {"jax": benchmark_jax.rows},
+        "growth": {"growth": grows},
+        "threads": {"threads": crossover.table},
+        "memory": {"memory": memory},
+        "widgets": {"widgets": moved},
+        "time": {"time": wall},
+    }
 
 
 def main() -> None:
     """Run the parts asked for, print them, and write them into the README."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", choices=("quality", "methods", "step", "memory", "widgets", "time"), nargs="+")
+    options.add_argument("--only", choices=tables(1), nargs="+")
     options.add_argument("--jobs", type=int, default=1)
     arguments = options.parse_args()
-    parts = {"quality": lambda: quality(arguments.jobs), "methods": lambda: methods_at_one_budget(arguments.jobs)}
-    parts |= {"step": step, "memory": memory, "widgets": moved, "time": wall}
-    found = {name: parts[name]() for name in arguments.only or parts}
+    known = tables(arguments.jobs)
+    chosen = {mark: make for part in arguments.only or known for mark, make in known[part].items()}
+    found = {mark: make() for mark, make in chosen.items()}
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
     print("\n".join(line for lines in found.values() for line in lines))
     write_table(found)

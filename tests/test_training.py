@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from flowmap_edu import METHODS as TABLE
-from flowmap_edu import Training, Trigonometric, _threads, metrics, problems, training
+from flowmap_edu import Training, Trigonometric, metrics, problems, training
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import Recipe, recipe
-from flowmap_edu.training import DivergedError, fit, loop
+from flowmap_edu.training import DivergedError, fit
 from flowmap_edu.training.average import Average
 from flowmap_edu.training.batches import AHEAD, Batches
 from flowmap_edu.training.training import OPTIMIZERS
@@ -155,7 +155,7 @@ def test_batches_go_on_where_they_were(changes):
 
 
 def test_batches_drawn_ahead_follow_the_levels():
-    """Progressive distillation adds a longer jump at each stage: what was drawn ahead for the one before is left out."""
+    """Each stage of progressive distillation adds a longer jump: what was drawn ahead for the last one is left out."""
     problem, teacher = problems.Gaussian(), training.State(*small("fm")).X
     state = training.State(*small("pd", problem=problem), teacher=teacher)
     for levels in (1, 3):
@@ -363,25 +363,3 @@ def test_recipes_differ_as_documented():
         recipe("chessboard", "lsd")
     with pytest.raises(ValueError, match="for data of your own"):
         recipe("points")
-
-
-def test_points_are_trained_on_one_thread_and_the_callers_number_stays(monkeypatch):
-    """Between the yields it is the caller's; a number that the user chose is taken everywhere."""
-    seen, set_to, real = [], [4], loop.loss_of_batch
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(_threads, "AT_IMPORT", 4)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: set_to[-1])
-    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
-    monkeypatch.setattr(loop, "loss_of_batch", lambda *a: seen.append(set_to[-1]) or real(*a))
-    for _ in fit(*small(steps=4), every=2):
-        assert set_to[-1] == 4
-    assert set_to[-1] == 4
-    assert seen == [1] * 4
-    assert _threads.threads_for((1, 8, 8)) == 4
-    set_to.append(3)  # chosen by the user
-    *_, _ = fit(*small(steps=2), every=2)
-    assert seen[4:] == [3, 3]
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    set_to.append(4)
-    *_, _ = fit(*small(steps=2), every=2)
-    assert seen[6:] == [4, 4]

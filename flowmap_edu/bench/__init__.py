@@ -1,1 +1,1 @@
-"""Every method at one budget, and what a run costs."""
+"""Every method at one budget, what a run costs, and how fast a step is."""

@@ -136,7 +136,7 @@ def fit(
     """Train `net` into a flow map by a method; yield the state every `every` steps and at the end.
 
     The state is one object, changed as training goes on: `state.checkpoint()` takes a copy. Points are trained on one
-    CPU thread, unless OMP_NUM_THREADS or torch.set_num_threads names a number.
+    CPU thread, unless OMP_NUM_THREADS or torch.set_num_threads names a number, or a step is large (`_threads.LARGE`).
 
     Args:
         problem: the data and the base.
@@ -157,7 +157,7 @@ def fit(
             `resume` is of another run, there is no such device, or the batch cannot be shared among the processes.
     """
     states = taken(problem, net, method, training, teacher, resume, every, device)
-    own = threads_for(problem.shape)
+    own = threads_for(problem.shape, training.batch // training.accumulate, net)
     while True:
         with cpu_threads(own):
             state = next(states, None)

@@ -128,7 +128,7 @@ def train(
     check(problem, net, method, training)
     tried(net, problem)
     first, teacher = distributed.rank() == 0, distributed.together(lambda: named(teacher))
-    about = distributed.together(lambda: origin(problem, teacher, device))
+    about = distributed.together(lambda: origin(problem, net, training, teacher, device))
     with ExitStack() as held:
 
         def claim() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save as tensors_to_bytes
+from torch import nn
 
 from flowmap_edu._shipped import shipped_folder
 from flowmap_edu._threads import threads_for
@@ -20,6 +21,7 @@ from flowmap_edu.training import files
 from flowmap_edu.training.metadata import differences, document
 from flowmap_edu.training.reading import folder_of, read_metadata, saved_step
 from flowmap_edu.training.state import State
+from flowmap_edu.training.training import Training
 
 COLUMNS = ("step", "loss", "grad_norm", "largest_grad_norm", "cpu_seconds")
 PLACES = ("config.json", "map.safetensors", "checkpoint.pt", "history.csv", "tensors.safetensors")
@@ -50,9 +52,10 @@ def named(teacher: str | None) -> str | None:
     return str(folder_of(teacher).resolve())
 
 
-def origin(problem: Problem, teacher: str | None, device: str) -> dict[str, Any]:
+def origin(problem: Problem, net: nn.Module, training: Training, teacher: str | None, device: str) -> dict[str, Any]:
     """What a run's numbers depend on beside its four objects."""
-    made_with = {"flowmap_edu": __version__, "torch": torch.__version__, "threads": threads_for(problem.shape)}
+    threads = threads_for(problem.shape, training.batch // training.accumulate, net)
+    made_with = {"flowmap_edu": __version__, "torch": torch.__version__, "threads": threads}
     held = teacher and files.digest((folder_of(teacher) / "map.safetensors").read_bytes())
     found = {"teacher": teacher, "teacher_digest": held, "data": problem.digest()}
     return found | {"made_with": made_with | {"device": torch.device(device).type}}
@@ -76,7 +79,8 @@ def save(state: State, out: str | Path, teacher: str | None = None) -> None:
             there, here = read_metadata(out), document(state.problem, state.net, state.method, state.training)[0]
             if differ := differences(there.document, here):
                 raise ValueError(f"{out} holds another run ({'; '.join(differ)}): name another folder")
-        files.write_all(out, contents(state, origin(state.problem, named(teacher), state.device.type)))
+        about = origin(state.problem, state.net, state.training, named(teacher), state.device.type)
+        files.write_all(out, contents(state, about))
 
 
 def saved_or_said(state: State, out: Path, about: Mapping[str, Any], trouble: bool) -> bool:
