@@ -241,6 +241,8 @@ def test_compiled_step_equals_eager_step():
         ({"lr": math.nan}, "lr must be positive, got nan"),
         ({"stf_batch": -1}, "stf_batch must be a whole number of at least 0, got -1"),
         ({"stf_batch": 1.5}, "stf_batch must be a whole number of at least 0, got 1.5"),
+        ({"stf_near": 0.1, "stf_batch": 0}, "stf_near goes with stf_batch, got stf_near=0.1 and stf_batch=0"),
+        ({"stf_near": 1.2}, r"stf_near must lie in \[0, 1\], got 1.2"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"decay": "linear"}, "decay must be one of"),
         ({"decay_from": 10}, "decay_from belongs to decay='sqrt'"),
@@ -286,6 +288,10 @@ def two_classes() -> problems.FromTensor:
         (lambda: small(channels_last=True), r"channels_last would be ignored, since samples of shape \(2,\) are no"),
         (lambda: small(problem=two_classes(), stf_batch=8), "stf_batch averages over all classes"),
         (lambda: recipe("digits", steps=1, stf_batch=8), r"stf_batch .*\(1, 8, 8\)|stf_batch averages over all"),
+        (
+            lambda: small(problem=problems.Gaussian(dim=5), stf_near=0.1),
+            r"stf_near is for points of at most 4 .*\(5,\)",
+        ),
         (lambda: small("ct-discrete", stf_batch=0, interpolant=Trigonometric()), r"interpolant must be Linear\(\)"),
         (lambda: small(batch=30, accumulate=4), "cannot be cut into 4 equal parts"),
         (
@@ -314,6 +320,9 @@ def test_checkpoint_of_another_run_is_refused():
     state = last(small())
     with pytest.raises(ValueError, match="belongs to another problem, network or method"):
         last(small(net={"hidden": 8}), resume=state.checkpoint())
+    older = {name: part for name, part in state.checkpoint().items() if name != "batches"}
+    with pytest.raises(ValueError, match="written by an earlier version of flowmap_edu"):
+        last(small(), resume=older)
 
 
 def test_a_weight_of_the_loss_is_learned_for_any_network():

@@ -167,8 +167,13 @@ class State:
         """Go back to where `checkpoint` was taken.
 
         Raises:
-            ValueError: if it belongs to another run.
+            ValueError: if it belongs to another run, or to an earlier version, which drew its batches in another way.
         """
+        if "batches" not in checkpoint:
+            raise ValueError(
+                "this checkpoint was written by an earlier version of flowmap_edu, whose training cannot go on in this "
+                "one; the maps of its run still load"
+            )
         try:
             there = json.loads(checkpoint["run"]) if "run" in checkpoint else self.document()
             if differ := differences(there, json.loads(json.dumps(self.document()))):
