@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Average(nn.Module):
@@ -33,9 +34,9 @@ class Average(nn.Module):
     def update(self, net: nn.Module) -> None:
         """Take the network's present weights into the average."""
         k = int(self.n_averaged)
-        new = 1 - min(self.decay, (1 + k) / (10 + k)) if k else 1.0  # 1 - d
-        for a, w in zip(self.module.parameters(), net.parameters(), strict=True):
-            a.lerp_(w, new)
+        d = min(self.decay, (1 + k) / (10 + k)) if k else 0.0
+        move = get_ema_multi_avg_fn(d)  # all tensors in one call
+        move(list(self.module.parameters()), list(net.parameters()), self.n_averaged)
         for a, w in zip(self.module.buffers(), net.buffers(), strict=True):
             a.copy_(w)
         self.n_averaged += 1
