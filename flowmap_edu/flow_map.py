@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.func import jvp  # type: ignore[attr-defined]
 
 from flowmap_edu import _checks as checks
+from flowmap_edu._threads import cpu_threads, threads_for
 from flowmap_edu.interpolant import Interpolant, per_sample
 from flowmap_edu.sample import Jumps, Sampler
 
@@ -164,6 +165,8 @@ class FlowMap:
     def sample(self, x0: Tensor, steps: int, chunk: int = 8192, seed: int = 0, **condition: Any) -> Tensor:
         """Draws from the model in `steps` evaluations of v by the map's own sampler, shape (B, *D).
 
+        A small network on points takes one CPU thread, unless the user chose a number (_threads.py).
+
         Args:
             x0: draws from the base, shape (B, *D).
             steps: the number N of evaluations, at least 1: jumps, Euler steps or restarts.
@@ -186,8 +189,9 @@ class FlowMap:
                 raise ValueError(f"{name} must have one entry a sample, {len(x0)}; got shape {tuple(value.shape)}")
         generator = checks.generator(seed, plus=1_000_003)  # not the seed that x0 may have been drawn from
         parts = []
-        for start in range(0, max(1, len(x0)), chunk):
-            part = slice(start, start + chunk)
-            given = {k: c[part] if isinstance(c, Tensor) and c.ndim else c for k, c in condition.items()}
-            parts.append(self.sampler(self, x0[part], steps, generator, **given))
+        with cpu_threads(threads_for(x0.shape[1:], min(chunk, len(x0)), self.slope)):
+            for start in range(0, max(1, len(x0)), chunk):
+                part = slice(start, start + chunk)
+                given = {k: c[part] if isinstance(c, Tensor) and c.ndim else c for k, c in condition.items()}
+                parts.append(self.sampler(self, x0[part], steps, generator, **given))
         return torch.cat(parts)
