@@ -17,7 +17,7 @@ from flowmap_edu.training.training import Training
 
 AHEAD = 16  # steps that are drawn at once: small draws cost more in calls than in numbers
 PAIRS = 2**23  # of a sample and a data point, the most that an averaged target compares at once
-POOLED = 250  # draws of AHEAD steps after which the pool of near data points is renewed
+POOLED = 500  # draws of AHEAD steps after which the pool of near data points is renewed
 
 
 def draw_data(
@@ -76,7 +76,7 @@ def draw_batches(
         bank = draw_data(problem, steps * training.stf_batch, generator=generator)[0].unflatten(0, (steps, -1))
         own, target = target, stable(interpolant, t, x_t, target, torch.cat([x1[:, :on], bank], 1), problem.sigma)
         if near is not None:
-            target = late(near, round(training.stf_near * on), t, x_t, own, x1[:, :on], target)
+            target = late(near, round(training.stf_near * on), t, x_t, own, x1[:, :on], target, generator)
     first, second = (None, None) if label is None else label.unflatten(0, (steps, n)).split([on, n - on], dim=1)
     whole = losses.Batch(losses.Diagonal(t, x_t, target, first), losses.Jumps(s, u, end, x_s, dx_s, second))
     return [whole.changed(lambda x, k=k: x[k]) for k in range(steps)]
@@ -88,12 +88,21 @@ def on_the_path(interpolant: Interpolant, t: Tensor, x0: Tensor, x1: Tensor) -> 
     return x.view(x0.shape), dx.view(x0.shape)
 
 
-def late(near: Near, count: int, t: Tensor, x: Tensor, own: Tensor, x1: Tensor, target: Tensor) -> Tensor:
+def late(
+    near: Near,
+    count: int,
+    t: Tensor,
+    x: Tensor,
+    own: Tensor,
+    x1: Tensor,
+    target: Tensor,
+    generator: torch.Generator | None,
+) -> Tensor:
     """`target`, but of the `count` latest times of each step by near data points."""
     index = t.topk(count, dim=1).indices  # (steps, count)
     where = index[..., None].expand(-1, -1, x.shape[2])
     t, x, own, x1 = t.gather(1, index), x.gather(1, where), own.gather(1, where), x1.gather(1, where)
-    found = near.target(*(z.flatten(0, 1) for z in (t, x, own, x1)))
+    found = near.target(*(z.flatten(0, 1) for z in (t, x, own, x1)), generator)
     return target.scatter(1, where, found.view_as(x))
 
 

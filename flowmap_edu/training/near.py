@@ -2,11 +2,12 @@ r"""The quieter target at late times: an average over data points near x / b, fr
 
 As t -> 1 the weights of `targets.stable` fall on the few data points within a(t) sigma / b(t) of x / b, of which a
 bank of a thousand has none but x1 itself. So a large pool of data points is sorted into the cells of grids, and the
-average is taken over x1 and all points of the pool in the 3^D cells around x / b.
+average is taken over x1 and all points of a part of the pool in the 3^D cells around x / b. Each sample draws its part
+anew: with the same few points for many steps a network would learn their places.
 
-It keeps the mean of dI_t: where x1 lies in those cells, it and the points of the pool in them are draws from the data
+It keeps the mean of dI_t: where x1 lies in those cells, it and the part's points in them are draws from the data
 restricted to them, and each could have been x1; elsewhere the sample keeps its own dI_t. Which of the two it is
-depends on x, on x1's cell and on how many points of the pool there are, not on which of the points was x1.
+depends on x, on x1's cell and on how many points there are, not on which of the points was x1.
 """
 
 import itertools
@@ -31,7 +32,7 @@ LATEST = 0.998  # beyond it rounding is amplified, and few points are near: samp
 class Near:
     """A pool of data points in the cells of grids, each sqrt(2) times as fine as the one before.
 
-    A coarse grid holds a part of the pool only, so that few neighbourhoods have more than BANK points.
+    In a coarse grid the pool is cut into parts, so that few neighbourhoods have more than BANK points of one part.
 
     Args:
         problem: points of at most FEW entries.
@@ -60,19 +61,20 @@ class Near:
         self.cells = ((high - self.origin) / self.side[:, None]).ceil().long() + 3  # of each grid along each axis
         keys, kept = [], []
         for level, size in enumerate(self.sizes):
-            levels = torch.full((size,), level)
-            sorted_keys, order = self.key(levels, self.cell(levels, points[:size])).sort()
+            whole = points[: POOL // size * size]
+            levels, parts = torch.full((len(whole),), level), torch.arange(len(whole)) // size
+            sorted_keys, order = self.key(levels, parts, self.cell(levels, whole)).sort()
             keys.append(sorted_keys)
-            kept.append(points[order])
+            kept.append(whole[order])
         self.keys, self.points = torch.cat(keys), torch.cat(kept)
 
     def fitting(self) -> list[int]:
-        """Pool sizes for which 19 of 20 neighbourhoods of data points expect three deviations less than BANK points."""
+        """Sizes of a part with which 19 of 20 neighbourhoods of data expect three deviations less than BANK points."""
         sizes, wanted = [], BANK - 3 * BANK**0.5
         probes = self.problem.sample(1000, checks.generator(self.seed, plus=7_368_787))[0]
         for level in range(len(self.side)):
             levels = torch.full((len(probes),), level)
-            first, last = self.rows(levels, self.cell(levels, probes))
+            first, last = self.rows(levels, torch.zeros_like(levels), self.cell(levels, probes))
             many = (last - first).sum(1).double().quantile(0.95).item()
             sizes.append(min(POOL, int(POOL * wanted / max(many, 1))))
         return sizes
@@ -82,20 +84,20 @@ class Near:
         cell = ((x - self.origin[level]) / self.side[level][:, None]).floor().long()
         return cell.clamp_min(1).minimum(self.cells[level] - 2)
 
-    def key(self, level: Tensor, cell: Tensor) -> Tensor:
-        """One number for a level and a cell; neighbours along the last axis have neighbouring numbers."""
-        key = level
+    def key(self, level: Tensor, part: Tensor, cell: Tensor) -> Tensor:
+        """One number for a level, a part and a cell; neighbours along the last axis have neighbouring numbers."""
+        key = level * POOL + part
         for axis in range(cell.shape[-1]):
             key = key * int(self.cells[:, axis].max()) + cell[..., axis]
         return key
 
-    def rows(self, level: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the points of the 3^D cells around each cell stand: 3^(D-1) runs, first and last + 1, (n, runs)."""
+    def rows(self, level: Tensor, part: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """Where a part's points in the 3^D cells around a cell stand: 3^(D-1) runs, first and last + 1, (n, runs)."""
         rows = torch.cat([cell[:, None, :-1] + self.steps, cell[:, None, -1:].expand(-1, len(self.steps), 1)], 2)
-        key = self.key(level[:, None], rows)
+        key = self.key(level[:, None], part[:, None], rows)
         return torch.searchsorted(self.keys, key - 1), torch.searchsorted(self.keys, key + 2)
 
-    def target(self, t: Tensor, x: Tensor, own: Tensor, x1: Tensor) -> Tensor:
+    def target(self, t: Tensor, x: Tensor, own: Tensor, x1: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The estimate of E[dI_t | I_t = x], or dI_t itself, shape (n, D).
 
         Args:
@@ -103,12 +105,15 @@ class Near:
             x: the interpolant I_t, shape (n, D).
             own: dI_t of the sample itself, shape (n, D).
             x1: the data point of the sample itself, shape (n, D).
+            generator: draws each sample's part of the pool.
         """
         a, b, da, db = (c[:, None] for c in self.interpolant.coefficients(t.clamp_max(LATEST)))
         scale = a * self.problem.sigma
         level = (2 * (self.side[0] * b / (REACH * scale)).log2()).floor().long()[:, 0].clamp(0, len(self.side) - 1)
         middle = self.cell(level, x / b)
-        first, last = self.rows(level, middle)
+        parts = POOL // torch.tensor(self.sizes)[level]
+        part = (torch.rand(len(t), generator=generator) * parts).long()
+        first, last = self.rows(level, part, middle)
         inside = ((self.cell(level, x1) - middle).abs() <= 1).all(1)
         used = inside & ((last - first).sum(1) <= BANK) & (t < LATEST)
         mean = self.mean(x, b, scale, x1, self.points, first, last)
