@@ -46,7 +46,8 @@ class Near:
         widest = REACH * problem.sigma * COARSEST
         levels = 1 + math.ceil(2 * math.log2(COARSEST / FINEST))
         self.side = widest / 2 ** (torch.arange(levels) / 2)  # of a cell, (levels,)
-        self.steps = torch.tensor(list(itertools.product((-1, 0, 1), repeat=problem.shape[0] - 1)))  # (rows, D - 1)
+        around = list(itertools.product((-1, 0, 1), repeat=problem.shape[0] - 1))
+        self.steps = torch.tensor(around, dtype=torch.int64)  # (3^(D - 1), D - 1)
         self.mean = compiled(neighbours_mean) if fast else neighbours_mean
         self.sizes = [POOL] * levels
         self.fill(-1)
