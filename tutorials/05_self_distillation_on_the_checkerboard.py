@@ -206,7 +206,7 @@ plt.show()
 #
 # LSD, ESD, PSD-M (a stop in the middle, $h = \frac12$) and PSD-U (a stop anywhere, $h$ uniform) differ in the second
 # part of the loss. With it go a few choices of the recipe: those pairs of times; "convex" for ESD; and for PSD, whose
-# samples are cheaper, two thirds of the batch off the diagonal in place of one. We train each for 1,500 steps, and, as
+# samples are cheaper, half of the batch off the diagonal in place of a third. We train each for 1,500 steps, and, as
 # "LSD, plain", one map with the six ingredients of section 2 switched off. (Five trainings, two minutes in all.)
 # %%
 def train(run, name):
