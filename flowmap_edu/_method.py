@@ -23,7 +23,7 @@ WEIGHTS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {  # of
     "one": lambda square, s, u, t: torch.ones_like(square),  # noqa: ARG005
     "jump": lambda square, s, u, t: t - s,  # noqa: ARG005
     "discrete": lambda square, s, u, t: discrete(s, u, t),  # noqa: ARG005
-    "snr": lambda square, s, u, t: torch.maximum(s**2, (1 - s) ** 2),  # noqa: ARG005
+    "truncated snr": lambda square, s, u, t: torch.maximum(s**2, (1 - s) ** 2),  # noqa: ARG005  see the row pd
     "tangent": lambda square, s, u, t: 1 / (square.sqrt() + 0.1),  # noqa: ARG005
     "adaptive": lambda square, s, u, t: 1 / (square + 1e-3),  # noqa: ARG005
 }
@@ -41,6 +41,8 @@ class Method:
         condition: "lagrangian", "eulerian", "semigroup"; "diagonal" for flow matching alone.
         velocity: who gives the velocity in the residual: "self" (the diagonal v_{t,t}), "sample" (dI_s)
             or "teacher". In the semigroup it is the slope of the first short jump; "self" is that of `short`.
+            "sample" is right in the mean only where the gradient is linear in it: Eulerian "semi" and "full",
+            semigroup "convex", with a weight that does not depend on the residual.
         stopgrad: as in losses.py.
         times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point) or
             "dyadic" (t - s = 2^-k, s a multiple of it).
@@ -93,7 +95,11 @@ class Method:
         if self.condition != "diagonal":
             checks.one_of("stopgrad", self.stopgrad, losses.STOPGRADS[self.condition])
         if self.condition == "lagrangian" and self.velocity == "sample":
-            raise ValueError("the Lagrangian condition reads the velocity where the map lands: no sample lies there")
+            raise ValueError(
+                "the Lagrangian condition reads the velocity where the map lands, and a jump that starts at a sample "
+                "lands on none: the sample's slope serves only a jump that starts at X_{t,s}(I_t), as in flow map "
+                "matching (arXiv 2406.07507)"
+            )
         if (self.first_term or self.tangent_warmup) and (self.condition, self.stopgrad) != ("eulerian", "semi"):
             raise ValueError("first_term and tangent_warmup belong to the Eulerian condition with the stopgrad 'semi'")
         if (self.middle == "next") != (self.times == "grid"):

@@ -141,8 +141,9 @@ def eulerian(
             rate -(1 + d^2 w (w + k . b)) with d = t - s, so waves with d |k . b| > 2 can grow. A
             network that can draw such waves (Fourier features) diverges; under "convex" the rate
             is -(1 + d^2 (w + k . b)^2), and none grows. "semi" writes the residual as
-            -v + [b + (t - s) (d/ds v + grad v . b)] and holds the bracket, whose mean is then all
-            that counts: b may be replaced by anything with that mean, the sample's own slope too.
+            -v + [b + (t - s) (d/ds v + grad v . b)] and holds the bracket; its rate is 1 - i d (w + k . b), so
+            none grows. Under "semi" and "full" the gradient is linear in b, whose mean is then all that counts: b
+            may be replaced by anything with that mean, the sample's own slope too.
         velocity: replaces v_{s,s}: a callable (t, x), or its values at (s, x).
         first_term: with "semi", replaces the first b of the bracket, the one that stands alone, shape (B, *D).
         ramp: with "semi", a factor r in [0, 1] before (t - s), the tangent warm-up of consistency models.

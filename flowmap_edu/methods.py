@@ -106,10 +106,10 @@ METHODS = {
         departs="short jumps by the moving average, as in the source's code; those of 1/128 read the diagonal",
     ),
     "pd": Method(
-        "progressive distillation", "semigroup", times="dyadic", short="teacher", weight="snr", diagonal=0.25,
+        "progressive distillation", "semigroup", times="dyadic", short="teacher", weight="truncated snr", diagonal=0.25,
         stages=LEVELS, source="Salimans & Ho 2022, arXiv 2202.00512", their_time=REVERSED,
         substitution="one DDIM step is one jump; x_hat = x + (1-s) v_{s,t}(x); the truncated-SNR loss on x_hat has the"
-        " weight max(s^2, (1-s)^2) on v",
+        " weight max(s^2, (1-s)^2) on v: max(SNR, 1) with SNR = s^2/(1-s)^2, times the (1-s)^2 of x_hat's error",
         departs="one network for all jumps, so each stage repeats the shorter ones and a quarter of the batch is flow"
         " matching; the source has a network a stage",
     ),

@@ -57,8 +57,9 @@ STEPS = training.budget(1200)
 #
 # The library holds the answers as data, one frozen dataclass a row. Times "to one" means $t = 1$, "grid" its neighbours
 # on a grid, "dyadic" jumps of length $2^{-k}$; the weights are one, the jump's length (or, on the grid, its discrete
-# kin), the signal-to-noise ratio, and two that depend on the residual: "tangent", 1 over its length plus 0.1, and
-# "adaptive", 1 over its square plus 0.001.
+# kin), the larger of $s^2$ and $(1-s)^2$ ("truncated snr": a loss on the predicted data with the weight
+# $\max(\mathrm{SNR}, 1)$ has this weight on $v$), and two that depend on the residual: "tangent", 1 over its length
+# plus 0.1, and "adaptive", 1 over its square plus 0.001.
 
 # %%
 table = dict(methods.METHODS)
@@ -122,9 +123,11 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** The Lagrangian condition asks for the velocity at $X_{s,t}(I_s)$, where the *map* has landed, and
-# no sample's slope is known there. The Eulerian asks at $I_s$, where a sample has the slope $\dot I_s = x_1 - x_0$ for
-# free. That is the place of consistency training and of mean flow: in their residual they read neither a teacher nor
-# the map's own diagonal. (May they? Section 4.)
+# no sample's slope is known there. That cell is empty because all our jumps start at a sample. Flow map matching (Boffi
+# et al., 2024) turns it round: it starts at $X_{t,s}(I_t)$, so that the jump lands on the sample, and fits $\partial_t
+# X_{s,t}(X_{t,s}(I_t))$ to $\dot I_t$. It needs the map in both orders of $s$ and $t$. The Eulerian condition asks at
+# $I_s$, where a sample has the slope $\dot I_s = x_1 - x_0$ for free. That is the place of consistency training and of
+# mean flow: in their residual they read neither a teacher nor the map's own diagonal. (May they? Section 4.)
 #
 # **Try.** Print `methods.METHODS["pd"].substitution` and `.departs`. Every row says how its source's symbols translate,
 # and where its source does something else in practice.
@@ -314,9 +317,10 @@ for name, (mean, error) in push.items():
 # **What to notice.** Under "convex" the gradient is quadratic in the velocity, and the mean of a square is not the
 # square of the mean: with a sample's slope the loss pushes the true map away. Under "semi" the gradient is linear in
 # $\dot I_s$, so that its mean is the gradient with $b_s$, and the push is zero within the error. With the map's own
-# velocity both leave the truth alone.
+# velocity both leave the truth alone. ("Full" is linear in $\dot I_s$ as well: it keeps the gradient of $\partial_s X$,
+# which has no $\dot I_s$ in it. "None" is quadratic. Change the tuple and look.)
 #
-# Linearity has an enemy: a weight that depends on the residual. sCM normalises its tangent (a weight of 1 over the
+# A weight that depends on the residual breaks the linearity. sCM normalises its tangent (a weight of 1 over the
 # residual's length), mean flow divides by the squared length. What does a regression find under such a weight? Take a
 # point $x$ at time $s$, draw the slopes of all samples that pass through it, and look, starting at their mean, for an
 # $m$ at which
@@ -390,7 +394,9 @@ print(f"shortcut's loss {theirs.mean():.6f}, the row's {ours.mean():.6f}; equal 
 
 # %% [markdown]
 # **What to notice.** Three papers, three notations, two directions of time: each is a row, to rounding. The tests of
-# this library do the same for every row of the table.
+# this library compare the gradients of every row with its source's, up to a weight on each sample. What they do not
+# cover is in `departs`: while sCM's tangent is ramped up, `sct` splits it in another place, and `pd` trains one network
+# where its source trains one a stage.
 #
 # **Try.** Replace `average=FlowMap(slow)` by nothing. The row then uses its own weights. Is the value changed? The
 # gradient?
@@ -518,11 +524,12 @@ plt.show()
 # hold it, are content with about one and a half times the memory, and with a third less time. The semigroup needs no
 # derivative at all. (The times are ratios within one run; between runs on a shared machine they swing by a third.)
 #
-# What a normalised and ramped tangent buys is in the last column: the largest gradient of consistency training falls
-# from over 7,000 to 1.82, and the map is better at every number of evaluations but 2. There, `sct` and `scd` are
-# *worse* than with one: the second evaluation starts from new noise at $s = 1/2$, and how good $X_{1/2,1}$ is shows
-# only there. Beyond 4 the rows for $t = 1$ gain little, and `cd` gets worse with each doubling, as if every jump added
-# its own error.
+# In the last column the largest gradient of consistency training falls from over 7,000 to 1.82. The weight "tangent"
+# builds that in: a residual $R$ with the weight $1 / (|R| + 0.1)$ gives a gradient of length below 2 in $v$, however
+# large $R$ is. What the normalised and ramped tangent *buys* is the map, better at every number of evaluations but 2.
+# There, `sct` and `scd` are *worse* than with one: the second evaluation starts from new noise at $s = 1/2$, and how
+# good $X_{1/2,1}$ is shows only there. Beyond 4 the rows for $t = 1$ gain little, and `cd` gets worse with each
+# doubling, as if every jump added its own error.
 #
 # This is no ranking of publications. It is one seed on one problem in the plane, with a recipe (features, optimiser,
 # averaged targets, pairs on the sides of the triangle) that was made for self-distillation; mean flow and sCM were made
@@ -568,10 +575,10 @@ for name in ("lsd", "mine"):
 # ## Summary
 #
 # - A method is five choices: condition, times, velocity, stop-gradient, weight.
-# - Consistency training, mean flow and shortcut models are rows of the table to rounding, up to a weight on each
+# - Consistency training, mean flow and shortcut models are rows of the table, to rounding, up to a weight on each
 #   sample; discrete consistency training tends to the Eulerian row, at first order.
-# - The sample's own slope may stand for the velocity where the gradient is linear in it: Eulerian, with the bracket
-#   held. The price is noise; and a weight that depends on the residual makes it biased.
+# - The sample's own slope may stand for the velocity where the gradient is linear in it: in the Eulerian condition
+#   under "semi" and "full". The price is noise; and a weight that depends on the residual makes it biased.
 # - Every row is trained by the same loop, and measured by the same number.
 #
 # ## Exercises
@@ -595,6 +602,8 @@ for name in ("lsd", "mine"):
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via
 #   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025: the framework, and the statement
 #   that these methods are recovered in it.
+# - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *Flow map matching*, [arXiv
+#   2406.07507](https://arxiv.org/abs/2406.07507), 2024: both distillations, and the jump that lands on the sample.
 # - Y. Song, P. Dhariwal, M. Chen, I. Sutskever, *Consistency models*, [arXiv
 #   2303.01469](https://arxiv.org/abs/2303.01469), 2023.
 # - C. Lu, Y. Song, *Simplifying, stabilizing and scaling continuous-time consistency models*, [arXiv
