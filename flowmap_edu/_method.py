@@ -29,7 +29,7 @@ WEIGHTS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {  # of
 }
 OF_THE_RESIDUAL = ("tangent", "adaptive")  # these weigh the diagonal part too
 TIMES = ("triangle", "to one", "grid", "dyadic")
-VELOCITIES = ("self", "sample", "teacher")
+VELOCITIES = ("self", "average", "sample", "teacher")
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Method:
     Attributes:
         title: the method's name in full.
         condition: "lagrangian", "eulerian", "semigroup"; "diagonal" for flow matching alone.
-        velocity: who gives the velocity in the residual: "self" (the diagonal v_{t,t}), "sample" (dI_s)
-            or "teacher". In the semigroup it is the slope of the first short jump; "self" is that of `short`.
-            "sample" is right in the mean only where the gradient is linear in it: Eulerian "semi" and "full",
-            semigroup "convex", with a weight that does not depend on the residual.
+        velocity: who gives the velocity in the residual: "self" (the diagonal v_{t,t}), "average" (that of the
+            weights' moving average), "sample" (dI_s) or "teacher". In the semigroup it is the slope of the first short
+            jump; "self" is that of `short`. "sample" is right in the mean only where the gradient is linear in it:
+            Eulerian "semi" and "full", semigroup "convex", with a weight that does not depend on the residual.
         stopgrad: as in losses.py.
         times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point) or
             "dyadic" (t - s = 2^-k, s a multiple of it).
@@ -148,7 +148,7 @@ def loss(
         batch: from `training.draw_batch`, or made by hand; either part may be empty.
         method: from METHODS, or composed.
         teacher: the frozen map of a method that needs one; its diagonal is the velocity.
-        average: the moving average of X, for a method whose short jumps it makes; None: X itself.
+        average: the moving average of X, for a method whose velocity or short jumps it gives; None: X itself.
         ramp: where the tangent's warm-up stands, from 0 to 1.
 
     Returns:
@@ -193,7 +193,9 @@ def residual(
         raise ValueError(f"{method.title} reads a teacher, got none: pass teacher=, a FlowMap")
     if "sample" in (method.velocity, method.first_term) and dx is None:
         raise ValueError(f"{method.title} reads the samples' own slopes, the batch's jumps have no dx")
-    velocity = {"self": None, "sample": dx, "teacher": teacher and teacher.velocity}[method.velocity]
+    slow = average or X
+    of = {"self": None, "average": slow.velocity, "sample": dx, "teacher": teacher and teacher.velocity}
+    velocity = of[method.velocity]
     if method.condition == "lagrangian":
         return losses.lagrangian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity)
     if method.condition == "eulerian":
@@ -201,7 +203,7 @@ def residual(
         if method.stopgrad == "semi":
             semi = {"first_term": dx if method.first_term else None, "ramp": ramp}
         return losses.eulerian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity, **semi)
-    short = {"self": X, "average": average or X, "teacher": teacher or X}[method.short]
+    short = {"self": X, "average": slow, "teacher": teacher or X}[method.short]
     if method.times == "dyadic":
         short = euler_below(short, 2.0**-LEVELS)
     return losses.semigroup(X, s, u, t, x, stopgrad=method.stopgrad, short=short, velocity=velocity)

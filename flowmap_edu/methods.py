@@ -4,7 +4,7 @@ To train a flow map by any of the published methods is to choose
 
     which condition holds off the diagonal   Lagrangian, Eulerian or semigroup (losses.py)
     at which times                           all s < t, t = 1 only, neighbours on a grid, dyadic jumps
-    whose velocity it reads                  the map's own, the sample's dI_s, a frozen teacher's
+    whose velocity it reads                  the map's own or its average's, the sample's dI_s, a frozen teacher's
     where the stop-gradient goes             none, convex, semi, full
     with which weight on a sample            one, a function of the times, or of the residual itself
 
@@ -45,6 +45,13 @@ METHODS = {
     ),
     "lsd": Method(
         "Lagrangian self-distillation", "lagrangian", source=BOFFI25, their_time=SAME, substitution="none needed",
+    ),
+    "tvm": Method(
+        "terminal velocity matching", "lagrangian", velocity="average", diagonal=0.5,
+        source="Zhou, Parger, Haque & Song 2025, arXiv 2511.19797", their_time=REVERSED,
+        substitution="f(x, tau, r) = (r - tau) F(x, tau, r) = X_{s,t}(x) - x with F = -v_{s,t}, r = 1 - t",
+        departs="guidance, its weight and its scaled network left out; uniform pairs, where the source draws the gap"
+        " tau - r logit-normal; the average of the recipe, where the source's has the decay 0.99",
     ),
     "esd": Method(
         "Eulerian self-distillation", "eulerian", stopgrad="full", source=BOFFI25, their_time=SAME,

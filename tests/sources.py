@@ -68,6 +68,15 @@ def eulerian_map_distillation(X, b, s, t, x):
     return norm2(moved + total(lambda x: X(s, t, x), (x,), (b(s, x),), keep=True))
 
 
+# --- terminal velocity matching: Zhou et al. 2025 (noise at 1; F(x, t, s) jumps from t to a smaller s) -----
+
+
+def terminal_velocity_matching(F, frozen_F, slow_F, x, t, s):
+    """|d/ds f(x, t, s) - sg(F*(x + f(x, t, s), s, s))|^2 with f = (s - t) F, and F* of the moving average."""
+    moved = total(lambda s: col(s - t) * F(x, t, s), (s,), (torch.ones_like(s),), keep=True)
+    return norm2(moved - slow_F(x + col(s - t) * frozen_F(x, t, s), s, s).detach())
+
+
 # --- consistency models: Song et al. 2023 (x_tau = x + tau z; data at 0) -----------------------------
 
 

@@ -103,12 +103,15 @@ def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
     frozen_ayf = lambda x, tau, to: frozen_X(1 - tau, 1 - to, x)  # noqa: E731
     minus_b = lambda x, tau: -c.teacher(1 - tau, x)  # noqa: E731
     slow_step = lambda x, t, d: c.slow(t, t + d, x)  # noqa: E731
+    # terminal velocity matching: F(x, tau, r) = -v from tau to r
+    terminal = [lambda x, tau, r, v=v: -v(1 - tau, 1 - r, x) for v in (net, frozen, c.slow)]
     x_hat = lambda v: lambda z, tau, to: z + tau[:, None] * v(1 - tau, 1 - to, z)  # noqa: E731
     coarse = lambda s, t, x: c.teacher_net(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
 
     found = {
         "fm": lambda: (sources.flow_matching(net, c.on, c.on0, c.on1), 1.0),
         "lsd": lambda: (sources.lagrangian_self_distillation(X, frozen_X, c.own, s, t, x), 1.0),
+        "tvm": lambda: (sources.terminal_velocity_matching(*terminal, x, 1 - s, 1 - t), 1.0),
         "esd": lambda: (sources.eulerian_self_distillation(X, frozen_X, c.own, s, t, x), 1.0),
         "psd-m": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),
         "psd-u": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),

@@ -92,8 +92,8 @@ marks = {"none": "s", "convex": "o", "semi": "^", "full": "D"}
 
 
 def reads(row):
-    """Whose velocity; in the semigroup, whose short jumps."""
-    return "teacher" if row.needs_teacher else row.velocity
+    """Whose velocity; in the semigroup, whose short jumps. The map's own average counts as itself."""
+    return "teacher" if row.needs_teacher else row.velocity.replace("average", "self")
 
 
 def place(ax, name, row, k):
