@@ -1,6 +1,5 @@
 """What a method is, and the loss that its choices describe. The table of known ones is in methods.py."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,25 +8,10 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu import losses
+from flowmap_edu._weights import OF_THE_RESIDUAL, WEIGHTS
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.times import LEVELS
+from flowmap_edu.times import LEVELS, MOVING, moved
 
-
-def discrete(s: Tensor, u: Tensor, t: Tensor) -> Tensor:
-    """(t - s)^2 / (u - s); 0 at u = s, as the product with the residual, which is of the order of u - s, is there."""
-    apart = u > s
-    return torch.where(apart, (t - s) ** 2 / torch.where(apart, u - s, 1.0), 0.0)
-
-
-WEIGHTS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {  # of the squared residual and the times
-    "one": lambda square, s, u, t: torch.ones_like(square),  # noqa: ARG005
-    "jump": lambda square, s, u, t: t - s,  # noqa: ARG005
-    "discrete": lambda square, s, u, t: discrete(s, u, t),  # noqa: ARG005
-    "truncated snr": lambda square, s, u, t: torch.maximum(s**2, (1 - s) ** 2),  # noqa: ARG005  see the row pd
-    "tangent": lambda square, s, u, t: 1 / (square.sqrt() + 0.1),  # noqa: ARG005
-    "adaptive": lambda square, s, u, t: 1 / (square + 1e-3),  # noqa: ARG005
-}
-OF_THE_RESIDUAL = ("tangent", "adaptive")  # these weigh the diagonal part too
 TIMES = ("triangle", "to one", "grid", "dyadic")
 VELOCITIES = ("self", "average", "sample", "teacher")
 
@@ -46,12 +30,14 @@ class Method:
         stopgrad: as in losses.py.
         times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point) or
             "dyadic" (t - s = 2^-k, s a multiple of it).
-        middle: the semigroup's u: "half" way, "uniform" between s and t, or the "next" point of the grid.
+        middle: the semigroup's u: "half" way, "uniform" between s and t, the "next" point of the grid, or a name in
+            `times.MOVING`: nearer to s as the training goes on.
         short: the map that makes the semigroup's short jumps: "self", "average" (its moving average)
             or "teacher".
         weight: a name in WEIGHTS: the factor on a sample's squared residual, itself held fixed.
         first_term: "sample" puts dI_s where the Eulerian bracket has the velocity alone ("semi" only).
-        tangent_warmup: share of the training in which the Eulerian tangent is ramped up from 0 ("semi" only).
+        tangent_warmup: share of the training in which the Eulerian tangent is ramped up from 0 ("semi" only), or a
+            moving middle goes from its first place to its last.
         diagonal: share of the batch for flow matching, where the source fixes it; None: the recipe's.
         stages: times that a frozen teacher is renewed: 0 without, 1 for distillation, more for progressive.
         source: the publication.
@@ -85,7 +71,7 @@ class Method:
         checks.one_of("condition", self.condition, ("diagonal", *losses.STOPGRADS))
         checks.one_of("velocity", self.velocity, VELOCITIES)
         checks.one_of("times", self.times, TIMES)
-        checks.one_of("middle", self.middle, ("half", "uniform", "next"))
+        checks.one_of("middle", self.middle, ("half", "uniform", "next", *MOVING))
         checks.one_of("short", self.short, ("self", "average", "teacher"))
         checks.one_of("weight", self.weight, WEIGHTS)
         checks.one_of("first_term", self.first_term, (None, "sample"))
@@ -100,8 +86,16 @@ class Method:
                 "lands on none: the sample's slope serves only a jump that starts at X_{t,s}(I_t), as in flow map "
                 "matching (arXiv 2406.07507)"
             )
-        if (self.first_term or self.tangent_warmup) and (self.condition, self.stopgrad) != ("eulerian", "semi"):
+        moves, semi = self.middle in MOVING, (self.condition, self.stopgrad) == ("eulerian", "semi")
+        if not semi and (self.first_term or (self.tangent_warmup and not moves)):
             raise ValueError("first_term and tangent_warmup belong to the Eulerian condition with the stopgrad 'semi'")
+        wanted = ("triangle", "to one") if self.middle != "stages" else ("to one",)
+        if moves and (self.condition != "semigroup" or self.times not in wanted or not self.tangent_warmup):
+            raise ValueError(
+                f"middle {self.middle!r} moves in the share tangent_warmup of a training: it goes with the semigroup "
+                f"condition, times {' or '.join(map(repr, wanted))} and a tangent_warmup above 0, got "
+                f"{self.condition!r}, {self.times!r} and {self.tangent_warmup}"
+            )
         if (self.middle == "next") != (self.times == "grid"):
             raise ValueError(f'middle "next" goes with times "grid", got {self.middle!r} and {self.times!r}')
         if self.needs_teacher != (self.stages > 0):
@@ -149,7 +143,8 @@ def loss(
         method: from METHODS, or composed.
         teacher: the frozen map of a method that needs one; its diagonal is the velocity.
         average: the moving average of X, for a method whose velocity or short jumps it gives; None: X itself.
-        ramp: where the tangent's warm-up stands, from 0 to 1.
+        ramp: where the tangent's warm-up stands, or a moving middle, from 0 to 1. The latter's u is not read from the
+            batch.
 
     Returns:
         one value a sample, shape (D + J,), the diagonal part first.
@@ -159,6 +154,8 @@ def loss(
             the method trains on, or whatever the single losses refuse.
     """
     parts, (diagonal, jumps) = [], batch
+    if method.middle in MOVING:
+        jumps = jumps._replace(u=moved(method.middle, jumps.s, jumps.t, ramp))
     if len(diagonal.t):
         square = losses.diagonal(X, diagonal.t, diagonal.x, diagonal.target)
         of_the_residual = method.weight in OF_THE_RESIDUAL

@@ -32,6 +32,7 @@ BOFFI25 = "Boffi, Albergo & Vanden-Eijnden 2025, arXiv 2505.18825"
 BOFFI24 = "Boffi, Albergo & Vanden-Eijnden 2024, arXiv 2406.07507"
 SONG = "Song, Dhariwal, Chen & Sutskever 2023, arXiv 2303.01469"
 LU = "Lu & Song 2024, arXiv 2410.11081"
+GENG24 = "Geng, Pokle, Luo, Lin & Kolter 2024, arXiv 2406.14548"
 SABOUR = "Sabour, Fidler & Kreis 2025, arXiv 2506.14603"
 VE = "x_tau = x1 + tau z, with tau = sigma (1-s)/s: data at 0, noise at infinity"
 TRIG = "tau in [0, pi/2], noise at pi/2: x_tau = cos(tau) x1 + sin(tau) z, tan(tau) = (1-s)/s"
@@ -90,7 +91,14 @@ METHODS = {
         weight="discrete", diagonal=0.0, source=SONG, their_time=VE,
         substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
         departs="the source's squared distance is this one times u - s; 64 equal steps in s throughout,"
-        " where the source refines its grid as training goes on",
+        " where the source refines its grid as training goes on (the row ect does)",
+    ),
+    "ect": Method(
+        "easy consistency tuning", "semigroup", velocity="sample", times="to one", middle="stages", weight="norm",
+        tangent_warmup=1.0, diagonal=0.0, source=GENG24, their_time=VE,
+        substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
+        departs="the source's objective |f - f^-| / (tau - tau_u) is this one times s u / sigma; it starts from a"
+        " diffusion model, draws tau log-normal and shares the dropout; the rule for tau_u is its code's default",
     ),
     "cd": Method(
         "consistency distillation, continuous time", "eulerian", velocity="teacher", stopgrad="semi", times="to one",
@@ -143,6 +151,22 @@ METHODS = {
         diagonal=0.75, source="Geng, Lu, Wu, Shechtman, Kolter & He 2025, arXiv 2512.02012", their_time=REVERSED,
         substitution="as meanflow; the pushed velocity is the network's own, u(z, tau, tau)",
         departs="guidance left out",
+    ),
+    "alphaflow": Method(
+        "alpha-flow", "semigroup", velocity="sample", middle="sigmoid", weight="bridge", tangent_warmup=1.0,
+        diagonal=0.5, source="Zhang et al. 2025, arXiv 2510.20771", their_time=REVERSED,
+        substitution="as meanflow; alpha = (u-s)/(t-s): at 1 the target is dI_s, at 0 mean flow's",
+        departs="alpha stays at 0.005, where the source goes over to mean flow's derivative; its means over entries are"
+        " sums here, its times logit-normal, its guidance and the clipping of the target left out; the code's 1e-3 in"
+        " the weight was read in a copy of it",
+    ),
+    "soflow": Method(
+        "solution flow model", "semigroup", velocity="sample", middle="exponential", weight="quotient",
+        tangent_warmup=1.0, diagonal=0.75, source="Luo, Yuan & Liu 2025, arXiv 2512.15657", their_time=REVERSED,
+        substitution="f(x, tau, r) = x + (r - tau) F(x, tau, r) = X_{s,t}(x), F = -v_{s,t}; the residual over alpha is"
+        " the difference quotient of f in its weight",
+        departs="the source's objective is linear in F: half of this one; settings of its ImageNet run; its means over"
+        " entries are sums here, its times logit-normal, guidance left out",
     ),
     "split-meanflow": Method(
         "split mean flow", "semigroup", middle="uniform", diagonal=0.75,

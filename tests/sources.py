@@ -8,6 +8,8 @@ Every objective gets the network in the source's own form, made from one v(s, t,
 substitution that the method names; the functions at the end make those forms.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.autograd.functional import jvp as reverse_jvp
@@ -90,6 +92,14 @@ def consistency_distillation_discrete(f, frozen_f, denoiser, x, z, tau, tau_next
     noisy = x + col(tau) * z
     stepped = noisy + col(tau_next - tau) * (noisy - denoiser(noisy, tau)) / col(tau)
     return norm2(f(noisy, tau) - frozen_f(stepped, tau_next).detach())
+
+
+def easy_consistency(f, frozen_f, x, z, tau, done, unit, *, q=2, k=8.0, b=1.0, stages=8):
+    """Geng et al. 2024: ||f(x + tau z, tau) - f^-(x + r z, r)|| / (tau - r); tau / unit has data of deviation 1/2."""
+    stage = min(int(stages * done), stages - 1)
+    r = (tau * (1 - (1 + k * torch.sigmoid(-b * tau / unit)) / q ** (stage + 1))).clamp(min=0)
+    apart = f(x + col(tau) * z, tau) - frozen_f(x + col(r) * z, r).detach()
+    return norm2(apart).sqrt() / (tau - r)
 
 
 def consistency_continuous(f, frozen_f, x, z, tau, denoiser=None):
@@ -180,6 +190,27 @@ def improved_mean_flow(u, frozen_u, x, eps, r, t, *, c=1e-3, p=1.0):
     du = total(lambda z, t: frozen_u(z, r, t), (z, t), (frozen_u(z, t, t).detach(), torch.ones_like(t)))
     error = norm2(u(z, r, t) + col(t - r) * du.detach() - v)
     return error / (error.detach() + c) ** p
+
+
+def alpha_flow(u, frozen_u, x, eps, r, t, done, *, c=1e-3):
+    """Zhang et al. 2025: alpha ||u - sg(...)||^2 / sg(||.||^2 + c), the target of dt = alpha (t-r) along v, then u."""
+    alpha = torch.tensor(1 - 1 / (1 + math.exp(-25 * (done - 0.5))), dtype=t.dtype)
+    alpha = alpha.clamp(min=0.005) if alpha <= 1 - 0.005 else torch.ones_like(alpha)
+    z, v, dt = (1 - col(t)) * x + col(t) * eps, eps - x, alpha * (t - r)
+    then = frozen_u(z - col(dt) * v, r, t - dt)
+    target = (col(dt) * v + col(t - dt - r) * then) / col(t - r)
+    error = norm2(u(z, r, t) - target.detach())
+    return alpha * error / (error.detach() + c)
+
+
+def solution_flow(F, frozen_F, x, eps, t, s, done, *, init=0.1, end=0.002, c=0.01, p=1.0):
+    """Luo et al. 2025: sgn(s-t) F . sg(q) / (||q||^2 + c)^p with q = (f(x_t, t, s) - f^-(x_l, l, s)) / (t - l)."""
+    later = t + (s - t) * init * (end / init) ** done
+    z, v = (1 - col(t)) * x + col(t) * eps, eps - x
+    here = z + col(s - t) * frozen_F(z, t, s)
+    z_l = z + col(later - t) * v
+    quotient = ((here - z_l - col(s - later) * frozen_F(z_l, later, s)) / col(t - later)).detach()
+    return torch.sign(s - t) * dot(F(z, t, s), quotient) / (norm2(quotient) + c) ** p
 
 
 def split_mean_flow(u, frozen_u, z, r, q, t):

@@ -6,6 +6,7 @@ agree in a limit, the order of the limit is fitted.
 
 import copy
 import dataclasses
+import itertools
 import math
 
 import laws
@@ -84,7 +85,7 @@ def squared(c: Case) -> torch.Tensor:
 
 # name: (the source's objective on a case, the weight on each sample that turns it into the method's).
 # A published gradient objective f . g, linear in f, is half a squared residual: hence the factors 2.
-def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
+def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor | float]:
     s, u, t, x, net, frozen = c.s, c.u, c.t, c.x, c.net, c.frozen
     X, frozen_X = sources.jump(net), sources.jump(frozen)
     backward, frozen_backward = sources.backwards(net), sources.backwards(frozen)
@@ -127,6 +128,10 @@ def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
         "cd-discrete": lambda: (
             sources.consistency_distillation_discrete(f, frozen_f, denoiser, c.x1, z, tau, later), 1 / (u - s),
         ),
+        "ect": lambda: (
+            sources.easy_consistency(f, frozen_f, c.x1, z, tau, done, 2 * SIGMA),
+            2 * SIGMA / (s * times.moved("stages", s, t, done)),
+        ),
         "shortcut": lambda: (
             sources.shortcut(lambda x, t, d: net(t, t + d, x), slow_step, x, s, u - s, 1 / 128), 1.0,
         ),
@@ -139,6 +144,8 @@ def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
         "ayf-lmd": lambda: (sources.ayf_lmd(ayf, frozen_ayf, minus_b, x, 1 - s, 1 - t), 2 / (t - s)),
         "meanflow": lambda: (sources.mean_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s), 1.0),
         "imf": lambda: (sources.improved_mean_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s), 1.0),
+        "alphaflow": lambda: (sources.alpha_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s, done), 1.0),
+        "soflow": lambda: (sources.solution_flow(*terminal[:2], c.x1, c.x0, 1 - s, 1 - t, done), 2.0),
         "split-meanflow": lambda: (sources.split_mean_flow(backward, frozen_backward, x, 1 - t, 1 - u, 1 - s), 1.0),
     }  # fmt: skip
     assert set(found) == set(methods.METHODS)
@@ -172,6 +179,31 @@ def test_the_comparison_would_notice(name):
     assert (ours - theirs).norm() > 1e-5 * theirs.norm()
 
 
+MOVES = [name for name, method in methods.METHODS.items() if method.middle in times.MOVING]
+
+
+@pytest.mark.parametrize("done", [0.0, 0.1, 0.3, 0.55, 0.7, 0.999])
+@pytest.mark.parametrize("name", MOVES)
+def test_a_moving_middle_is_its_sources_at_every_time_of_the_training(name, done):
+    c = case(name)
+    theirs, weight = objectives(c, done)
+    assert c.gap(c.loss(ramp=done), weight * theirs) < CLOSE
+    assert c.gap(c.loss(ramp=torch.tensor(done)), weight * theirs) < 1e-6  # the loop's ramp is float32
+
+
+@by_name
+def test_no_row_breaks_at_the_ends_of_time(name):
+    """Loss and gradient are finite for a start at 0, an empty jump in the middle and one at 1."""
+    c = case(name)
+    s, t = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64), torch.tensor([1.0, 0.5, 1.0], dtype=torch.float64)
+    ends = c.jumps(s, (s + t) / 2, t, c.x[:3], c.dx[:3])._replace(diagonal=c.batch(diagonal=True).diagonal)
+    for done in (0.0, 0.5, 1.0):
+        ramp = {"ramp": done} if c.method.tangent_warmup else {}
+        found = methods.loss(FlowMap(c.net), ends, c.method, teacher=FlowMap(c.teacher_net), **ramp)
+        assert found.isfinite().all()
+        assert laws.gradient(found, c.net).isfinite().all()
+
+
 # --- limits ----------------------------------------------------------------------------------------
 
 
@@ -190,6 +222,19 @@ def test_neighbours_tend_to_the_continuous_method_at_first_order(discrete, conti
         found = methods.loss(FlowMap(fine.net), near, coarse.method, teacher=FlowMap(fine.teacher_net))
         gaps.append(((laws.gradient(found, fine.net) - limit).norm() / limit.norm()).item())
     order = stats.linregress([math.log(h) for h in steps], [math.log(g) for g in gaps]).slope
+    assert abs(order - 1) < 0.02, (order, gaps)
+
+
+def test_the_bridge_tends_to_mean_flow_at_first_order():
+    """|v - sg[alpha dI + (1-alpha) v_{u,t}(I_s + (u-s) dI)]|^2 / alpha, u = s + alpha (t-s), as alpha goes to 0."""
+    c = case("meanflow")
+    limit = laws.gradient(losses.eulerian(FlowMap(c.net), c.s, c.t, c.x, stopgrad="semi", velocity=c.dx), c.net)
+    alphas, gaps = [2.0**-k for k in range(8, 14)], []
+    for alpha in alphas:
+        u = c.s + alpha * (c.t - c.s)
+        found = losses.semigroup(FlowMap(c.net), c.s, u, c.t, c.x, velocity=c.dx) / alpha
+        gaps.append(((laws.gradient(found, c.net) - limit).norm() / limit.norm()).item())
+    order = stats.linregress([math.log(a) for a in alphas], [math.log(g) for g in gaps]).slope
     assert abs(order - 1) < 0.02, (order, gaps)
 
 
@@ -349,7 +394,12 @@ def test_times_are_the_methods_own(name):
         assert bool((s / (t - s) == (s / (t - s)).round()).all())
         shortest = times.draw(method, 100, levels=1)
         assert bool((shortest[2] - shortest[0] == 1 / 64).all())
-    if method.times != "grid":
+    if method.middle in times.MOVING:
+        assert torch.equal(u, times.moved(method.middle, s, t, 1.0))
+        way = [(times.moved(method.middle, s, t, k / 16) - s) for k in range(17)]
+        assert all(bool((a >= b - 1e-6).all()) for a, b in itertools.pairwise(way))
+        assert way[0].mean() > 10 * way[-1].mean()
+    elif method.times != "grid":
         if method.middle == "half":
             torch.testing.assert_close(u, (s + t) / 2)
         else:
@@ -391,6 +441,10 @@ def test_methods_and_losses_refuse_what_does_not_fit():
         ({"condition": "lagrangian", "stopgrad": "full"}, r"stopgrad .*got 'full'"),
         ({"condition": "eulerian", "tangent_warmup": 0.1}, "tangent_warmup belong to the Eulerian"),
         ({"condition": "eulerian", "velocity": "teacher"}, "stages=0"),
+        ({"condition": "semigroup", "middle": "sigmoid"}, r"tangent_warmup above 0, got 'semigroup', 'triangle' and 0"),
+        ({"condition": "eulerian", "middle": "sigmoid", "tangent_warmup": 1.0}, r"goes with the semigroup condition"),
+        ({"condition": "semigroup", "middle": "stages", "tangent_warmup": 1.0}, r"times 'to one' and .*'triangle'"),
+        ({"condition": "semigroup", "tangent_warmup": 0.5}, "tangent_warmup belong to the Eulerian"),
         ({"condition": "eulerian", "weight": "two"}, r"weight .*got 'two'"),
         ({"condition": "eulerian", "stopgrad": "semi", "tangent_warmup": 1.5}, r"tangent_warmup .*\[0, 1\], got 1.5"),
         ({"condition": "eulerian", "diagonal": -0.1}, r"diagonal .*\[0, 1\], got -0.1"),
