@@ -24,6 +24,12 @@ def quotient(square: Tensor, s: Tensor, u: Tensor, t: Tensor) -> Tensor:
     return over(alpha, square + 0.01 * alpha**2)
 
 
+def anchored(square: Tensor, s: Tensor, u: Tensor, t: Tensor) -> Tensor:  # noqa: ARG001
+    """cos(pi s / 2) a / sqrt(a^2 |r|^2 + 0.001), a = 1 - sqrt(s): late starts count little."""
+    a = 1 - s.sqrt()
+    return (torch.pi * s / 2).cos() * a / (a**2 * square + 1e-3).sqrt()
+
+
 WEIGHTS: dict[str, Weight] = {
     "one": lambda square, s, u, t: torch.ones_like(square),  # noqa: ARG005
     "jump": lambda square, s, u, t: t - s,  # noqa: ARG005
@@ -33,6 +39,7 @@ WEIGHTS: dict[str, Weight] = {
     "adaptive": lambda square, s, u, t: 1 / (square + 1e-3),  # noqa: ARG005
     "bridge": lambda square, s, u, t: first(s, u, t) / (square + 1e-3),
     "quotient": quotient,
+    "anchored": anchored,
     "norm": lambda square, s, u, t: over(torch.ones_like(square), first(s, u, t) * square.sqrt()),
 }
 OF_THE_RESIDUAL = ("tangent", "adaptive", "bridge", "quotient")  # these weigh the diagonal part too

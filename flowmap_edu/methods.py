@@ -86,6 +86,15 @@ METHODS = {
         departs="the source's regression on F has the weight s rho_s^2 / sigma, a learned weight and its own density"
         " of times; its ramp splits the tangent in cos(tau) x - sin(tau) F, ours in x + (1-s) v",
     ),
+    "facm": Method(
+        "flow-anchored consistency model", "eulerian", velocity="sample", stopgrad="semi", times="to one",
+        weight="anchored", diagonal=0.5, source="Peng et al. 2025, arXiv 2507.03738", their_time=SAME,
+        substitution="F(x, t, r) = v_{t,r}(x): r = t for flow matching, the anchor, and r = 1 for the shortcut; its"
+        " target F^- - a g has the weight cos(pi t / 2), with a = 1 - sqrt(t)",
+        departs="the source also cuts the entries of g to [-1, 1] and adds 1 - cos of the angle to flow matching; its"
+        " means over entries are sums here; its run distils a guided teacher (velocity='teacher') and draws its own"
+        " times",
+    ),
     "ct-discrete": Method(
         "consistency training, discrete time", "semigroup", velocity="sample", times="grid", middle="next",
         weight="discrete", diagonal=0.0, source=SONG, their_time=VE,

@@ -125,6 +125,19 @@ def scm(F, frozen_F, sigma, x, z, tau, *, ramp=1.0, normalise=None, teacher=None
     return norm2(F(noisy / sigma, tau) - (value + g).detach())
 
 
+# --- flow-anchored consistency models: Peng et al. 2025 (noise at 0) ---------------------------------
+
+
+def flow_anchored(F, frozen_F, x, noise, t, *, p=0.5, c=1e-3, cut=1.0):
+    """cos(pi t/2) e / sg(e + c)^(1/2), e = ||F - sg(F^- - a g)||^2, g = F^- - v - (1-t) dF^-/dt, a = 1 - t^p."""
+    x_t, v, one = col(t) * x + col(1 - t) * noise, x - noise, torch.ones_like(t)
+    dF = total(lambda x, t: frozen_F(x, t, one), (x_t, t), (v, one))
+    held = frozen_F(x_t, t, one)
+    g = (held - v - col(1 - t) * dF).clamp(-cut, cut)
+    e = norm2(F(x_t, t, one) - (held - col(1 - t**p) * g).detach())
+    return (t * math.pi / 2).cos() * e / (e + c).sqrt().detach()
+
+
 # --- shortcut models: Frans et al. 2024 (noise at 0) -------------------------------------------------
 
 

@@ -103,6 +103,7 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
     ayf = lambda x, tau, to: X(1 - tau, 1 - to, x)  # noqa: E731
     frozen_ayf = lambda x, tau, to: frozen_X(1 - tau, 1 - to, x)  # noqa: E731
     minus_b = lambda x, tau: -c.teacher(1 - tau, x)  # noqa: E731
+    at_the_end = [lambda x, t, r, v=v: v(t, r, x) for v in (net, frozen)]
     slow_step = lambda x, t, d: c.slow(t, t + d, x)  # noqa: E731
     # terminal velocity matching: F(x, tau, r) = -v from tau to r
     terminal = [lambda x, tau, r, v=v: -v(1 - tau, 1 - r, x) for v in (net, frozen, c.slow)]
@@ -122,6 +123,9 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
         "cd": lambda: (sources.consistency_continuous(f, frozen_f, c.x1, z, tau, denoiser), 2 * SIGMA / s**2),
         "sct": lambda: (sources.scm(**trig), of_scm),
         "scd": lambda: (sources.scm(**trig, teacher=sources.trig_velocity(c.teacher)), of_scm),
+        "facm": lambda: (  # where no entry of g is cut; for the others see below
+            sources.flow_anchored(*at_the_end, c.x1, c.x0, s, cut=math.inf), 1.0,
+        ),
         "ct-discrete": lambda: (
             sources.consistency_training_discrete(f, frozen_f, c.x1, z, tau, later), 1 / (u - s),
         ),
@@ -202,6 +206,17 @@ def test_no_row_breaks_at_the_ends_of_time(name):
         found = methods.loss(FlowMap(c.net), ends, c.method, teacher=FlowMap(c.teacher_net), **ramp)
         assert found.isfinite().all()
         assert laws.gradient(found, c.net).isfinite().all()
+
+
+def test_a_flow_anchored_model_cuts_no_small_residual():
+    """The source's cut of the residual's entries at 1 changes nothing where they are smaller; elsewhere it does."""
+    c = case("facm")
+    F, frozen_F = (lambda x, t, r, v=v: v(t, r, x) for v in (c.net, c.frozen))
+    theirs = sources.flow_anchored(F, frozen_F, c.x1, c.x0, c.s)
+    small = squared(c) < 1  # then each entry is below 1
+    assert 5 < small.sum() < len(small)
+    assert c.gap(c.loss()[small], theirs[small]) < CLOSE
+    assert c.gap(c.loss(), theirs) > 0.01
 
 
 # --- limits ----------------------------------------------------------------------------------------
