@@ -38,6 +38,7 @@ class Method:
         first_term: "sample" puts dI_s where the Eulerian bracket has the velocity alone ("semi" only).
         tangent_warmup: share of the training in which the Eulerian tangent is ramped up from 0 ("semi" only), or a
             moving middle goes from its first place to its last.
+        difference: step of the central difference that replaces the Eulerian derivative of v; 0: the derivative.
         diagonal: share of the batch for flow matching, where the source fixes it; None: the recipe's.
         stages: times that a frozen teacher is renewed: 0 without, 1 for distillation, more for progressive.
         source: the publication.
@@ -59,6 +60,7 @@ class Method:
     weight: str = "one"
     first_term: str | None = None
     tangent_warmup: float = 0.0
+    difference: float = 0.0
     diagonal: float | None = None
     stages: int = 0
     source: str = ""
@@ -76,6 +78,7 @@ class Method:
         checks.one_of("weight", self.weight, WEIGHTS)
         checks.one_of("first_term", self.first_term, (None, "sample"))
         checks.share("tangent_warmup", self.tangent_warmup)
+        checks.share("difference", self.difference)
         checks.share("diagonal", 0.0 if self.diagonal is None else self.diagonal)
         checks.whole("stages", self.stages)
         if self.condition != "diagonal":
@@ -89,6 +92,8 @@ class Method:
         moves, semi = self.middle in MOVING, (self.condition, self.stopgrad) == ("eulerian", "semi")
         if not semi and (self.first_term or (self.tangent_warmup and not moves)):
             raise ValueError("first_term and tangent_warmup belong to the Eulerian condition with the stopgrad 'semi'")
+        if self.difference and (self.condition != "eulerian" or self.stopgrad == "full"):
+            raise ValueError("difference belongs to the Eulerian condition with a stopgrad other than 'full'")
         wanted = ("triangle", "to one") if self.middle != "stages" else ("to one",)
         if moves and (self.condition != "semigroup" or self.times not in wanted or not self.tangent_warmup):
             raise ValueError(
@@ -196,10 +201,10 @@ def residual(
     if method.condition == "lagrangian":
         return losses.lagrangian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity)
     if method.condition == "eulerian":
-        semi: dict[str, Any] = {}
+        more: dict[str, Any] = {"difference": method.difference}
         if method.stopgrad == "semi":
-            semi = {"first_term": dx if method.first_term else None, "ramp": ramp}
-        return losses.eulerian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity, **semi)
+            more |= {"first_term": dx if method.first_term else None, "ramp": ramp}
+        return losses.eulerian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity, **more)
     short = {"self": X, "average": slow, "teacher": teacher or X}[method.short]
     if method.times == "dyadic":
         short = euler_below(short, 2.0**-LEVELS)

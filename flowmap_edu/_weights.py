@@ -30,6 +30,11 @@ def anchored(square: Tensor, s: Tensor, u: Tensor, t: Tensor) -> Tensor:  # noqa
     return (torch.pi * s / 2).cos() * a / (a**2 * square + 1e-3).sqrt()
 
 
+def transition(square: Tensor, s: Tensor, u: Tensor, t: Tensor) -> Tensor:  # noqa: ARG001
+    """(tan(1-s) - tan(1-t) + 1)^(-1/2) / (|r|^2 + 0.00001): long jumps count less."""
+    return (((1 - s).tan() - (1 - t).tan() + 1).sqrt() * (square + 1e-5)).reciprocal()
+
+
 WEIGHTS: dict[str, Weight] = {
     "one": lambda square, s, u, t: torch.ones_like(square),  # noqa: ARG005
     "jump": lambda square, s, u, t: t - s,  # noqa: ARG005
@@ -40,6 +45,7 @@ WEIGHTS: dict[str, Weight] = {
     "bridge": lambda square, s, u, t: first(s, u, t) / (square + 1e-3),
     "quotient": quotient,
     "anchored": anchored,
+    "transition": transition,
     "norm": lambda square, s, u, t: over(torch.ones_like(square), first(s, u, t) * square.sqrt()),
 }
-OF_THE_RESIDUAL = ("tangent", "adaptive", "bridge", "quotient")  # these weigh the diagonal part too
+OF_THE_RESIDUAL = ("tangent", "adaptive", "bridge", "quotient", "transition")  # these weigh the diagonal part too

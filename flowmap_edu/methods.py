@@ -161,6 +161,13 @@ METHODS = {
         substitution="as meanflow; the pushed velocity is the network's own, u(z, tau, tau)",
         departs="guidance left out",
     ),
+    "tim": Method(
+        "transition model", "eulerian", velocity="sample", stopgrad="semi", weight="transition", difference=0.005,
+        diagonal=0.5, source="Wang et al. 2025, arXiv 2509.04394", their_time=REVERSED, substitution="as meanflow",
+        departs="the linear path and the weight of its ImageNet run, which has a tenth of the pairs at t = 1 (at_one);"
+        " its means over entries are sums here, its times logit-normal, its alignment with another network's features"
+        " left out; at the ends of time the difference is one-sided here",
+    ),
     "alphaflow": Method(
         "alpha-flow", "semigroup", velocity="sample", middle="sigmoid", weight="bridge", tangent_warmup=1.0,
         diagonal=0.5, source="Zhang et al. 2025, arXiv 2510.20771", their_time=REVERSED,

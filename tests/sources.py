@@ -205,6 +205,17 @@ def improved_mean_flow(u, frozen_u, x, eps, r, t, *, c=1e-3, p=1.0):
     return error / (error.detach() + c) ** p
 
 
+def transition(F, frozen_F, x, z, t, r, *, h=0.005, sigma=1.0, c=1e-5):
+    """Wang et al. 2025: w ||F - sg(v - (t-r) dF)||^2, dF = (F(x_{t+h}, t+h, r) - F(x_{t-h}, t-h, r)) / 2h."""
+
+    def on_the_line(t):
+        return frozen_F((1 - col(t)) * x + col(t) * z, r, t)
+
+    dF = (on_the_line(t + h) - on_the_line(t - h)) / (2 * h)
+    error = norm2(F((1 - col(t)) * x + col(t) * z, r, t) - (z - x - col(t - r) * dF).detach())
+    return error / (error.detach() + c) / (t.tan() - r.tan() + sigma).sqrt()
+
+
 def alpha_flow(u, frozen_u, x, eps, r, t, done, *, c=1e-3):
     """Zhang et al. 2025: alpha ||u - sg(...)||^2 / sg(||.||^2 + c), the target of dt = alpha (t-r) along v, then u."""
     alpha = torch.tensor(1 - 1 / (1 + math.exp(-25 * (done - 0.5))), dtype=t.dtype)

@@ -148,6 +148,7 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
         "ayf-lmd": lambda: (sources.ayf_lmd(ayf, frozen_ayf, minus_b, x, 1 - s, 1 - t), 2 / (t - s)),
         "meanflow": lambda: (sources.mean_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s), 1.0),
         "imf": lambda: (sources.improved_mean_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s), 1.0),
+        "tim": lambda: (sources.transition(backward, frozen_backward, c.x1, c.x0, 1 - s, 1 - t), 1.0),
         "alphaflow": lambda: (sources.alpha_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s, done), 1.0),
         "soflow": lambda: (sources.solution_flow(*terminal[:2], c.x1, c.x0, 1 - s, 1 - t, done), 2.0),
         "split-meanflow": lambda: (sources.split_mean_flow(backward, frozen_backward, x, 1 - t, 1 - u, 1 - s), 1.0),
@@ -238,6 +239,18 @@ def test_neighbours_tend_to_the_continuous_method_at_first_order(discrete, conti
         gaps.append(((laws.gradient(found, fine.net) - limit).norm() / limit.norm()).item())
     order = stats.linregress([math.log(h) for h in steps], [math.log(g) for g in gaps]).slope
     assert abs(order - 1) < 0.02, (order, gaps)
+
+
+def test_a_central_difference_is_the_derivative_up_to_second_order():
+    """The gap of the two gradients falls like the square of the step; at an end of time the loss is still finite."""
+    c = case("tim", weight="one", difference=0.0)
+    limit, inside = c.loss(), (c.s > 2.0**-8) & (c.s < 1 - 2.0**-8)
+    steps, gaps = [2.0**-k for k in range(8, 12)], []
+    for h in steps:
+        c.method = dataclasses.replace(c.method, difference=h)
+        gaps.append(c.gap(c.loss()[inside], limit[inside]))
+    order = stats.linregress([math.log(h) for h in steps], [math.log(g) for g in gaps]).slope
+    assert abs(order - 2) < 0.02, (order, gaps)
 
 
 def test_the_bridge_tends_to_mean_flow_at_first_order():
@@ -459,6 +472,9 @@ def test_methods_and_losses_refuse_what_does_not_fit():
         ({"condition": "semigroup", "middle": "sigmoid"}, r"tangent_warmup above 0, got 'semigroup', 'triangle' and 0"),
         ({"condition": "eulerian", "middle": "sigmoid", "tangent_warmup": 1.0}, r"goes with the semigroup condition"),
         ({"condition": "semigroup", "middle": "stages", "tangent_warmup": 1.0}, r"times 'to one' and .*'triangle'"),
+        ({"condition": "eulerian", "difference": 0.1, "stopgrad": "full"}, "difference belongs to .* than 'full'"),
+        ({"condition": "lagrangian", "difference": 0.1}, "difference belongs to the Eulerian condition"),
+        ({"condition": "eulerian", "difference": -0.1}, r"difference .*\[0, 1\], got -0.1"),
         ({"condition": "semigroup", "tangent_warmup": 0.5}, "tangent_warmup belong to the Eulerian"),
         ({"condition": "eulerian", "weight": "two"}, r"weight .*got 'two'"),
         ({"condition": "eulerian", "stopgrad": "semi", "tangent_warmup": 1.5}, r"tangent_warmup .*\[0, 1\], got 1.5"),
@@ -478,6 +494,8 @@ def test_methods_and_losses_refuse_what_does_not_fit():
         methods.loss(FlowMap(c.net), c.batch(), methods.METHODS["cd"])
     with pytest.raises(ValueError, match="belong to the stopgrad 'semi'"):
         losses.eulerian(FlowMap(c.net), c.s, c.t, c.x, first_term=c.dx)
+    with pytest.raises(ValueError, match="difference is not for the stopgrad 'full'"):
+        losses.eulerian(FlowMap(c.net), c.s, c.t, c.x, difference=0.1)
 
 
 # --- training --------------------------------------------------------------------------------------
