@@ -12,7 +12,7 @@ from flowmap_edu._weights import OF_THE_RESIDUAL, WEIGHTS
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.times import LEVELS, MOVING, moved
 
-TIMES = ("triangle", "to one", "grid", "dyadic")
+TIMES = ("triangle", "to one", "grid", "segments", "dyadic")
 VELOCITIES = ("self", "average", "sample", "teacher")
 
 
@@ -28,10 +28,11 @@ class Method:
             jump; "self" is that of `short`. "sample" is right in the mean only where the gradient is linear in it:
             Eulerian "semi" and "full", semigroup "convex", with a weight that does not depend on the residual.
         stopgrad: as in losses.py.
-        times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point) or
-            "dyadic" (t - s = 2^-k, s a multiple of it).
-        middle: the semigroup's u: "half" way, "uniform" between s and t, the "next" point of the grid, or a name in
-            `times.MOVING`: nearer to s as the training goes on.
+        times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point), "segments"
+            (t the end of s's half of [0, 1]; u 0.001 after s, or t itself from 0.9 on) or "dyadic" (t - s = 2^-k, s
+            a multiple of it).
+        middle: the semigroup's u: "half" way, "uniform" between s and t, the "next" point of a grid or segment, or a
+            name in `times.MOVING`: nearer to s as the training goes on.
         short: the map that makes the semigroup's short jumps: "self", "average" (its moving average)
             or "teacher".
         weight: a name in WEIGHTS: the factor on a sample's squared residual, itself held fixed.
@@ -101,8 +102,9 @@ class Method:
                 f"condition, times {' or '.join(map(repr, wanted))} and a tangent_warmup above 0, got "
                 f"{self.condition!r}, {self.times!r} and {self.tangent_warmup}"
             )
-        if (self.middle == "next") != (self.times == "grid"):
-            raise ValueError(f'middle "next" goes with times "grid", got {self.middle!r} and {self.times!r}')
+        if (self.middle == "next") != (self.times in ("grid", "segments")):
+            came = f"{self.middle!r} and {self.times!r}"
+            raise ValueError(f'middle "next" goes with times "grid" or "segments", got {came}')
         if self.needs_teacher != (self.stages > 0):
             came = f"stages={self.stages}, needs_teacher={self.needs_teacher}"
             raise ValueError(f"stages must be above 0 exactly if a teacher is read, got {came}")
@@ -115,9 +117,11 @@ class Method:
     @property
     def sampler(self) -> str:
         """How its maps are sampled, a name in `sample.SAMPLERS`: Euler's method where only the diagonal is trained,
-        restarts where the map is known for t = 1 only, jumps otherwise.
+        restarts where the map is known for t = 1 only, steps along the jump to the segment's end, jumps otherwise.
         """
-        return "euler" if self.condition == "diagonal" else "restarts" if self.times in ("to one", "grid") else "jumps"
+        if self.condition == "diagonal":
+            return "euler"
+        return {"to one": "restarts", "grid": "restarts", "segments": "segments"}.get(self.times, "jumps")
 
 
 def euler_below(X: FlowMap, finest: float) -> FlowMap:

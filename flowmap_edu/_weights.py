@@ -38,6 +38,7 @@ def transition(square: Tensor, s: Tensor, u: Tensor, t: Tensor) -> Tensor:  # no
 WEIGHTS: dict[str, Weight] = {
     "one": lambda square, s, u, t: torch.ones_like(square),  # noqa: ARG005
     "jump": lambda square, s, u, t: t - s,  # noqa: ARG005
+    "landing": lambda square, s, u, t: (t - s) ** 2,  # noqa: ARG005  the residual of X in place of that of v
     "discrete": lambda square, s, u, t: over((t - s) ** 2, u - s),  # noqa: ARG005  the residual is of the order of u - s
     "truncated snr": lambda square, s, u, t: torch.maximum(s**2, (1 - s) ** 2),  # noqa: ARG005  see the row pd
     "tangent": lambda square, s, u, t: 1 / (square.sqrt() + 0.1),  # noqa: ARG005

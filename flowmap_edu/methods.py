@@ -3,7 +3,7 @@ r"""Every known method as a row of one table.
 To train a flow map by any of the published methods is to choose
 
     which condition holds off the diagonal   Lagrangian, Eulerian or semigroup (losses.py)
-    at which times                           all s < t, t = 1 only, neighbours on a grid, dyadic jumps
+    at which times                           all s < t, t = 1 only, neighbours on a grid or in a segment, dyadic jumps
     whose velocity it reads                  the map's own or its average's, the sample's dI_s, a frozen teacher's
     where the stop-gradient goes             none, convex, semi, full
     with which weight on a sample            one, a function of the times, or of the residual itself
@@ -108,6 +108,13 @@ METHODS = {
         substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
         departs="the source's objective |f - f^-| / (tau - tau_u) is this one times s u / sigma; it starts from a"
         " diffusion model, draws tau log-normal and shares the dropout; the rule for tau_u is its code's default",
+    ),
+    "consistency-fm": Method(
+        "consistency flow matching in two segments", "semigroup", velocity="sample", times="segments", middle="next",
+        weight="landing", diagonal=0.0, source="Yang et al. 2024, arXiv 2407.02398", their_time=SAME,
+        substitution="v(x, t) = v_{t,e}(x) and f(x, t) = x + (e - t) v(x, t) = X_{t,e}(x), e the end of t's segment",
+        departs="the source's second term, 0.00001 |v(I_s, s) - v^-(I_u, u)|^2, is left out; in the last 0.001 of the"
+        " first segment its target is of the next one, here the segment's end; settings of its CIFAR-10 run",
     ),
     "cd": Method(
         "consistency distillation, continuous time", "eulerian", velocity="teacher", stopgrad="semi", times="to one",

@@ -8,10 +8,12 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 
-__all__ = ["GRID", "LEVELS", "MOVING", "draw", "equal", "moved", "triangle", "uniform"]
+__all__ = ["GRID", "LEVELS", "MOVING", "SEGMENTS", "draw", "equal", "moved", "segment_end", "triangle", "uniform"]
 
 LEVELS = 7  # dyadic jumps of length 1, 1/2, ..., 1/64, made of two halves; halves of 1/128 read the diagonal
 GRID = 64  # steps of the grid on which discrete consistency models compare neighbours
+SEGMENTS = 2  # of [0, 1], in which consistency flow matching straightens the flow
+NEXT, LATE = 0.001, 0.9  # its neighbour in time is so far away; from LATE on the segment's end takes its place
 
 
 def sigmoid(s: Tensor, t: Tensor, done: Tensor) -> Tensor:
@@ -52,7 +54,7 @@ class Times(Protocol):
 
     @property
     def times(self) -> str:
-        """Which pairs (s, t): "triangle", "to one", "grid" or "dyadic"."""
+        """Which pairs (s, t): "triangle", "to one", "grid", "segments" or "dyadic"."""
         ...
 
     @property
@@ -123,6 +125,11 @@ def triangle(
     return s, t
 
 
+def segment_end(s: Tensor) -> Tensor:
+    """The end of the segment of [0, 1] that begins at s or before it, shape (B,)."""
+    return ((SEGMENTS * s).floor() + 1).clamp_max(SEGMENTS) / SEGMENTS
+
+
 def moved(middle: str, s: Tensor, t: Tensor, done: float | Tensor = 1.0) -> Tensor:
     """Where a middle of MOVING lies between s and t, shape (B,), when a share `done` of its way is done.
 
@@ -162,6 +169,10 @@ def draw(
     elif method.times == "grid":
         s, t = torch.randint(GRID, (n,), generator=generator) / GRID, torch.ones(n)
         return s, s + 1 / GRID, t
+    elif method.times == "segments":
+        s = uniform(n, stratified=stratified, generator=generator)
+        t = segment_end(s)
+        return s, torch.where(s + NEXT < LATE, torch.minimum(s + NEXT, t), t), t
     else:
         checks.one_of("levels", levels, range(1, LEVELS + 1))
         length = 2.0 ** (torch.randint(levels, (n,), generator=generator) + 1 - LEVELS)

@@ -109,6 +109,20 @@ def consistency_continuous(f, frozen_f, x, z, tau, denoiser=None):
     return dot(f(noisy, tau), total(frozen_f, (noisy, tau), (slope, torch.ones_like(tau))).detach())
 
 
+# --- consistency flow matching: Yang et al. 2024 (noise at 0; v knows no end time) -----------------------
+
+
+def consistency_flow_matching(v, frozen_v, x, z, t, *, delta=1e-3, segments=2, late=0.9, alpha=1e-5):
+    """||f - sg f_r||^2 + alpha ||v - sg v_r||^2, f = x_t + (e-t) v(x_t, t), r = t + delta; f_r = x_e for r >= late."""
+    ends = torch.linspace(0, 1, segments + 1, dtype=t.dtype)
+    e, r = ends[torch.searchsorted(ends, t).clamp(min=1)], (t + delta).clamp(max=1)
+    x_t, x_r, x_e = (col(1 - at) * z + col(at) * x for at in (t, r, e))
+    here, then = v(x_t, t), frozen_v(x_r, r).detach()
+    known = torch.where(col(r < late), x_r + col(e - r) * then, x_e)
+    early = (t < late) & (e - t > 1.01 * delta)
+    return norm2(x_t + col(e - t) * here - known) + alpha * early * norm2(here - then)
+
+
 # --- sCM: Lu & Song 2024 (TrigFlow) ------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ class Case:
         s, u, t = (a.double() for a in times.draw(method, n, generator=g))
         inside = (s > 0.01) & (s < t - 1e-3)  # at s = 0 some sources have an infinite time, at s = t an empty jump
         self.s, self.u, self.t = s[inside], u[inside], t[inside]
+        self.next = torch.where(self.u < self.t, self.u - self.s, 0.001)  # of times drawn in float32
         self.x0, self.x1 = torch.randn(2, len(self.s), 2, dtype=torch.float64, generator=g) * SIGMA
         self.x, self.dx = (1 - self.s[:, None]) * self.x0 + self.s[:, None] * self.x1, self.x1 - self.x0
         self.on = torch.rand(12, dtype=torch.float64, generator=g)
@@ -104,6 +105,7 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
     frozen_ayf = lambda x, tau, to: frozen_X(1 - tau, 1 - to, x)  # noqa: E731
     minus_b = lambda x, tau: -c.teacher(1 - tau, x)  # noqa: E731
     at_the_end = [lambda x, t, r, v=v: v(t, r, x) for v in (net, frozen)]
+    in_segments = [lambda x, t, v=v: v(t, torch.where(t < 0.5, 0.5, 1.0).to(t), x) for v in (net, frozen)]
     slow_step = lambda x, t, d: c.slow(t, t + d, x)  # noqa: E731
     # terminal velocity matching: F(x, tau, r) = -v from tau to r
     terminal = [lambda x, tau, r, v=v: -v(1 - tau, 1 - r, x) for v in (net, frozen, c.slow)]
@@ -135,6 +137,9 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
         "ect": lambda: (
             sources.easy_consistency(f, frozen_f, c.x1, z, tau, done, 2 * SIGMA),
             2 * SIGMA / (s * times.moved("stages", s, t, done)),
+        ),
+        "consistency-fm": lambda: (  # its first term; for the second see below
+            sources.consistency_flow_matching(*in_segments, c.x1, c.x0, s, delta=c.next, alpha=0.0), 1.0,
         ),
         "shortcut": lambda: (
             sources.shortcut(lambda x, t, d: net(t, t + d, x), slow_step, x, s, u - s, 1 / 128), 1.0,
@@ -207,6 +212,15 @@ def test_no_row_breaks_at_the_ends_of_time(name):
         found = methods.loss(FlowMap(c.net), ends, c.method, teacher=FlowMap(c.teacher_net), **ramp)
         assert found.isfinite().all()
         assert laws.gradient(found, c.net).isfinite().all()
+
+
+def test_consistency_flow_matching_leaves_out_a_term_that_counts_little():
+    """With the source's second term the gradient is another one, by less than a thousandth."""
+    c = case("consistency-fm")
+    v, frozen_v = (lambda x, t, v=v: v(t, torch.where(t < 0.5, 0.5, 1.0).to(t), x) for v in (c.net, c.frozen))
+    early = c.s + 0.001 < 0.9
+    theirs = sources.consistency_flow_matching(v, frozen_v, c.x1, c.x0, c.s, delta=c.next)
+    assert 1e-8 < c.gap(c.loss()[early], theirs[early]) < 1e-3
 
 
 def test_a_flow_anchored_model_cuts_no_small_residual():
@@ -415,6 +429,13 @@ def test_times_are_the_methods_own(name):
     if method.times == "grid":
         assert bool((s * 64 == (s * 64).round()).all())
         assert bool((u - s == 1 / 64).all())
+    if method.times == "segments":
+        assert torch.equal(t, torch.where(s < 0.5, 0.5, 1.0))
+        late = s > 0.9 - 0.001
+        assert torch.equal(u[late], t[late])
+        assert bool(((u - s)[~late] <= 0.001 + 1e-6).all())
+        assert ((u - s)[~late] > 0.001 - 1e-6).float().mean() > 0.99
+        assert stats.kstest(s.numpy(), "uniform").pvalue > 1e-3
     if method.times == "dyadic":
         levels = -(t - s).log2()
         assert torch.equal(levels.unique(), torch.arange(7.0))
@@ -427,7 +448,7 @@ def test_times_are_the_methods_own(name):
         way = [(times.moved(method.middle, s, t, k / 16) - s) for k in range(17)]
         assert all(bool((a >= b - 1e-6).all()) for a, b in itertools.pairwise(way))
         assert way[0].mean() > 10 * way[-1].mean()
-    elif method.times != "grid":
+    elif method.middle != "next":
         if method.middle == "half":
             torch.testing.assert_close(u, (s + t) / 2)
         else:
@@ -472,6 +493,7 @@ def test_methods_and_losses_refuse_what_does_not_fit():
         ({"condition": "semigroup", "middle": "sigmoid"}, r"tangent_warmup above 0, got 'semigroup', 'triangle' and 0"),
         ({"condition": "eulerian", "middle": "sigmoid", "tangent_warmup": 1.0}, r"goes with the semigroup condition"),
         ({"condition": "semigroup", "middle": "stages", "tangent_warmup": 1.0}, r"times 'to one' and .*'triangle'"),
+        ({"condition": "semigroup", "times": "segments"}, "goes with times \"grid\" or .*'half' and 'segments'"),
         ({"condition": "eulerian", "difference": 0.1, "stopgrad": "full"}, "difference belongs to .* than 'full'"),
         ({"condition": "lagrangian", "difference": 0.1}, "difference belongs to the Eulerian condition"),
         ({"condition": "eulerian", "difference": -0.1}, r"difference .*\[0, 1\], got -0.1"),
