@@ -133,6 +133,9 @@ def segment_end(s: Tensor) -> Tensor:
 def moved(middle: str, s: Tensor, t: Tensor, done: float | Tensor = 1.0) -> Tensor:
     """Where a middle of MOVING lies between s and t, shape (B,), when a share `done` of its way is done.
 
+    Raises:
+        ValueError: if the middle is not in MOVING.
+
     Sources: "sigmoid" Zhang et al. 2025, arXiv 2510.20771; "exponential" Luo, Yuan & Liu 2025, arXiv 2512.15657;
     "stages" Geng et al. 2024, arXiv 2406.14548.
     """

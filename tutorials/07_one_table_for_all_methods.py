@@ -49,17 +49,18 @@ STEPS = training.budget(1200)
 # in notation, even in the direction of time. In the terms of this course each answers the same five questions:
 #
 # 1. **Which condition** holds off the diagonal: Lagrangian, Eulerian or semigroup?
-# 2. **At which times**: all $s < t$, only $t = 1$, or only jumps of length $2^{-k}$?
+# 2. **At which times**: all $s < t$, only $t = 1$, jumps of length $2^{-k}$ only, or jumps to the end of a segment?
 # 3. **Whose velocity** is in it: the map's own $v_{t,t}$, a frozen teacher's $b_t$, or the sample's own slope $\dot
 #    I_s$?
 # 4. **Where is the stop-gradient?**
 # 5. **With what weight** does a sample count?
 #
 # The library holds the answers as data, one frozen dataclass a row. Times "to one" means $t = 1$, "grid" its neighbours
-# on a grid, "dyadic" jumps of length $2^{-k}$; the weights are one, the jump's length (or, on the grid, its discrete
-# kin), the larger of $s^2$ and $(1-s)^2$ ("truncated snr": a loss on the predicted data with the weight
-# $\max(\mathrm{SNR}, 1)$ has this weight on $v$), and two that depend on the residual: "tangent", 1 over its length
-# plus 0.1, and "adaptive", 1 over its square plus 0.001.
+# on a grid, "dyadic" jumps of length $2^{-k}$, "segments" jumps to the end of each half of $[0, 1]$; the weights are
+# one, the jump's length (or, on the grid, its discrete kin), the larger of $s^2$ and $(1-s)^2$ ("truncated snr": a loss
+# on the predicted data with the weight $\max(\mathrm{SNR}, 1)$ has this weight on $v$), and two that depend on the
+# residual: "tangent", 1 over its length plus 0.1, and "adaptive", 1 over its square plus 0.001. The other weights are
+# for one source each (`methods.WEIGHTS`).
 
 # %%
 table = dict(methods.METHODS)
@@ -228,7 +229,9 @@ plt.show()
 # %% [markdown]
 # **What to notice.** Below $h \approx 10^{-3}$ the gap halves with the step: the discrete method is the continuous one
 # up to first order in $h$. At $h = 1/64$, the grid on which section 7 trains it, the gap is still large. Its sources
-# let $h$ shrink as training goes on.
+# let $h$ shrink as training goes on. So do three rows: `ect` at $t = 1$ in eight stages, `soflow` and `alphaflow` at
+# all $s < t$, with $u = s + \alpha (t - s)$ and an $\alpha$ that falls (at $\alpha = 1$ the target is $\dot I_s$
+# itself). Their limit is the Eulerian row of section 3, at first order in $\alpha$.
 #
 # **Try.** The row `"cd"` with a teacher, `methods.loss(..., teacher=FlowMap(held))`, against `"cd-discrete"`. Is the
 # order the same?
@@ -271,7 +274,9 @@ print(f"mean flow's loss {theirs.mean():.6f}, the row's {ours.mean():.6f}; equal
 # weight.
 #
 # **Try.** `table["imf"]` is improved mean flow: its network is pushed along its own velocity and only the standalone
-# $b$ is the sample's. Write it by hand: which of the lines above changes?
+# $b$ is the sample's. Write it by hand: which of the lines above changes? And `table["tim"]` replaces the `jvp` by a
+# central difference: `dataclasses.replace(table["meanflow"], difference=0.005)` does the same to mean flow. How far do
+# the gradients move?
 
 # %% [markdown]
 # ## 4. When may one sample's slope stand for the velocity?
@@ -615,5 +620,13 @@ for name in ("lsd", "mine"):
 #   2505.13447](https://arxiv.org/abs/2505.13447), 2025; and *Improved mean flows*, [arXiv
 #   2512.02012](https://arxiv.org/abs/2512.02012), 2025.
 # - Y. Guo et al., *SplitMeanFlow*, [arXiv 2507.16884](https://arxiv.org/abs/2507.16884), 2025.
+# - Z. Geng, A. Pokle, W. Luo, J. Lin, J. Z. Kolter, *Consistency models made easy*, [arXiv
+#   2406.14548](https://arxiv.org/abs/2406.14548), 2024; L. Yang et al., *Consistency flow matching*, [arXiv
+#   2407.02398](https://arxiv.org/abs/2407.02398), 2024; Y. Peng et al., *Flow-anchored consistency models*, [arXiv
+#   2507.03738](https://arxiv.org/abs/2507.03738), 2025.
+# - H. Zhang et al., *AlphaFlow*, [arXiv 2510.20771](https://arxiv.org/abs/2510.20771), 2025; T. Luo, H. Yuan, Z. Liu,
+#   *SoFlow*, [arXiv 2512.15657](https://arxiv.org/abs/2512.15657), 2025; Z. Wang et al., *Transition models*, [arXiv
+#   2509.04394](https://arxiv.org/abs/2509.04394), 2025; L. Zhou, M. Parger, A. Haque, J. Song, *Terminal velocity
+#   matching*, [arXiv 2511.19797](https://arxiv.org/abs/2511.19797), 2025.
 # - T. Salimans, J. Ho, *Progressive distillation for fast sampling of diffusion models*, [arXiv
 #   2202.00512](https://arxiv.org/abs/2202.00512), 2022.
