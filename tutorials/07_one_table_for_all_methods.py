@@ -64,12 +64,12 @@ STEPS = training.budget(1200)
 
 # %%
 table = dict(methods.METHODS)
-print(f"{'':<15}{'condition':<12}{'velocity':<10}{'stopgrad':<10}{'times':<10}{'weight':<10}more")
+print(f"{'':<15}{'condition':<12}{'velocity':<10}{'stopgrad':<10}{'times':<10}{'weight':<15}more")
 for name, row in table.items():
     velocity, stopgrad = (row.velocity, row.stopgrad) if name != "fm" else ("-", "-")
     print(f"{name:<15}{row.condition:<12}{velocity:<10}{stopgrad:<10}", end="")
     more = f"u: {row.middle}, short jumps: {row.short}" if row.condition == "semigroup" else ""
-    print(f"{row.times:<10}{row.weight:<10}{'alone stands dI' if row.first_term else more}")
+    print(f"{row.times:<10}{row.weight:<15}{'alone stands dI' if row.first_term else more}")
 
 # %% [markdown]
 # One stop-gradient is new. Write the Eulerian residual of $X_{s,t}(x) = x + (t-s)\, v_{s,t}(x)$ with the derivatives
