@@ -231,7 +231,7 @@ def test_compiled_step_equals_eager_step():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "lsb"}, "method must be one of 'fm', 'lsd', 'esd', .*; got 'lsb'"),
+        ({"method": "lsb"}, "method must be one of 'fm', .*'lsd', .*; got 'lsb'"),
         ({"steps": 5, "minutes": 3.0}, "exactly one of steps and minutes"),
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"steps": None, "minutes": -1.0}, "minutes must be positive, got -1.0"),

@@ -166,13 +166,13 @@ n, bins = 40_000, 20
 x1, x0 = board.sample(n, generator=generator)[0], board.sigma * torch.randn(n, 2, generator=generator)
 t = torch.arange(n) / n
 x_t, slope = (1 - t)[:, None] * x0 + t[:, None] * x1, x1 - x0
-quiet = []
+linear, quiet = flowmap_edu.Linear(), []
 for part in torch.arange(n).split(1000):  # each with its own points and 1,024 fresh ones, as in training
     data = torch.cat([x1[part], board.sample(1024, generator=generator)[0]])
-    linear = flowmap_edu.Linear()
     quiet.append(targets.stable(linear, t[part], x_t[part], slope[part], data, board.sigma))
-b = board.velocity(t, x_t)
-late = slice(17 * n // 20, n)  # t from 0.85 on
+
+# %%
+b, late = board.velocity(t, x_t), slice(17 * n // 20, n)  # t from 0.85 on
 pool = near.Near(board, linear, seed=0)
 pool.fill(0)
 close = pool.target(t[late], x_t[late], slope[late], x1[late])
