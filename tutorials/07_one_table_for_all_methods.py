@@ -461,10 +461,10 @@ for name, kl in trained.items():
 
 # %% [markdown]
 # **What to notice.** LSD and PSD-M have the lowest KL64 up to four evaluations; from eight on the shortcut model, which
-# trains jumps of seven lengths only, is level with them. Mean flow is poor with one, 1.245, and equal weights bring
-# that to 0.712. This agrees with section 4, but it is one seed, and from four on the two are close (at four, equal
-# weights are slightly worse); we have not traced why. `sct` stops gaining after 8: its further evaluations add noise
-# and jump to the end again, each with its own error. Some 1,200 steps are few; the order may change with more.
+# trains jumps of seven lengths only, is level with them. Mean flow is poor with one, 0.980, and equal weights bring
+# that to 0.658. This agrees with section 4, but it is one seed, and from four on the two are closer; we have not traced
+# why. `sct` stops gaining after 8: its further evaluations add noise and jump to the end again, each with its own
+# error. Some 1,200 steps are few; the order may change with more.
 #
 # **Try.** `measure("lsd", seed=1)`, and the others: which differences outlast a change of the seed?
 
