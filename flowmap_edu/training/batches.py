@@ -15,7 +15,7 @@ from flowmap_edu.training.compiling import compiled
 from flowmap_edu.training.near import Near
 from flowmap_edu.training.training import Training
 
-AHEAD = 16  # steps that are drawn at once: small draws cost more in calls than in numbers
+AHEAD = 16  # steps that are drawn at once where a target is averaged: one call for all is faster
 PAIRS = 2**23  # of a sample and a data point, the most that an averaged target compares at once
 POOLED = 500  # draws of AHEAD steps after which the pool of near data points is renewed
 
@@ -107,7 +107,9 @@ def late(
 
 
 class Batches:
-    """The batches of a run, in order. Points are drawn some steps ahead; where it stands can be saved and restored.
+    """The batches of a run, in order; where it stands can be saved and restored.
+
+    With an averaged target some steps are drawn at once, without one each step as `draw_batch` draws it.
 
     Args:
         problem, method, training: of the run.
@@ -119,7 +121,7 @@ class Batches:
         self.stable = compiled(targets.stable) if fast else targets.stable
         self.near = Near(problem, training.interpolant, training.seed, fast=fast) if training.stf_near else None
         on, pairs = training.on_diagonal(method), training.on_diagonal(method) + training.stf_batch
-        self.ahead = max(1, min(AHEAD, PAIRS // max(1, on * pairs))) if len(problem.shape) == 1 else 1
+        self.ahead = max(1, min(AHEAD, PAIRS // max(1, on * pairs))) if training.stf_batch else 1
         self.generator = torch.Generator().manual_seed(training.seed)
         self.begun, self.drawn, self.levels = self.generator.get_state(), 0, 0
         self.waiting: list[losses.Batch] = []
