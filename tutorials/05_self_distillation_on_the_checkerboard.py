@@ -360,7 +360,7 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** For the shipped maps the distance stays in the narrow range printed above (the side of a square is
-# 0.5), without a clear trend in the number of steps, while their KL64 falls by factors between two and six. KL64 is
+# 0.5), without a clear trend in the number of steps, while their KL64 falls by factors of about two to five. KL64 is
 # about the fine structure of the density, its edges and gaps; the distance is about destinations. The briefly trained
 # maps gain in both. And even their one jump, for each of the four methods, lands closer than 16 Euler steps with the
 # exact velocity, the dashed line.
