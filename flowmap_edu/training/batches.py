@@ -102,7 +102,7 @@ def late(
     index = t.topk(count, dim=1).indices  # (steps, count)
     where = index[..., None].expand(-1, -1, x.shape[2])
     t, x, own, x1 = t.gather(1, index), x.gather(1, where), own.gather(1, where), x1.gather(1, where)
-    found = near.target(*(z.flatten(0, 1) for z in (t, x, own, x1)), generator)
+    found = near.target(*(z.flatten(0, 1) for z in (t, x, own, x1)), generator=generator)
     return target.scatter(1, where, found.view_as(x))
 
 
