@@ -69,13 +69,17 @@ class Euler:
         generator: torch.Generator | None = None,  # noqa: ARG002
         **condition: Any,
     ) -> Tensor:
-        """The last point of N Euler steps."""
-        straight = type(X)(lambda s, t, x, **given: X.v(s, s, x, **given))  # noqa: ARG005
-        return straight.trajectory(x0, steps, **condition)[-1]
+        """The last point of N steps."""
+        along = type(X)(lambda s, t, x, **given: X.v(s, self.end(s), x, **given))  # noqa: ARG005
+        return along.trajectory(x0, steps, **condition)[-1]
+
+    def end(self, s: Tensor) -> Tensor:
+        """The end of the jump whose slope a step from s takes: s itself."""
+        return s
 
 
 @dataclass(frozen=True)
-class Segments:
+class Segments(Euler):
     """Steps along the jump to the segment's end: x <- x + v_{s,e}(x) / N, s = k / N, e the end of s's half of [0, 1].
 
     Maps known for t = e only need it. With N = 2 these are the two jumps.
@@ -85,17 +89,9 @@ class Segments:
 
     name: ClassVar[str] = "segments"
 
-    def __call__(
-        self,
-        X: "FlowMap",
-        x0: Tensor,
-        steps: int,
-        generator: torch.Generator | None = None,  # noqa: ARG002
-        **condition: Any,
-    ) -> Tensor:
-        """The last point of N steps."""
-        towards = type(X)(lambda s, t, x, **given: X.v(s, times.segment_end(s), x, **given))  # noqa: ARG005
-        return towards.trajectory(x0, steps, **condition)[-1]
+    def end(self, s: Tensor) -> Tensor:
+        """The end of the segment that s lies in."""
+        return times.segment_end(s)
 
 
 @dataclass(frozen=True)

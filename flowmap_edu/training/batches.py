@@ -135,7 +135,7 @@ class Batches:
 
     def draw(self) -> None:
         """Draw ahead, from where the generator is."""
-        if self.near is not None and self.drawn % POOLED == 0:
+        if self.near is not None:
             self.near.fill(self.drawn // POOLED)
         self.drawn += 1
         self.waiting = draw_batches(self.ahead, *self.run, self.generator, self.levels, self.stable, self.near)
@@ -150,7 +150,5 @@ class Batches:
         self.generator.set_state(self.begun)
         self.drawn = max(0, state["drawn"] - 1)
         if state["drawn"]:
-            if self.near is not None:
-                self.near.fill(self.drawn // POOLED)
             self.draw()
         self.waiting = self.waiting[len(self.waiting) - waiting :]

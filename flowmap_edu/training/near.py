@@ -5,9 +5,9 @@ bank of a thousand has none but x1 itself. So a large pool of data points is sor
 average is taken over x1 and all points of a part of the pool in the 3^D cells around x / b. Each sample draws its part
 anew: with the same few points for many steps a network would learn their places.
 
-It keeps the mean of dI_t: where x1 lies in those cells, it and the part's points in them are draws from the data
-restricted to them, and each could have been x1; elsewhere the sample keeps its own dI_t. Which of the two it is
-depends on x, on x1's cell and on how many points there are, not on which of the points was x1.
+The target keeps the mean of dI_t. If x1 lies in those cells, then x1 and the part's points there are draws from the
+same data, restricted to the cells, and each of them could have been x1. If x1 lies elsewhere, the sample keeps its own
+dI_t. The same holds if there are more than BANK points: their number does not tell which of them was x1.
 """
 
 import itertools
@@ -49,12 +49,16 @@ class Near:
         around = list(itertools.product((-1, 0, 1), repeat=problem.shape[0] - 1))
         self.steps = torch.tensor(around, dtype=torch.int64)  # (3^(D - 1), D - 1)
         self.mean = compiled(neighbours_mean) if fast else neighbours_mean
+        self.number: int | None = None  # of the pool that is there
         self.sizes = [POOL] * levels
         self.fill(-1)
         self.sizes = self.fitting()
 
     def fill(self, number: int) -> None:
-        """Draw a pool, and grids with new origins, from the seed and the pool's number."""
+        """Draw a pool, and grids with new origins, from the seed and the pool's number, unless it is there already."""
+        if number == self.number:
+            return
+        self.number = number
         generator = checks.generator(self.seed, plus=7_368_787 * (number + 2))
         points, _ = self.problem.sample(POOL, generator)
         low, high = points.min(0).values, points.max(0).values

@@ -13,7 +13,7 @@ implementation, to rounding (tests/test_soap.py).
 Source: Vyas et al. 2024, "SOAP: Improving and Stabilizing Shampoo using Adam", arXiv 2409.11321.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -32,7 +32,6 @@ class SOAP(torch.optim.Optimizer):
         lr: the learning rate.
         betas: beta1 of the momentum, beta2 of all second moments.
         renewed: steps between renewals of the eigenvectors.
-        move: the function that does the arithmetic of a step, `moved`; a compiled one is faster.
     """
 
     def __init__(
@@ -41,10 +40,8 @@ class SOAP(torch.optim.Optimizer):
         lr: float,
         betas: tuple[float, float] = (0.95, 0.95),
         renewed: int = 10,
-        move: Callable[..., Tensor] | None = None,
     ):
         super().__init__(parameters, {"lr": lr, "betas": betas, "renewed": renewed})
-        self.move = move or moved
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
@@ -62,7 +59,7 @@ class SOAP(torch.optim.Optimizer):
         state["step"] += 1
         k = int(state["step"])
         rate = group["lr"] * (1 - beta2**k) ** 0.5 / (1 - beta1**k)
-        change = self.move(G, state["M"], state["V"], state.get("Q_L"), state.get("Q_R"), beta1, beta2)
+        change = moved(G, state["M"], state["V"], state.get("Q_L"), state.get("Q_R"), beta1, beta2)
         if "L" in state:
             state["L"] = torch.baddbmm(state["L"], G, G.mT, beta=beta2, alpha=1 - beta2)
             state["R"] = torch.baddbmm(state["R"], G.mT, G, beta=beta2, alpha=1 - beta2)

@@ -159,9 +159,8 @@ class State:
         second = [("second", self.second)] if self.second is not None else []
         own = getattr(self.net, "log_weight", None)
         weight = [("log_weight", self.log_weight)] if self.log_weight is not None and own is None else []
-        all_runs = {"net": self.net, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule}
-        all_runs |= {"batches": self.batches}
-        return [*all_runs.items(), *second, *weight, *renewed]
+        all_runs = ("net", "average", "optimizer", "schedule", "batches")
+        return [*((name, getattr(self, name)) for name in all_runs), *second, *weight, *renewed]
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Go back to where `checkpoint` was taken.
