@@ -12,7 +12,7 @@ from flowmap_edu import METHODS as TABLE
 from flowmap_edu import Training, Trigonometric, metrics, problems, training
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import Recipe, recipe
-from flowmap_edu.training import DivergedError, fit
+from flowmap_edu.training import DivergedError, batches, fit
 from flowmap_edu.training.average import Average
 from flowmap_edu.training.batches import AHEAD, Batches
 from flowmap_edu.training.training import OPTIMIZERS
@@ -152,6 +152,20 @@ def test_batches_go_on_where_they_were(changes):
         assert torch.equal(found.diagonal.target, batch.diagonal.target)
         assert torch.equal(found.jumps.x, batch.jumps.x)
     assert not torch.equal(wanted[0].diagonal.x, wanted[1].diagonal.x)
+
+
+def test_batches_go_on_with_the_pool_that_was_there(monkeypatch):
+    """At every draw, before, at and after the renewal of the near points' pool."""
+    monkeypatch.setattr(batches, "POOLED", 2)
+    run = small(stf_batch=16, stf_near=0.25, batch=64)
+    first = Batches(run.problem, run.method, run.training)
+    for _ in range(5):
+        saved, wanted = first.state_dict(), [first.next().diagonal.target for _ in range(AHEAD)]
+        second = Batches(run.problem, run.method, run.training)
+        second.load_state_dict(saved)
+        first.next()  # so that what is saved next stands within a draw
+        for target in wanted:
+            assert torch.equal(second.next().diagonal.target, target)
 
 
 def test_batches_drawn_ahead_follow_the_levels():
