@@ -21,6 +21,7 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.nets import MLP
 from flowmap_edu.recipes import Recipe, recipe
 from flowmap_edu.training.loop import loss_of_batch
+from flowmap_edu.training.trajectories import solved
 
 SIGMA = problems.Checkerboard().sigma
 CLOSE = 1e-10
@@ -36,11 +37,17 @@ class Case:
         self.slow, self.teacher_net = (laws.Net(seed + k).requires_grad_(False) for k in (1, 2))
         g = torch.Generator().manual_seed(seed)
         s, u, t = (a.double() for a in times.draw(method, n, generator=g))
-        inside = (s > 0.01) & (s < t - 1e-3)  # at s = 0 some sources have an infinite time, at s = t an empty jump
+        # at s = 0 some sources have an infinite time, at s = t an empty jump
+        inside = ((s > 0.01) | (method.times == "from zero")) & ((s - t).abs() > 1e-3)
         self.s, self.u, self.t = s[inside], u[inside], t[inside]
         self.next = torch.where(self.u < self.t, self.u - self.s, 0.001)  # of times drawn in float32
         self.x0, self.x1 = torch.randn(2, len(self.s), 2, dtype=torch.float64, generator=g) * SIGMA
         self.x, self.dx = (1 - self.s[:, None]) * self.x0 + self.s[:, None] * self.x1, self.x1 - self.x0
+        if method.points == "trajectory":
+            self.k = (self.s * 64).round().long()
+            self.path = solved(self.teacher, self.x0)
+            self.x, self.x1 = self.path[torch.arange(len(self.k)), self.k], self.path[:, -1]
+            self.dx = (self.x1 - self.x) / (1 - self.s[:, None])
         self.on = torch.rand(12, dtype=torch.float64, generator=g)
         self.on0, self.on1 = torch.randn(2, 12, 2, dtype=torch.float64, generator=g) * SIGMA
 
@@ -111,6 +118,9 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
     terminal = [lambda x, tau, r, v=v: -v(1 - tau, 1 - r, x) for v in (net, frozen, c.slow)]
     x_hat = lambda v: lambda z, tau, to: z + tau[:, None] * v(1 - tau, 1 - to, z)  # noqa: E731
     coarse = lambda s, t, x: c.teacher_net(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
+    leap, slow_leap = sources.ve_jump(net, SIGMA), sources.ve_jump(c.slow, SIGMA)
+    from_noise = [lambda z, d, v=v: v(0 * d, d, z) for v in (net, frozen)]
+    taus = SIGMA * (1 / (torch.arange(1, 65, dtype=torch.float64) / 64) - 1)  # of the grid's points from 1/64 on
 
     found = {
         "fm": lambda: (sources.flow_matching(net, c.on, c.on0, c.on1), 1.0),
@@ -120,6 +130,8 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
         "psd-m": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),
         "psd-u": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),
         "lmd": lambda: (sources.lagrangian_map_distillation(X, c.teacher, s, t, x), 1.0),
+        "fmm": lambda: (sources.flow_map_matching(X, c.x0, c.x1, t, s), 1.0),  # its s and t are exchanged
+        "freeflow": lambda: (sources.free_flow(*from_noise, lambda x, tau: c.teacher(1 - tau, x), c.x0, t), 1.0),
         "emd": lambda: (sources.eulerian_map_distillation(X, c.teacher, s, t, x), 1.0),
         "ct": lambda: (sources.consistency_continuous(f, frozen_f, c.x1, z, tau), 2 * SIGMA / s**2),
         "cd": lambda: (sources.consistency_continuous(f, frozen_f, c.x1, z, tau, denoiser), 2 * SIGMA / s**2),
@@ -140,6 +152,11 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
         ),
         "consistency-fm": lambda: (  # its first term; for the second see below
             sources.consistency_flow_matching(*in_segments, c.x1, c.x0, s, delta=c.next, alpha=0.0), 1.0,
+        ),
+        "cmt": lambda: (sources.mid_training(f, c.path[:, 1:] / torch.arange(1, 65)[:, None] * 64, taus, c.k - 1), 1.0),
+        "ctm": lambda: (  # G has the units of x_tau = I_s / s, and X_{s,t} = t G
+            sources.trajectory_matching(leap, slow_leap, slow_leap, x / s[:, None], tau, later, SIGMA * (1 - t) / t),
+            1.0,
         ),
         "shortcut": lambda: (
             sources.shortcut(lambda x, t, d: net(t, t + d, x), slow_step, x, s, u - s, 1 / 128), 1.0,
@@ -209,7 +226,8 @@ def test_no_row_breaks_at_the_ends_of_time(name):
     ends = c.jumps(s, (s + t) / 2, t, c.x[:3], c.dx[:3])._replace(diagonal=c.batch(diagonal=True).diagonal)
     for done in (0.0, 0.5, 1.0):
         ramp = {"ramp": done} if c.method.tangent_warmup else {}
-        found = methods.loss(FlowMap(c.net), ends, c.method, teacher=FlowMap(c.teacher_net), **ramp)
+        maps = {"teacher": FlowMap(c.teacher_net), "average": FlowMap(c.slow)}
+        found = methods.loss(FlowMap(c.net), ends, c.method, **maps, **ramp)
         assert found.isfinite().all()
         assert laws.gradient(found, c.net).isfinite().all()
 
@@ -423,7 +441,14 @@ def as_sampled(problem, name: str) -> FlowMap:
 def test_times_are_the_methods_own(name):
     method = methods.METHODS[name]
     s, u, t = times.draw(method, 4000, generator=torch.Generator().manual_seed(0))
-    assert bool(((s >= 0) & (s <= u) & (u <= t) & (t <= 1)).all())
+    earlier, later = (torch.minimum(s, t), torch.maximum(s, t)) if method.times == "square" else (s, t)
+    assert bool(((earlier >= 0) & (earlier <= u) & (u <= later) & (later <= 1)).all())
+    if method.times == "square":
+        assert all(stats.kstest(a.numpy(), "uniform").pvalue > 1e-3 for a in (s, t))
+        assert stats.pearsonr(s.numpy(), t.numpy()).pvalue > 1e-3
+    if method.times == "from zero":
+        assert bool((s == 0).all())
+        assert stats.kstest(t.numpy(), "uniform").pvalue > 1e-3
     if method.sampler == "restarts":
         assert bool((t == 1).all())
     if method.times == "grid":
@@ -487,6 +512,15 @@ def test_methods_and_losses_refuse_what_does_not_fit():
     for choices, message in (
         ({"condition": "newton"}, r"condition must be one of .*'lagrangian'.*got 'newton'"),
         ({"condition": "lagrangian", "velocity": "sample"}, "lands on none: .*2406.07507"),
+        (
+            {"condition": "lagrangian", "times": "square"},
+            "go together, got 'lagrangian', 'self', 'square' and 'convex'",
+        ),
+        ({"condition": "lagrangian", "velocity": "sample", "times": "square"}, "'square' and 'convex'"),
+        ({"condition": "eulerian", "times": "from zero"}, "stays at its s; got 'eulerian'"),
+        ({"condition": "semigroup", "points": "trajectory"}, r"velocity 'teacher' and times 'grid', got \('semigroup'"),
+        ({"condition": "lagrangian", "compared": "to one"}, r"'semigroup' and times 'triangle', got \('lagrangian'"),
+        ({"condition": "semigroup", "points": "line"}, r"points .*'trajectory'.*got 'line'"),
         ({"condition": "lagrangian", "stopgrad": "full"}, r"stopgrad .*got 'full'"),
         ({"condition": "eulerian", "tangent_warmup": 0.1}, "tangent_warmup belong to the Eulerian"),
         ({"condition": "eulerian", "velocity": "teacher"}, "stages=0"),
