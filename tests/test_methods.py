@@ -241,6 +241,44 @@ def test_consistency_flow_matching_leaves_out_a_term_that_counts_little():
     assert 1e-8 < c.gap(c.loss()[early], theirs[early]) < 1e-3
 
 
+def test_flow_map_matching_has_two_terms_that_count():
+    """The source's public code has the first alone: another gradient. Its order of the two times counts as well."""
+    c = case("fmm")
+    assert (c.s < c.t).any()
+    assert (c.s > c.t).any()
+    X = sources.jump(c.net)
+    both = sources.flow_map_matching(X, c.x0, c.x1, c.t, c.s)
+    first = both - losses.sum_square(X(c.t, c.s, X(c.s, c.t, c.x)) - c.x)
+    assert c.gap(c.loss(), both) < CLOSE
+    assert c.gap(c.loss(), first) > 1e-3
+    assert c.gap(c.loss(), sources.flow_map_matching(X, c.x0, c.x1, c.s, c.t)) > 0.01
+
+
+def test_points_are_carried_to_time_one_by_a_map_that_is_not_trained():
+    """Compared where they land, the gradient is another one; the map that carries them gets none in a training."""
+    c = case("ctm")
+    carried = c.loss()
+    c.method = dataclasses.replace(c.method, compared="landing")
+    assert c.gap(c.loss(), carried) > 0.01
+    c = case("ctm")
+    with pytest.raises(ValueError, match="compares at time 1, got no map that leads there"):
+        methods.loss(FlowMap(c.net), c.batch(), c.method)
+    with pytest.raises(ValueError, match=r"velocity_form with onward must be one of True; got False"):
+        losses.semigroup(FlowMap(c.net), c.s, c.u, c.t, c.x, onward=FlowMap(c.slow), velocity_form=False)
+    *_, state = training.fit(*small("ctm"))
+    assert all(p.grad is None and not p.requires_grad for p in state.average.module.parameters())
+
+
+def test_carried_on_by_the_true_map_two_landings_differ_by_their_distance_at_time_one():
+    """On the exact Gaussian map |X_{t,1}(a) - X_{t,1}(b)| is S(1) / S(t) |a - b|: the weight of a landing's error."""
+    problem = laws.GAUSSIANS[1]
+    s, u, t, x = laws.apart()
+    wrong, exact = FlowMap(laws.Net()), FlowMap(problem.v)
+    grown = (problem.spread(torch.ones_like(t)) / problem.spread(t)).flatten() ** 2
+    landing = losses.semigroup(wrong, s, u, t, x, velocity_form=False)
+    torch.testing.assert_close(losses.semigroup(wrong, s, u, t, x, onward=exact), grown * landing)
+
+
 def test_a_flow_anchored_model_cuts_no_small_residual():
     """The source's cut of the residual's entries at 1 changes nothing where they are smaller; elsewhere it does."""
     c = case("facm")
@@ -369,6 +407,8 @@ def test_a_jump_that_lands_on_the_sample_may_read_its_slope():
         torch.testing.assert_close(landed, x, rtol=1e-12, atol=1e-12)
         irreducible = losses.sum_square(problem.velocity(t, x) - dx)
         torch.testing.assert_close(losses.sum_square(moved - dx), irreducible, rtol=1e-11, atol=1e-11)
+        v = FlowMap(lambda s, t, x: (X(s, t, x) - x) / (t - s)[:, None])  # noqa: B023
+        torch.testing.assert_close(losses.matching(v, t, s, x, dx), irreducible, rtol=1e-9, atol=1e-9)
         x_s = x + (s - t)[:, None] * dx
         assert not torch.allclose(losses.sum_square(moves(s, t, x_s)[1] - dx), irreducible, rtol=0.1)
 
