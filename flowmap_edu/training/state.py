@@ -103,7 +103,8 @@ class State:
     def frozen_teacher(self, teacher: FlowMap | None) -> FlowMap | None:
         """The teacher, frozen; if it is a network like ours, as a copy from whose weights the training starts."""
         method, needed = self.method, self.method.needs_teacher or self.reads_trajectories
-        with_pairs = f" with coupling={self.training.coupling!r}" * (not method.needs_teacher)
+        pairs = self.training.coupling
+        with_pairs = "" if pairs == "independent" else f" with coupling={pairs!r}"
         if teacher is not None and not needed:
             raise ValueError(f"{method.title}{with_pairs} reads no teacher: leave teacher out")
         if not needed:

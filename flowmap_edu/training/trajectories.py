@@ -13,7 +13,7 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.times import GRID
 
-COUNT = 2**14  # trajectories, fewer where samples are large:
+COUNT = 2**15  # trajectories, fewer where samples are large:
 ENTRIES = 2**27  # numbers that all of their points hold at most
 CHUNK = 4096  # trajectories that are solved at a time
 
