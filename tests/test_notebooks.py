@@ -15,11 +15,14 @@ from jupytext.compare import NotebookDifference, compare_notebooks
 from matplotlib.figure import Figure
 from nbconvert import HTMLExporter
 
+from flowmap_edu.course.forms import BEGIN, END, sources
 from flowmap_edu.viz import alternative
 
 TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
-SOURCES = sorted(TUTORIALS.glob("[0-9][0-9]_*.py"))
+SOURCES = sources(TUTORIALS)
 LONGEST = 15
+PAGES = ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md"]
+PAGES += [f"docs/{path.name}" for path in (TUTORIALS.parent / "docs").glob("*.md")]
 by_name = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
@@ -32,6 +35,9 @@ def code_cells(source: Path):
 
 
 def in_step(source: Path, other) -> None:
+    """Raise unless a notebook has the cells of the source; what folds a cell is the notebook's alone."""
+    for cell in other.cells:
+        cell.metadata.pop("jupyter", None)
     compare_notebooks(jupytext.read(source), other, fmt="py:percent", allow_expected_differences=True)
 
 
@@ -51,10 +57,18 @@ def test_pair_is_in_step(source):
 
 
 @by_name
+def test_solutions_are_folded(source):
+    """JupyterLab hides the source of a cell that holds a solution, and of no other; its tag and its marks agree."""
+    for cell in code_cells(source):
+        solution = "solution" in cell.metadata.get("tags", [])
+        assert bool(cell.metadata.get("jupyter", {}).get("source_hidden")) == solution == (BEGIN in cell.source)
+
+
+@by_name
 def test_cells_are_short(source):
     """At most fifteen lines of code in a cell, but for one that defines a class."""
     for cell in code_cells(source):
-        lines = [line for line in cell.source.splitlines() if line.strip()]
+        lines = [line for line in cell.source.splitlines() if line.strip() and line.strip() not in (BEGIN, END)]
         has_class = any(isinstance(node, ast.ClassDef) for node in ast.parse(cell.source).body)
         assert len(lines) <= LONGEST or has_class, cell.source
 
@@ -94,7 +108,7 @@ def test_links_lead_somewhere(source):
         assert (source.parent / target).resolve().is_relative_to(TUTORIALS.parent), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_of_the_pages_lead_somewhere(page):
     """So is every one of the project's pages."""
     path = TUTORIALS.parent / page
