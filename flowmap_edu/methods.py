@@ -1,6 +1,6 @@
-r"""Every known method as a row of one table.
+r"""The known methods as rows of one table; docs/methods-left-out.md says which are not, and why.
 
-To train a flow map by any of the published methods is to choose
+To train a flow map by any of them is to choose
 
     which condition holds off the diagonal   Lagrangian, Eulerian or semigroup (losses.py)
     at which times                           all s < t or both orders, s = 0 or t = 1 only, neighbours, dyadic jumps
