@@ -192,7 +192,7 @@ class ExactFlow(Problem):
     def map_error(self, X: FlowMap, steps: int, n: int, seed: int = 0) -> float | None:
         """The distance of `steps` jumps to the exact map; None for a map that has no such jumps."""
         steps = checks.count("steps", steps)
-        jumps = X.sampler.name == "jumps" or (X.sampler.name == "restarts" and steps == 1)
+        jumps = X.sampler.name == "jumps" or (X.sampler.name in ("once", "restarts") and steps == 1)
         return errors.map_error(X, self, steps=steps, n=n, seed=seed) if jumps and linear(X) else None
 
 
