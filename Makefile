@@ -8,7 +8,7 @@ READY  := $(VENV)/.installed
 DRIVER := $(VENV)/.installed-browser
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
-.PHONY: help install demo html test test-twice test-browser test-faults lint lab bench clean
+.PHONY: help install demo html lessons test test-twice test-browser test-faults lint lab bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ demo: $(READY)  ## train a flow map on the checkerboard (two CPU minutes), print
 
 html: $(READY)  ## the lessons as pages in html/, each picture with its words
 	$(BIN)/jupyter nbconvert --to html --template lesson --TemplateExporter.extra_template_basedirs=docs/nbconvert --output-dir html tutorials/*.ipynb
+
+lessons: $(READY)  ## run the lessons that have changed, and store what they show
+	OMP_NUM_THREADS=1 $(BIN)/python docs/make_lessons.py
 
 lint: $(READY)  ## ruff and pyright
 	$(BIN)/ruff check .

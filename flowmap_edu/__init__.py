@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from flowmap_edu._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from flowmap_edu import losses, methods, metrics, nets, problems, viz
+    from flowmap_edu import course, losses, methods, metrics, nets, problems, viz
     from flowmap_edu.flow_map import FlowMap
     from flowmap_edu.interpolant import Linear, Trigonometric
     from flowmap_edu.methods import METHODS, Method
@@ -40,6 +40,7 @@ __all__ = [
     "Training",
     "Trigonometric",
     "UNet",
+    "course",
     "fit",
     "load",
     "losses",

@@ -189,8 +189,12 @@ def same_shape(first: str, x: Tensor, second: str, y: Tensor) -> None:
         raise ValueError(f"{first} and {second} must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}")
 
 
-def semi(x: Tensor, stopgrad: str, first_term: Tensor | None, ramp: float | Tensor) -> None:
-    """Raise ValueError unless the Eulerian loss's first_term and ramp go with its stopgrad, and fit x."""
+def semi(x: Tensor, stopgrad: str, first_term: Tensor | None, ramp: float | Tensor, difference: float = 0.0) -> None:
+    """Raise ValueError unless the Eulerian loss's first_term, ramp and difference go with its stopgrad, and fit x."""
+    if stopgrad == "full" and difference:
+        raise ValueError(
+            f"difference is not for the stopgrad 'full', whose two parts are derivatives: got {difference}"
+        )
     if stopgrad != "semi" and (first_term is not None or isinstance(ramp, Tensor) or ramp != 1.0):
         raise ValueError(f"first_term and ramp belong to the stopgrad 'semi', got them with {stopgrad!r}")
     if first_term is not None:

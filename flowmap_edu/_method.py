@@ -1,6 +1,5 @@
 """What a method is, and the loss that its choices describe. The table of known ones is in methods.py."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,27 +8,12 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu import losses
+from flowmap_edu._weights import OF_THE_RESIDUAL, WEIGHTS
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.times import LEVELS
+from flowmap_edu.times import LEVELS, MOVING, moved
 
-
-def discrete(s: Tensor, u: Tensor, t: Tensor) -> Tensor:
-    """(t - s)^2 / (u - s); 0 at u = s, as the product with the residual, which is of the order of u - s, is there."""
-    apart = u > s
-    return torch.where(apart, (t - s) ** 2 / torch.where(apart, u - s, 1.0), 0.0)
-
-
-WEIGHTS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {  # of the squared residual and the times
-    "one": lambda square, s, u, t: torch.ones_like(square),  # noqa: ARG005
-    "jump": lambda square, s, u, t: t - s,  # noqa: ARG005
-    "discrete": lambda square, s, u, t: discrete(s, u, t),  # noqa: ARG005
-    "snr": lambda square, s, u, t: torch.maximum(s**2, (1 - s) ** 2),  # noqa: ARG005
-    "tangent": lambda square, s, u, t: 1 / (square.sqrt() + 0.1),  # noqa: ARG005
-    "adaptive": lambda square, s, u, t: 1 / (square + 1e-3),  # noqa: ARG005
-}
-OF_THE_RESIDUAL = ("tangent", "adaptive")  # these weigh the diagonal part too
-TIMES = ("triangle", "to one", "grid", "dyadic")
-VELOCITIES = ("self", "sample", "teacher")
+TIMES = ("triangle", "to one", "grid", "segments", "dyadic")
+VELOCITIES = ("self", "average", "sample", "teacher")
 
 
 @dataclass(frozen=True)
@@ -39,17 +23,23 @@ class Method:
     Attributes:
         title: the method's name in full.
         condition: "lagrangian", "eulerian", "semigroup"; "diagonal" for flow matching alone.
-        velocity: who gives the velocity in the residual: "self" (the diagonal v_{t,t}), "sample" (dI_s)
-            or "teacher". In the semigroup it is the slope of the first short jump; "self" is that of `short`.
+        velocity: who gives the velocity in the residual: "self" (the diagonal v_{t,t}), "average" (that of the
+            weights' moving average), "sample" (dI_s) or "teacher". In the semigroup it is the slope of the first short
+            jump; "self" is that of `short`. "sample" is right in the mean only where the gradient is linear in it:
+            Eulerian "semi" and "full", semigroup "convex", with a weight that does not depend on the residual.
         stopgrad: as in losses.py.
-        times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point) or
-            "dyadic" (t - s = 2^-k, s a multiple of it).
-        middle: the semigroup's u: "half" way, "uniform" between s and t, or the "next" point of the grid.
+        times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point), "segments"
+            (t the end of s's half of [0, 1]; u 0.001 after s, or t itself from 0.9 on) or "dyadic" (t - s = 2^-k, s
+            a multiple of it).
+        middle: the semigroup's u: "half" way, "uniform" between s and t, the "next" point of a grid or segment, or a
+            name in `times.MOVING`: nearer to s as the training goes on.
         short: the map that makes the semigroup's short jumps: "self", "average" (its moving average)
             or "teacher".
         weight: a name in WEIGHTS: the factor on a sample's squared residual, itself held fixed.
         first_term: "sample" puts dI_s where the Eulerian bracket has the velocity alone ("semi" only).
-        tangent_warmup: share of the training in which the Eulerian tangent is ramped up from 0 ("semi" only).
+        tangent_warmup: share of the training in which the Eulerian tangent is ramped up from 0 ("semi" only), or a
+            moving middle goes from its first place to its last.
+        difference: step of the central difference that replaces the Eulerian derivative of v; 0: the derivative.
         diagonal: share of the batch for flow matching, where the source fixes it; None: the recipe's.
         stages: times that a frozen teacher is renewed: 0 without, 1 for distillation, more for progressive.
         source: the publication.
@@ -71,6 +61,7 @@ class Method:
     weight: str = "one"
     first_term: str | None = None
     tangent_warmup: float = 0.0
+    difference: float = 0.0
     diagonal: float | None = None
     stages: int = 0
     source: str = ""
@@ -83,21 +74,37 @@ class Method:
         checks.one_of("condition", self.condition, ("diagonal", *losses.STOPGRADS))
         checks.one_of("velocity", self.velocity, VELOCITIES)
         checks.one_of("times", self.times, TIMES)
-        checks.one_of("middle", self.middle, ("half", "uniform", "next"))
+        checks.one_of("middle", self.middle, ("half", "uniform", "next", *MOVING))
         checks.one_of("short", self.short, ("self", "average", "teacher"))
         checks.one_of("weight", self.weight, WEIGHTS)
         checks.one_of("first_term", self.first_term, (None, "sample"))
         checks.share("tangent_warmup", self.tangent_warmup)
+        checks.share("difference", self.difference)
         checks.share("diagonal", 0.0 if self.diagonal is None else self.diagonal)
         checks.whole("stages", self.stages)
         if self.condition != "diagonal":
             checks.one_of("stopgrad", self.stopgrad, losses.STOPGRADS[self.condition])
         if self.condition == "lagrangian" and self.velocity == "sample":
-            raise ValueError("the Lagrangian condition reads the velocity where the map lands: no sample lies there")
-        if (self.first_term or self.tangent_warmup) and (self.condition, self.stopgrad) != ("eulerian", "semi"):
+            raise ValueError(
+                "the Lagrangian condition reads the velocity where the map lands, and a jump that starts at a sample "
+                "lands on none: the sample's slope serves only a jump that starts at X_{t,s}(I_t), as in flow map "
+                "matching (arXiv 2406.07507)"
+            )
+        moves, semi = self.middle in MOVING, (self.condition, self.stopgrad) == ("eulerian", "semi")
+        if not semi and (self.first_term or (self.tangent_warmup and not moves)):
             raise ValueError("first_term and tangent_warmup belong to the Eulerian condition with the stopgrad 'semi'")
-        if (self.middle == "next") != (self.times == "grid"):
-            raise ValueError(f'middle "next" goes with times "grid", got {self.middle!r} and {self.times!r}')
+        if self.difference and (self.condition != "eulerian" or self.stopgrad == "full"):
+            raise ValueError("difference belongs to the Eulerian condition with a stopgrad other than 'full'")
+        wanted = ("triangle", "to one") if self.middle != "stages" else ("to one",)
+        if moves and (self.condition != "semigroup" or self.times not in wanted or not self.tangent_warmup):
+            raise ValueError(
+                f"middle {self.middle!r} moves in the share tangent_warmup of a training: it goes with the semigroup "
+                f"condition, times {' or '.join(map(repr, wanted))} and a tangent_warmup above 0, got "
+                f"{self.condition!r}, {self.times!r} and {self.tangent_warmup}"
+            )
+        if (self.middle == "next") != (self.times in ("grid", "segments")):
+            came = f"{self.middle!r} and {self.times!r}"
+            raise ValueError(f'middle "next" goes with times "grid" or "segments", got {came}')
         if self.needs_teacher != (self.stages > 0):
             came = f"stages={self.stages}, needs_teacher={self.needs_teacher}"
             raise ValueError(f"stages must be above 0 exactly if a teacher is read, got {came}")
@@ -110,9 +117,11 @@ class Method:
     @property
     def sampler(self) -> str:
         """How its maps are sampled, a name in `sample.SAMPLERS`: Euler's method where only the diagonal is trained,
-        restarts where the map is known for t = 1 only, jumps otherwise.
+        restarts where the map is known for t = 1 only, steps along the jump to the segment's end, jumps otherwise.
         """
-        return "euler" if self.condition == "diagonal" else "restarts" if self.times in ("to one", "grid") else "jumps"
+        if self.condition == "diagonal":
+            return "euler"
+        return {"to one": "restarts", "grid": "restarts", "segments": "segments"}.get(self.times, "jumps")
 
 
 def euler_below(X: FlowMap, finest: float) -> FlowMap:
@@ -142,8 +151,9 @@ def loss(
         batch: from `training.draw_batch`, or made by hand; either part may be empty.
         method: from METHODS, or composed.
         teacher: the frozen map of a method that needs one; its diagonal is the velocity.
-        average: the moving average of X, for a method whose short jumps it makes; None: X itself.
-        ramp: where the tangent's warm-up stands, from 0 to 1.
+        average: the moving average of X, for a method whose velocity or short jumps it gives; None: X itself.
+        ramp: where the tangent's warm-up stands, or a moving middle, from 0 to 1. The latter's u is not read from the
+            batch.
 
     Returns:
         one value a sample, shape (D + J,), the diagonal part first.
@@ -153,6 +163,8 @@ def loss(
             the method trains on, or whatever the single losses refuse.
     """
     parts, (diagonal, jumps) = [], batch
+    if method.middle in MOVING:
+        jumps = jumps._replace(u=moved(method.middle, jumps.s, jumps.t, ramp))
     if len(diagonal.t):
         square = losses.diagonal(X, diagonal.t, diagonal.x, diagonal.target)
         of_the_residual = method.weight in OF_THE_RESIDUAL
@@ -187,15 +199,17 @@ def residual(
         raise ValueError(f"{method.title} reads a teacher, got none: pass teacher=, a FlowMap")
     if "sample" in (method.velocity, method.first_term) and dx is None:
         raise ValueError(f"{method.title} reads the samples' own slopes, the batch's jumps have no dx")
-    velocity = {"self": None, "sample": dx, "teacher": teacher and teacher.velocity}[method.velocity]
+    slow = average or X
+    of = {"self": None, "average": slow.velocity, "sample": dx, "teacher": teacher and teacher.velocity}
+    velocity = of[method.velocity]
     if method.condition == "lagrangian":
         return losses.lagrangian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity)
     if method.condition == "eulerian":
-        semi: dict[str, Any] = {}
+        more: dict[str, Any] = {"difference": method.difference}
         if method.stopgrad == "semi":
-            semi = {"first_term": dx if method.first_term else None, "ramp": ramp}
-        return losses.eulerian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity, **semi)
-    short = {"self": X, "average": average or X, "teacher": teacher or X}[method.short]
+            more |= {"first_term": dx if method.first_term else None, "ramp": ramp}
+        return losses.eulerian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity, **more)
+    short = {"self": X, "average": slow, "teacher": teacher or X}[method.short]
     if method.times == "dyadic":
         short = euler_below(short, 2.0**-LEVELS)
     return losses.semigroup(X, s, u, t, x, stopgrad=method.stopgrad, short=short, velocity=velocity)

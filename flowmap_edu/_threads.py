@@ -5,15 +5,17 @@ too small to gain from it; on a machine with other work the waiting was measured
 """
 
 import contextlib
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # From how many rows times parameters on a step of points takes several threads. `python tests/benchmark.py --only
-# threads` measures from where they gain on the machine it runs on. This value is a cautious choice and no measurement:
-# on two busy cores no size gained up to 2e10, on quiet ones the recipe's 3e7 did not.
+# threads` measures the gain. On two quiet cores a second thread takes the step to 0.94 of its time at the smallest size
+# (7e6), to 0.85 at the recipe's (3e7), and to 0.6 at 3e8 and more. On busy cores it cost seven to nine times the time.
+# So one thread is the choice wherever a user waits a short time, and several only where the gain is nearly whole.
 LARGE = 1e9
 AT_IMPORT: int | None = torch.get_num_threads()  # None once a number was chosen
 
@@ -30,15 +32,17 @@ def choose(n: int) -> None:
     torch.set_num_threads(n)
 
 
-def threads_for(shape: tuple[int, ...], rows: int, net: nn.Module) -> int:
-    """The threads for steps of a network: the number that the user chose; else one for small steps of points.
+def threads_for(shape: tuple[int, ...], rows: int, net: Callable[..., Tensor]) -> int:
+    """The threads for passes through a network: the number that the user chose; else one for small passes of points.
 
     Args:
         shape: of a sample. Those that are not points, shape (D,), take torch's number.
         rows: samples that go through the network at a time.
-        net: rows times its parameters are the multiplications of one pass; below LARGE a step is small.
+        net: rows times its parameters are the multiplications of one pass; below LARGE a pass is small. What is no
+            network, such as an exact map, takes torch's number.
     """
-    small = len(shape) == 1 and rows * sum(p.numel() for p in net.parameters()) < LARGE
+    parameters = sum(p.numel() for p in net.parameters()) if isinstance(net, nn.Module) else math.inf
+    small = len(shape) == 1 and rows * parameters < LARGE
     return 1 if small and not chosen() else torch.get_num_threads()
 
 

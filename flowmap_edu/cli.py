@@ -1,4 +1,4 @@
-"""The command line: `flowmap-edu train | evaluate | sample | table | demo | lab`.
+"""The command line: `flowmap-edu train | evaluate | sample | table | demo | lab | tutorials`.
 
 What a command needs is imported when the command is known, so that `--help` is quick and Ctrl-C while torch is
 imported ends without a traceback.
@@ -128,6 +128,11 @@ def add_lab(p: argparse.ArgumentParser) -> None:
     p.add_argument("more", nargs="*", metavar="-- OPTION", help="handed on to JupyterLab (flowmap-edu lab -- --ip=...)")
 
 
+def add_tutorials(p: argparse.ArgumentParser) -> None:
+    """The words of `tutorials`."""
+    p.add_argument("folder", metavar="DIR", help="where the notebooks go; nothing there is overwritten")
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "train": (add_train, "train a map into a folder"),
     "evaluate": (add_evaluate, "how good a map is, in its problem's own numbers"),
@@ -135,6 +140,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "table": (add_table, "the four methods beside the paper's figures"),
     "demo": (add_demo, "train on the checkerboard for two minutes, print the table, draw the picture"),
     "lab": (add_lab, "open the lessons in JupyterLab"),
+    "tutorials": (add_tutorials, "write the lessons into a folder, with gaps for the reader to fill"),
 }
 
 
@@ -164,14 +170,14 @@ def stopped(arguments: argparse.Namespace | None) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command that was asked for; its exit status."""
-    from flowmap_edu._cli import commands, demo, table
+    from flowmap_edu._cli import commands, demo, lessons, table
     from flowmap_edu._threads import choose
     from flowmap_edu.training import DivergedError, MemoryShortError
 
     if arguments.threads or arguments.command == "train":
         choose(arguments.threads or 1)
     try:
-        place = {"table": table, "demo": demo, "lab": demo}.get(arguments.command, commands)
+        place = {"table": table, "demo": demo, "lab": demo, "tutorials": lessons}.get(arguments.command, commands)
         getattr(place, arguments.command)(arguments)
     except DivergedError as error:
         kept = (Path(getattr(arguments, "out", None) or "") / "checkpoint.pt").is_file()

@@ -125,6 +125,7 @@ def eulerian(
     velocity: Velocity | None = None,
     first_term: Tensor | None = None,
     ramp: float | Tensor = 1.0,
+    difference: float = 0.0,
 ) -> Tensor:
     """Eulerian residual, squared: |d/ds X_{s,t}(x) + grad X_{s,t}(x) v_{s,s}(x)|^2.
 
@@ -141,11 +142,13 @@ def eulerian(
             rate -(1 + d^2 w (w + k . b)) with d = t - s, so waves with d |k . b| > 2 can grow. A
             network that can draw such waves (Fourier features) diverges; under "convex" the rate
             is -(1 + d^2 (w + k . b)^2), and none grows. "semi" writes the residual as
-            -v + [b + (t - s) (d/ds v + grad v . b)] and holds the bracket, whose mean is then all
-            that counts: b may be replaced by anything with that mean, the sample's own slope too.
+            -v + [b + (t - s) (d/ds v + grad v . b)] and holds the bracket; its rate is 1 - i d (w + k . b), so
+            none grows. Under "semi" and "full" the gradient is linear in b, whose mean is then all that counts: b
+            may be replaced by anything with that mean, the sample's own slope too.
         velocity: replaces v_{s,s}: a callable (t, x), or its values at (s, x).
         first_term: with "semi", replaces the first b of the bracket, the one that stands alone, shape (B, *D).
         ramp: with "semi", a factor r in [0, 1] before (t - s), the tangent warm-up of consistency models.
+        difference: as in `FlowMap.eulerian`; not with "full".
 
     Returns:
         one value a sample, shape (B,).
@@ -157,14 +160,14 @@ def eulerian(
     """
     checks.one_of("stopgrad", stopgrad, STOPGRADS["eulerian"])
     s, t = checks.times(x, s=s, t=t)
-    checks.semi(x, stopgrad, first_term, ramp)
+    checks.semi(x, stopgrad, first_term, ramp, difference)
     b = target_velocity(X, s, x, velocity, detach=stopgrad != "none")
     if stopgrad == "full":
         with torch.no_grad():
             pushed = X.push(s, t, x, b)[1]
         return sum_square(X.partial_s(s, t, x)[1] + pushed)
     with torch.set_grad_enabled(torch.is_grad_enabled() and stopgrad != "semi"):
-        residual = X.eulerian(s, t, x, b)[1]
+        residual = X.eulerian(s, t, x, b, difference=difference)[1]
     if stopgrad == "semi":
         slope = X.v(s, t, x)
         tangent = residual + slope.detach() - b  # (t - s) (d/ds v + grad v . b)

@@ -3,8 +3,8 @@ r"""Every known method as a row of one table.
 To train a flow map by any of the published methods is to choose
 
     which condition holds off the diagonal   Lagrangian, Eulerian or semigroup (losses.py)
-    at which times                           all s < t, t = 1 only, neighbours on a grid, dyadic jumps
-    whose velocity it reads                  the map's own, the sample's dI_s, a frozen teacher's
+    at which times                           all s < t, t = 1 only, neighbours on a grid or in a segment, dyadic jumps
+    whose velocity it reads                  the map's own or its average's, the sample's dI_s, a frozen teacher's
     where the stop-gradient goes             none, convex, semi, full
     with which weight on a sample            one, a function of the times, or of the residual itself
 
@@ -32,6 +32,7 @@ BOFFI25 = "Boffi, Albergo & Vanden-Eijnden 2025, arXiv 2505.18825"
 BOFFI24 = "Boffi, Albergo & Vanden-Eijnden 2024, arXiv 2406.07507"
 SONG = "Song, Dhariwal, Chen & Sutskever 2023, arXiv 2303.01469"
 LU = "Lu & Song 2024, arXiv 2410.11081"
+GENG24 = "Geng, Pokle, Luo, Lin & Kolter 2024, arXiv 2406.14548"
 SABOUR = "Sabour, Fidler & Kreis 2025, arXiv 2506.14603"
 VE = "x_tau = x1 + tau z, with tau = sigma (1-s)/s: data at 0, noise at infinity"
 TRIG = "tau in [0, pi/2], noise at pi/2: x_tau = cos(tau) x1 + sin(tau) z, tan(tau) = (1-s)/s"
@@ -45,6 +46,13 @@ METHODS = {
     ),
     "lsd": Method(
         "Lagrangian self-distillation", "lagrangian", source=BOFFI25, their_time=SAME, substitution="none needed",
+    ),
+    "tvm": Method(
+        "terminal velocity matching", "lagrangian", velocity="average", diagonal=0.5,
+        source="Zhou, Parger, Haque & Song 2025, arXiv 2511.19797", their_time=REVERSED,
+        substitution="f(x, tau, r) = (r - tau) F(x, tau, r) = X_{s,t}(x) - x with F = -v_{s,t}, r = 1 - t",
+        departs="guidance, its weight and its scaled network left out; uniform pairs, where the source draws the gap"
+        " tau - r logit-normal; the average of the recipe, where the source's has the decay 0.99",
     ),
     "esd": Method(
         "Eulerian self-distillation", "eulerian", stopgrad="full", source=BOFFI25, their_time=SAME,
@@ -78,12 +86,35 @@ METHODS = {
         departs="the source's regression on F has the weight s rho_s^2 / sigma, a learned weight and its own density"
         " of times; its ramp splits the tangent in cos(tau) x - sin(tau) F, ours in x + (1-s) v",
     ),
+    "facm": Method(
+        "flow-anchored consistency model", "eulerian", velocity="sample", stopgrad="semi", times="to one",
+        weight="anchored", diagonal=0.5, source="Peng et al. 2025, arXiv 2507.03738", their_time=SAME,
+        substitution="F(x, t, r) = v_{t,r}(x): r = t for flow matching, the anchor, and r = 1 for the shortcut; its"
+        " target F^- - a g has the weight cos(pi t / 2), with a = 1 - sqrt(t)",
+        departs="the source also cuts the entries of g to [-1, 1] and adds 1 - cos of the angle to flow matching; its"
+        " means over entries are sums here; its run distils a guided teacher (velocity='teacher') and draws its own"
+        " times",
+    ),
     "ct-discrete": Method(
         "consistency training, discrete time", "semigroup", velocity="sample", times="grid", middle="next",
         weight="discrete", diagonal=0.0, source=SONG, their_time=VE,
         substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
         departs="the source's squared distance is this one times u - s; 64 equal steps in s throughout,"
-        " where the source refines its grid as training goes on",
+        " where the source refines its grid as training goes on (the row ect does)",
+    ),
+    "ect": Method(
+        "easy consistency tuning", "semigroup", velocity="sample", times="to one", middle="stages", weight="norm",
+        tangent_warmup=1.0, diagonal=0.0, source=GENG24, their_time=VE,
+        substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
+        departs="the source's objective |f - f^-| / (tau - tau_u) is this one times s u / sigma; it starts from a"
+        " diffusion model, draws tau log-normal and shares the dropout; the rule for tau_u is its code's default",
+    ),
+    "consistency-fm": Method(
+        "consistency flow matching in two segments", "semigroup", velocity="sample", times="segments", middle="next",
+        weight="landing", diagonal=0.0, source="Yang et al. 2024, arXiv 2407.02398", their_time=SAME,
+        substitution="v(x, t) = v_{t,e}(x) and f(x, t) = x + (e - t) v(x, t) = X_{t,e}(x), e the end of t's segment",
+        departs="the source's second term, 0.00001 |v(I_s, s) - v^-(I_u, u)|^2, is left out; in the last 0.001 of the"
+        " first segment its target is of the next one, here the segment's end; settings of its CIFAR-10 run",
     ),
     "cd": Method(
         "consistency distillation, continuous time", "eulerian", velocity="teacher", stopgrad="semi", times="to one",
@@ -106,10 +137,10 @@ METHODS = {
         departs="short jumps by the moving average, as in the source's code; those of 1/128 read the diagonal",
     ),
     "pd": Method(
-        "progressive distillation", "semigroup", times="dyadic", short="teacher", weight="snr", diagonal=0.25,
+        "progressive distillation", "semigroup", times="dyadic", short="teacher", weight="truncated snr", diagonal=0.25,
         stages=LEVELS, source="Salimans & Ho 2022, arXiv 2202.00512", their_time=REVERSED,
         substitution="one DDIM step is one jump; x_hat = x + (1-s) v_{s,t}(x); the truncated-SNR loss on x_hat has the"
-        " weight max(s^2, (1-s)^2) on v",
+        " weight max(s^2, (1-s)^2) on v: max(SNR, 1) with SNR = s^2/(1-s)^2, times the (1-s)^2 of x_hat's error",
         departs="one network for all jumps, so each stage repeats the shorter ones and a quarter of the batch is flow"
         " matching; the source has a network a stage",
     ),
@@ -136,6 +167,29 @@ METHODS = {
         diagonal=0.75, source="Geng, Lu, Wu, Shechtman, Kolter & He 2025, arXiv 2512.02012", their_time=REVERSED,
         substitution="as meanflow; the pushed velocity is the network's own, u(z, tau, tau)",
         departs="guidance left out",
+    ),
+    "tim": Method(
+        "transition model", "eulerian", velocity="sample", stopgrad="semi", weight="transition", difference=0.005,
+        diagonal=0.5, source="Wang et al. 2025, arXiv 2509.04394", their_time=REVERSED, substitution="as meanflow",
+        departs="the linear path and the weight of its ImageNet run, which has a tenth of the pairs at t = 1 (at_one);"
+        " its means over entries are sums here, its times logit-normal, its alignment with another network's features"
+        " left out; at the ends of time the difference is one-sided here",
+    ),
+    "alphaflow": Method(
+        "alpha-flow", "semigroup", velocity="sample", middle="sigmoid", weight="bridge", tangent_warmup=1.0,
+        diagonal=0.5, source="Zhang et al. 2025, arXiv 2510.20771", their_time=REVERSED,
+        substitution="as meanflow; alpha = (u-s)/(t-s): at 1 the target is dI_s, at 0 mean flow's",
+        departs="alpha stays at 0.005, where the source goes over to mean flow's derivative; its means over entries are"
+        " sums here, its times logit-normal, its guidance and the clipping of the target left out; the code's 1e-3 in"
+        " the weight was read in a copy of it",
+    ),
+    "soflow": Method(
+        "solution flow model", "semigroup", velocity="sample", middle="exponential", weight="quotient",
+        tangent_warmup=1.0, diagonal=0.75, source="Luo, Yuan & Liu 2025, arXiv 2512.15657", their_time=REVERSED,
+        substitution="f(x, tau, r) = x + (r - tau) F(x, tau, r) = X_{s,t}(x), F = -v_{s,t}; the residual over alpha is"
+        " the difference quotient of f in its weight",
+        departs="the source's objective is linear in F: half of this one; settings of its ImageNet run; its means over"
+        " entries are sums here, its times logit-normal, guidance left out",
     ),
     "split-meanflow": Method(
         "split mean flow", "semigroup", middle="uniform", diagonal=0.75,

@@ -1,4 +1,4 @@
-"""How samples are drawn from a flow map: jumps, Euler steps, restarts, guidance.
+"""How samples are drawn from a flow map: jumps, Euler steps, steps in segments, restarts, guidance.
 
 A sampler is a small object called as sampler(X, x0, steps, generator, **condition). `methods.Method` names the one
 that its maps need, and a trained map carries it, so that `X.sample(x0, steps)` draws right for every method.
@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from flowmap_edu import _checks as checks
+from flowmap_edu import times
 from flowmap_edu.interpolant import Interpolant, Linear
 
 if TYPE_CHECKING:
     from flowmap_edu.flow_map import FlowMap
 
-__all__ = ["SAMPLERS", "Euler", "Jumps", "Restarts", "Sampler", "guided", "sampler"]
+__all__ = ["SAMPLERS", "Euler", "Jumps", "Restarts", "Sampler", "Segments", "guided", "sampler"]
 
 
 def __dir__() -> list[str]:
@@ -68,9 +69,29 @@ class Euler:
         generator: torch.Generator | None = None,  # noqa: ARG002
         **condition: Any,
     ) -> Tensor:
-        """The last point of N Euler steps."""
-        straight = type(X)(lambda s, t, x, **given: X.v(s, s, x, **given))  # noqa: ARG005
-        return straight.trajectory(x0, steps, **condition)[-1]
+        """The last point of N steps."""
+        along = type(X)(lambda s, t, x, **given: X.v(s, self.end(s), x, **given))  # noqa: ARG005
+        return along.trajectory(x0, steps, **condition)[-1]
+
+    def end(self, s: Tensor) -> Tensor:
+        """The end of the jump whose slope a step from s takes: s itself."""
+        return s
+
+
+@dataclass(frozen=True)
+class Segments(Euler):
+    """Steps along the jump to the segment's end: x <- x + v_{s,e}(x) / N, s = k / N, e the end of s's half of [0, 1].
+
+    Maps known for t = e only need it. With N = 2 these are the two jumps.
+
+    Source: Yang et al. 2024, arXiv 2407.02398, multi-segment consistency flow matching.
+    """
+
+    name: ClassVar[str] = "segments"
+
+    def end(self, s: Tensor) -> Tensor:
+        """The end of the segment that s lies in."""
+        return times.segment_end(s)
 
 
 @dataclass(frozen=True)
@@ -111,6 +132,7 @@ class Restarts:
 SAMPLERS: dict[str, Callable[[float, Interpolant], Sampler]] = {
     "jumps": lambda sigma, interpolant: Jumps(),  # noqa: ARG005
     "euler": lambda sigma, interpolant: Euler(),  # noqa: ARG005
+    "segments": lambda sigma, interpolant: Segments(),  # noqa: ARG005
     "restarts": Restarts,
 }
 

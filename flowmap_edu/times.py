@@ -1,5 +1,6 @@
 """Which times a training visits: t on the diagonal, and s <= u <= t for the jumps."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -7,10 +8,41 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 
-__all__ = ["GRID", "LEVELS", "draw", "equal", "triangle", "uniform"]
+__all__ = ["GRID", "LEVELS", "MOVING", "SEGMENTS", "draw", "equal", "moved", "segment_end", "triangle", "uniform"]
 
 LEVELS = 7  # dyadic jumps of length 1, 1/2, ..., 1/64, made of two halves; halves of 1/128 read the diagonal
 GRID = 64  # steps of the grid on which discrete consistency models compare neighbours
+SEGMENTS = 2  # of [0, 1], in which consistency flow matching straightens the flow
+NEXT, LATE = 0.001, 0.9  # its neighbour in time is so far away; from LATE on the segment's end takes its place
+
+
+def sigmoid(s: Tensor, t: Tensor, done: Tensor) -> Tensor:
+    """s + alpha (t - s), alpha = 1 / (1 + exp(25 (done - 1/2))); 1 where that is above 0.995, and at least 0.005."""
+    alpha = torch.sigmoid(25 * (0.5 - done))
+    return s + torch.where(alpha > 0.995, 1.0, alpha.clamp_min(0.005)) * (t - s)
+
+
+def exponential(s: Tensor, t: Tensor, done: Tensor) -> Tensor:
+    """s + alpha (t - s), alpha from 0.1 to 0.002: 0.1 * 0.02^done."""
+    return s + 0.1 * 0.02**done * (t - s)
+
+
+def stages(s: Tensor, t: Tensor, done: Tensor) -> Tensor:  # noqa: ARG001  t is 1
+    """Eight stages, each of half the distance: of tau = (1-s)/(2s) the share 2^-k (1 + 8 / (1 + exp(tau))), k = 1..8.
+
+    tau is the noise level of a consistency model in units in which data and base have the deviation 1/2. What is left
+    of it, if anything, is the noise level at u.
+    """
+    k = (8 * done).floor().clamp_max(7) + 1
+    left = (1 - 0.5**k * (1 + 8 * torch.sigmoid((s - 1) / (2 * s)))).clamp_min(0)
+    return s / (s + left * (1 - s))
+
+
+MOVING: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {  # u of s, t and the share of the training done
+    "sigmoid": sigmoid,
+    "exponential": exponential,
+    "stages": stages,
+}
 
 
 def __dir__() -> list[str]:
@@ -22,12 +54,12 @@ class Times(Protocol):
 
     @property
     def times(self) -> str:
-        """Which pairs (s, t): "triangle", "to one", "grid" or "dyadic"."""
+        """Which pairs (s, t): "triangle", "to one", "grid", "segments" or "dyadic"."""
         ...
 
     @property
     def middle(self) -> str:
-        """Where u lies: "half", "uniform" or "next"."""
+        """Where u lies: "half", "uniform", "next", or a name in MOVING."""
         ...
 
 
@@ -93,6 +125,25 @@ def triangle(
     return s, t
 
 
+def segment_end(s: Tensor) -> Tensor:
+    """The end of the segment of [0, 1] that begins at s or before it, shape (B,)."""
+    return ((SEGMENTS * s).floor() + 1).clamp_max(SEGMENTS) / SEGMENTS
+
+
+def moved(middle: str, s: Tensor, t: Tensor, done: float | Tensor = 1.0) -> Tensor:
+    """Where a middle of MOVING lies between s and t, shape (B,), when a share `done` of its way is done.
+
+    Raises:
+        ValueError: if the middle is not in MOVING.
+
+    Sources: "sigmoid" Zhang et al. 2025, arXiv 2510.20771; "exponential" Luo, Yuan & Liu 2025, arXiv 2512.15657;
+    "stages" Geng et al. 2024, arXiv 2406.14548.
+    """
+    checks.one_of("middle", middle, MOVING)
+    done = torch.as_tensor(done, dtype=s.dtype, device=s.device)
+    return MOVING[middle](s, t, done).clamp(s, t)
+
+
 def draw(
     method: Times,
     n: int,
@@ -103,7 +154,7 @@ def draw(
     levels: int = LEVELS,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """n draws of a method's times s <= u <= t, shape (n,) each.
+    """n draws of a method's times s <= u <= t, shape (n,) each; a moving u at its last place.
 
     Args:
         method: a `methods.Method`: its `times` say which pairs (s, t), its `middle` where u lies.
@@ -121,10 +172,16 @@ def draw(
     elif method.times == "grid":
         s, t = torch.randint(GRID, (n,), generator=generator) / GRID, torch.ones(n)
         return s, s + 1 / GRID, t
+    elif method.times == "segments":
+        s = uniform(n, stratified=stratified, generator=generator)
+        t = segment_end(s)
+        return s, torch.where(s + NEXT < LATE, torch.minimum(s + NEXT, t), t), t
     else:
         checks.one_of("levels", levels, range(1, LEVELS + 1))
         length = 2.0 ** (torch.randint(levels, (n,), generator=generator) + 1 - LEVELS)
         s = (torch.rand(n, generator=generator) / length).floor() * length
         return s, s + length / 2, s + length
+    if method.middle in MOVING:
+        return s, moved(method.middle, s, t), t
     h = torch.rand(n, generator=generator) if method.middle == "uniform" else 0.5
     return s, (h * s + (1 - h) * t).clamp(s, t), t  # rounding can carry u past an end that it is very near to

@@ -8,6 +8,8 @@ Every objective gets the network in the source's own form, made from one v(s, t,
 substitution that the method names; the functions at the end make those forms.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.autograd.functional import jvp as reverse_jvp
@@ -68,6 +70,15 @@ def eulerian_map_distillation(X, b, s, t, x):
     return norm2(moved + total(lambda x: X(s, t, x), (x,), (b(s, x),), keep=True))
 
 
+# --- terminal velocity matching: Zhou et al. 2025 (noise at 1; F(x, t, s) jumps from t to a smaller s) -----
+
+
+def terminal_velocity_matching(F, frozen_F, slow_F, x, t, s):
+    """|d/ds f(x, t, s) - sg(F*(x + f(x, t, s), s, s))|^2 with f = (s - t) F, and F* of the moving average."""
+    moved = total(lambda s: col(s - t) * F(x, t, s), (s,), (torch.ones_like(s),), keep=True)
+    return norm2(moved - slow_F(x + col(s - t) * frozen_F(x, t, s), s, s).detach())
+
+
 # --- consistency models: Song et al. 2023 (x_tau = x + tau z; data at 0) -----------------------------
 
 
@@ -83,11 +94,33 @@ def consistency_distillation_discrete(f, frozen_f, denoiser, x, z, tau, tau_next
     return norm2(f(noisy, tau) - frozen_f(stepped, tau_next).detach())
 
 
+def easy_consistency(f, frozen_f, x, z, tau, done, unit, *, q=2, k=8.0, b=1.0, stages=8):
+    """Geng et al. 2024: ||f(x + tau z, tau) - f^-(x + r z, r)|| / (tau - r); tau / unit has data of deviation 1/2."""
+    stage = min(int(stages * done), stages - 1)
+    r = (tau * (1 - (1 + k * torch.sigmoid(-b * tau / unit)) / q ** (stage + 1))).clamp(min=0)
+    apart = f(x + col(tau) * z, tau) - frozen_f(x + col(r) * z, r).detach()
+    return norm2(apart).sqrt() / (tau - r)
+
+
 def consistency_continuous(f, frozen_f, x, z, tau, denoiser=None):
     """f . d f^-/dtau along dx/dtau = (x_tau - x) / tau, or along the teacher's (x_tau - D) / tau."""
     noisy = x + col(tau) * z
     slope = (noisy - (x if denoiser is None else denoiser(noisy, tau))) / col(tau)
     return dot(f(noisy, tau), total(frozen_f, (noisy, tau), (slope, torch.ones_like(tau))).detach())
+
+
+# --- consistency flow matching: Yang et al. 2024 (noise at 0; v knows no end time) -----------------------
+
+
+def consistency_flow_matching(v, frozen_v, x, z, t, *, delta=1e-3, segments=2, late=0.9, alpha=1e-5):
+    """||f - sg f_r||^2 + alpha ||v - sg v_r||^2, f = x_t + (e-t) v(x_t, t), r = t + delta; f_r = x_e for r >= late."""
+    ends = torch.linspace(0, 1, segments + 1, dtype=t.dtype)
+    e, r = ends[torch.searchsorted(ends, t).clamp(min=1)], (t + delta).clamp(max=1)
+    x_t, x_r, x_e = (col(1 - at) * z + col(at) * x for at in (t, r, e))
+    here, then = v(x_t, t), frozen_v(x_r, r).detach()
+    known = torch.where(col(r < late), x_r + col(e - r) * then, x_e)
+    early = (t < late) & (e - t > 1.01 * delta)
+    return norm2(x_t + col(e - t) * here - known) + alpha * early * norm2(here - then)
 
 
 # --- sCM: Lu & Song 2024 (TrigFlow) ------------------------------------------------------------------
@@ -104,6 +137,19 @@ def scm(F, frozen_F, sigma, x, z, tau, *, ramp=1.0, normalise=None, teacher=None
     if normalise is not None:
         g = g / (g.norm(dim=1, keepdim=True) + normalise)
     return norm2(F(noisy / sigma, tau) - (value + g).detach())
+
+
+# --- flow-anchored consistency models: Peng et al. 2025 (noise at 0) ---------------------------------
+
+
+def flow_anchored(F, frozen_F, x, noise, t, *, p=0.5, c=1e-3, cut=1.0):
+    """cos(pi t/2) e / sg(e + c)^(1/2), e = ||F - sg(F^- - a g)||^2, g = F^- - v - (1-t) dF^-/dt, a = 1 - t^p."""
+    x_t, v, one = col(t) * x + col(1 - t) * noise, x - noise, torch.ones_like(t)
+    dF = total(lambda x, t: frozen_F(x, t, one), (x_t, t), (v, one))
+    held = frozen_F(x_t, t, one)
+    g = (held - v - col(1 - t) * dF).clamp(-cut, cut)
+    e = norm2(F(x_t, t, one) - (held - col(1 - t**p) * g).detach())
+    return (t * math.pi / 2).cos() * e / (e + c).sqrt().detach()
 
 
 # --- shortcut models: Frans et al. 2024 (noise at 0) -------------------------------------------------
@@ -171,6 +217,38 @@ def improved_mean_flow(u, frozen_u, x, eps, r, t, *, c=1e-3, p=1.0):
     du = total(lambda z, t: frozen_u(z, r, t), (z, t), (frozen_u(z, t, t).detach(), torch.ones_like(t)))
     error = norm2(u(z, r, t) + col(t - r) * du.detach() - v)
     return error / (error.detach() + c) ** p
+
+
+def transition(F, frozen_F, x, z, t, r, *, h=0.005, sigma=1.0, c=1e-5):
+    """Wang et al. 2025: w ||F - sg(v - (t-r) dF)||^2, dF = (F(x_{t+h}, t+h, r) - F(x_{t-h}, t-h, r)) / 2h."""
+
+    def on_the_line(t):
+        return frozen_F((1 - col(t)) * x + col(t) * z, r, t)
+
+    dF = (on_the_line(t + h) - on_the_line(t - h)) / (2 * h)
+    error = norm2(F((1 - col(t)) * x + col(t) * z, r, t) - (z - x - col(t - r) * dF).detach())
+    return error / (error.detach() + c) / (t.tan() - r.tan() + sigma).sqrt()
+
+
+def alpha_flow(u, frozen_u, x, eps, r, t, done, *, c=1e-3):
+    """Zhang et al. 2025: alpha ||u - sg(...)||^2 / sg(||.||^2 + c), the target of dt = alpha (t-r) along v, then u."""
+    alpha = torch.tensor(1 - 1 / (1 + math.exp(-25 * (done - 0.5))), dtype=t.dtype)
+    alpha = alpha.clamp(min=0.005) if alpha <= 1 - 0.005 else torch.ones_like(alpha)
+    z, v, dt = (1 - col(t)) * x + col(t) * eps, eps - x, alpha * (t - r)
+    then = frozen_u(z - col(dt) * v, r, t - dt)
+    target = (col(dt) * v + col(t - dt - r) * then) / col(t - r)
+    error = norm2(u(z, r, t) - target.detach())
+    return alpha * error / (error.detach() + c)
+
+
+def solution_flow(F, frozen_F, x, eps, t, s, done, *, init=0.1, end=0.002, c=0.01, p=1.0):
+    """Luo et al. 2025: sgn(s-t) F . sg(q) / (||q||^2 + c)^p with q = (f(x_t, t, s) - f^-(x_l, l, s)) / (t - l)."""
+    later = t + (s - t) * init * (end / init) ** done
+    z, v = (1 - col(t)) * x + col(t) * eps, eps - x
+    here = z + col(s - t) * frozen_F(z, t, s)
+    z_l = z + col(later - t) * v
+    quotient = ((here - z_l - col(s - later) * frozen_F(z_l, later, s)) / col(t - later)).detach()
+    return torch.sign(s - t) * dot(F(z, t, s), quotient) / (norm2(quotient) + c) ** p
 
 
 def split_mean_flow(u, frozen_u, z, r, q, t):

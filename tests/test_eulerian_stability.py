@@ -7,6 +7,7 @@ the whole:
 
     "full"     lambda = 1 + d^2 w (w + k b) - i d k b      real part below zero for waves with d |k b| > 2, w ~ -k b / 2
     "convex"   lambda = 1 + d^2 (w + k b)^2                never below 1
+    "semi"     lambda = 1 - i d (w + k b)                  real part 1 for every wave
 
 So "full" amplifies fine waves: a smooth network cannot draw them and is stable, one with Fourier features is not.
 """
@@ -45,20 +46,23 @@ def growth(stopgrad: str, k: int, w: float, b: float) -> torch.Tensor:
     ("k", "w", "b"), [(1, 0.0, 1.0), (3, -2.0, 1.0), (8, -4.0, 1.0), (8, 4.0, 1.0), (12, 5.0, -0.8)]
 )
 def test_growth_rates_are_the_formulas(k, w, b):
-    """Both formulas, to rounding, from the library's loss on a network that is linear in two amplitudes."""
+    """The formulas, to rounding, from the library's loss on a network that is linear in two amplitudes."""
     expected = {
         "full": 1 + D**2 * w * (w + k * b),
         "convex": 1 + D**2 * (w + k * b) ** 2,
         "none": 1 + D**2 * (w + k * b) ** 2,  # with a given velocity there is nothing more to hold
+        "semi": 1.0,
     }
     for stopgrad, real in expected.items():
         found = growth(stopgrad, k, w, b)
         assert found.real.mean().item() == pytest.approx(real, rel=1e-9, abs=1e-9)
     assert growth("full", k, w, b).imag.abs().max().item() == pytest.approx(D * abs(k * b), rel=1e-9)
+    assert growth("semi", k, w, b).imag.abs().max().item() == pytest.approx(D * abs(w + k * b), rel=1e-9, abs=1e-9)
 
 
-def test_full_amplifies_fine_waves_and_convex_none():
+def test_full_amplifies_fine_waves_and_the_others_none():
     """The sign changes at d |k b| = 2, at the wave w = -k b / 2, and only under "full"."""
     for k in (1, 2, 3, 5, 8, 12):
         assert bool((growth("full", k, -k / 2, 1.0).real < 0).all()) == (D * k > 2)
         assert bool((growth("convex", k, -k / 2, 1.0).real >= 1).all())
+        assert torch.allclose(growth("semi", k, -k / 2, 1.0).real, torch.ones(2, dtype=torch.float64))

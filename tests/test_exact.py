@@ -12,7 +12,7 @@ from scipy.integrate import DOP853, solve_ivp
 from torch.func import jvp
 
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems import Checkerboard, Gaussian, GaussianMixture, dop853
+from flowmap_edu.problems import Checkerboard, Gaussian, GaussianMixture, dop853, truncated
 from flowmap_edu.problems.truncated import truncated_normals
 
 BOARD = Checkerboard()
@@ -80,7 +80,7 @@ def board_by_quadrature(t, x, nodes=40, pieces=40):
     return np.array(b) / posterior.sum(), logs.max() + math.log(posterior.sum()) - math.log(2.0)
 
 
-@pytest.mark.parametrize("t", [1e-6, 0.03, 0.0999, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("t", [1e-6, 0.0199, 0.02, 0.1, 0.5, 0.9, 0.999])
 def test_board_velocity_and_density_against_brute_force(t):
     g = torch.Generator().manual_seed(1)
     x = torch.cat([torch.randn(15, 2, generator=g) * 0.7, 20 * torch.rand(10, 2, generator=g) - 10]).double()
@@ -103,6 +103,54 @@ def test_truncated_normals_against_mpmath():
         wanted = (mpmath.npdf(low) - mpmath.npdf(high)) / mass
         assert float(log_mass[k]) == pytest.approx(float(mpmath.log(mass)), rel=1e-12, abs=1e-12)
         assert float(mean[k]) == pytest.approx(float(wanted), rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        (1.3, 0.4, -0.2, -1.0, -2.5),  # 0 in an even cell
+        (2.0, 1.5, 0.0, -0.5, -3.0),  # 0 on an edge
+        (30.0, 22.0, 14.0, 9.0, 3.0),  # all cells in one tail
+        (12.0, 7.0, -5.0, -6.0, -36.0),  # 0 in an odd cell; the even ones in both tails
+        (-20.0, -20.01, -20.03, -20.06, -20.1),  # narrow cells, far away
+    ],
+)
+def test_two_cells_against_mpmath(edges):
+    """P and E[Z | Z in the cells] of both parities, by sums over edges and by logarithms."""
+    mpmath = pytest.importorskip("mpmath")
+    mpmath.mp.dps = 150
+    found = [f(torch.tensor(edges, dtype=torch.float64)) for f in (truncated.two_cells, truncated.log_two_cells)]
+    for parity in (0, 1):
+        cells = [(edges[k + 1], edges[k]) for k in (parity, parity + 2)]
+        upper = lambda z: mpmath.erfc(mpmath.mpf(z) / mpmath.sqrt(2)) / 2  # noqa: E731
+        mass = sum(upper(low) - upper(high) for low, high in cells)
+        moment = sum(mpmath.npdf(low) - mpmath.npdf(high) for low, high in cells)
+        for log_mass, mean in found:
+            assert float(log_mass[parity]) == pytest.approx(float(mpmath.log(mass)), rel=1e-12, abs=1e-12)
+            assert float(mean[parity]) == pytest.approx(float(moment / mass), rel=1e-11)
+
+
+@pytest.mark.parametrize("rare", [False, True])
+@pytest.mark.parametrize("t", [0.005, truncated.EARLY])
+def test_early_and_late_formulas_meet(t, rare):
+    """An integral over the cells and a difference of error functions are the same density and the same velocity."""
+    x = torch.linspace(-1, 1, 101, dtype=torch.float64) * min(3.0, truncated.NEAR / t)
+    time = torch.full_like(x, t)
+    late, early = truncated.late_parities(time, x, BOARD.sigma, rare), truncated.early_parities(time, x, BOARD.sigma)
+    for a, b in zip(late, early, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_a_point_where_no_draw_comes_changes_nothing_for_the_others():
+    """With it in the batch all of them are computed by logarithms."""
+    t, x, _ = points(BOARD, 400, seed=15)
+    far = torch.tensor([[9.0, -4.0]], dtype=torch.float64)  # the log density of it is -4e6 at t = 0.99
+    both = torch.cat([t, torch.tensor([0.99], dtype=torch.float64)]), torch.cat([x, far])
+    for f in (BOARD.velocity, BOARD.log_density):
+        torch.testing.assert_close(f(*both)[:-1], f(t, x), rtol=1e-9, atol=1e-9)
+    b_wanted, log_wanted = board_by_quadrature(0.99, far[0].numpy())
+    assert BOARD.velocity(*both)[-1].numpy() == pytest.approx(b_wanted, rel=1e-6)
+    assert float(BOARD.log_density(*both)[-1]) == pytest.approx(log_wanted, rel=1e-6)
 
 
 @FLOWS
@@ -187,6 +235,19 @@ def test_map_against_an_independent_ode_solver(flow):
             y = solve_ivp(rhs, (s, end), x_i.numpy(), rtol=1e-9, atol=1e-9, method="DOP853").y[:, -1]
             assert np.abs(y - X_i.numpy()).max() < 3e-7
         torch.testing.assert_close(flow.v(s, t, x), (X - x) / (t - s), rtol=1e-9, atol=1e-9)
+
+
+def test_the_error_of_the_map_is_as_stated():
+    """Against a tolerance of 1e-12: at most five times the errors that the docstring of `v` states."""
+    x0 = BOARD.sigma * torch.randn(2000, 2, generator=torch.Generator().manual_seed(16), dtype=torch.float64)
+    truth = BOARD.flow_map(0.0, 1.0, x0, tolerance=1e-12)
+    for tolerance, stated, most in ((1e-9, 2e-8, 1e-6), (1e-6, 2e-6, 1e-4)):
+        error = (BOARD.flow_map(0.0, 1.0, x0, tolerance=tolerance) - truth).norm(dim=1)
+        assert float(error.square().mean().sqrt()) < 5 * stated
+        assert float(error.max()) < 5 * most
+    default = BOARD.flow_map(0.0, 1.0, x0)
+    assert torch.equal(default, BOARD.flow_map(0.0, 1.0, x0, tolerance=1e-9))
+    assert torch.equal(default, x0 + BOARD.v(0.0, 1.0, x0, tolerance=1e-9))
 
 
 @FLOWS
@@ -331,6 +392,11 @@ def test_samples_have_the_right_moments_and_repeat(flow):
         (lambda: BOARD.v(torch.tensor([-0.1]), 0.5, torch.zeros(1, 2)), r"s must lie in \[0, 1\]"),
         (lambda: BOARD.flow_map(0.1, torch.zeros(3), torch.zeros(4, 2)), r"t must be a number or have shape \(4,\)"),
         (lambda: BOARD.log_density(0.5, torch.full((1, 2), math.nan)), "x must be finite"),
+        (
+            lambda: BOARD.flow_map(0.0, 1.0, torch.zeros(4, 2), tolerance=0.0),
+            "tolerance must be at least 1e-12, got 0.0",
+        ),
+        (lambda: GAUSSIAN.v(0.0, 1.0, torch.zeros(4, 3), tolerance=-1), "tolerance must be at least 1e-12, got -1"),
         (lambda: BOARD.sample(0)[0], "n must be"),
         (lambda: Gaussian(std=0.0), "std must be finite and positive"),
         (lambda: Gaussian(mean=torch.zeros(3), dim=2), r"mean must be a number or have shape \(2,\)"),

@@ -1,4 +1,4 @@
-"""Runs of version 0.1, format 1: they load, resume to the bit, and say the same as before."""
+"""Runs of version 0.1, format 1: they load and say the same as before."""
 
 import json
 import shutil
@@ -10,33 +10,30 @@ from safetensors.torch import load_file
 
 from flowmap_edu import METHODS, problems
 from flowmap_edu._shipped import shipped_folder
-from flowmap_edu.nets import MLP, UNet
+from flowmap_edu.nets import UNet
 from flowmap_edu.training import format1, runs
 
 FIXTURE = Path(__file__).parent / "fixtures" / "format1-run"
 PARAMETERS = {"digits": 0.1075e6, "emoji": 0.678e6, "cifar10": 54.67e6, "celeba64": 124.26e6, "afhq64": 124.26e6}
 
 
-def test_a_run_of_format_1_resumes_to_the_map_of_the_unbroken_run(tmp_path):
-    """Stopped at step 17 by the old code and resumed by this one: the old code's map, to rounding of other machines."""
+def test_a_run_of_format_1_loads_and_is_not_trained_further(tmp_path):
+    """Its objects and its map are there; its batches cannot be drawn again, which is said, and nothing is written."""
     shutil.copytree(FIXTURE, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     info = runs.read_metadata(tmp_path / "run")
     assert (info.header["steps_done"], info.training.stf_batch, info.training.second_ema) == (17, 8, 0.9)
     four = (info.problem(), info.network(), info.method, info.training)
-    for _ in runs.train(*four, tmp_path / "run", resume=True):
-        pass
-    found, wanted = (
-        load_file(path) for path in (tmp_path / "run" / "map.safetensors", FIXTURE / "unbroken.safetensors")
-    )
-    assert set(found) == set(wanted)
-    for name, weights in wanted.items():
-        torch.testing.assert_close(found[name], weights, rtol=1e-4, atol=1e-6)
-    again = runs.read_metadata(tmp_path / "run")
-    assert (again.header["format"], again.training, again.method) == (2, info.training, info.method)
+    with pytest.raises(ValueError, match="written by an earlier version of flowmap_edu"):
+        next(runs.train(*four, tmp_path / "run", resume=True))
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.name in before} == before
+    weights = load_file(FIXTURE / "map.safetensors")
+    for name, weight in runs.load(tmp_path / "run").slope.state_dict().items():
+        assert torch.equal(weight, weights[name])
 
 
-@pytest.mark.parametrize("name", runs.shipped())
-def test_the_shipped_runs_say_what_they_are(name):
+@pytest.mark.parametrize("name", ["digits-lsd"])
+def test_a_shipped_run_of_format_1_says_what_it_is(name):
     """Problem, network, method and training as the file of format 1 has them."""
     config = json.loads((shipped_folder() / name / "config.json").read_text())["config"]
     info = runs.read_metadata(name)
@@ -44,12 +41,8 @@ def test_the_shipped_runs_say_what_they_are(name):
     assert info.method.title == METHODS[config["method"]].title
     assert info.method.stopgrad == (config["stopgrad"] or METHODS[config["method"]].stopgrad)
     assert (problem.shape, problem.sigma, problem.classes) == (info.shape, info.sigma, info.classes)
-    assert isinstance(net, UNet if name == "digits-lsd" else MLP)
-    assert (training.stf_batch, training.stratified, training.batch) == (
-        config["bank"],
-        config["even"],
-        config["batch"],
-    )
+    assert isinstance(net, UNet)
+    assert (training.stratified, training.batch) == (config["even"], config["batch"])
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -6,6 +6,7 @@ agree in a limit, the order of the limit is fitted.
 
 import copy
 import dataclasses
+import itertools
 import math
 
 import laws
@@ -37,6 +38,7 @@ class Case:
         s, u, t = (a.double() for a in times.draw(method, n, generator=g))
         inside = (s > 0.01) & (s < t - 1e-3)  # at s = 0 some sources have an infinite time, at s = t an empty jump
         self.s, self.u, self.t = s[inside], u[inside], t[inside]
+        self.next = torch.where(self.u < self.t, self.u - self.s, 0.001)  # of times drawn in float32
         self.x0, self.x1 = torch.randn(2, len(self.s), 2, dtype=torch.float64, generator=g) * SIGMA
         self.x, self.dx = (1 - self.s[:, None]) * self.x0 + self.s[:, None] * self.x1, self.x1 - self.x0
         self.on = torch.rand(12, dtype=torch.float64, generator=g)
@@ -84,7 +86,7 @@ def squared(c: Case) -> torch.Tensor:
 
 # name: (the source's objective on a case, the weight on each sample that turns it into the method's).
 # A published gradient objective f . g, linear in f, is half a squared residual: hence the factors 2.
-def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
+def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor | float]:
     s, u, t, x, net, frozen = c.s, c.u, c.t, c.x, c.net, c.frozen
     X, frozen_X = sources.jump(net), sources.jump(frozen)
     backward, frozen_backward = sources.backwards(net), sources.backwards(frozen)
@@ -102,13 +104,18 @@ def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
     ayf = lambda x, tau, to: X(1 - tau, 1 - to, x)  # noqa: E731
     frozen_ayf = lambda x, tau, to: frozen_X(1 - tau, 1 - to, x)  # noqa: E731
     minus_b = lambda x, tau: -c.teacher(1 - tau, x)  # noqa: E731
+    at_the_end = [lambda x, t, r, v=v: v(t, r, x) for v in (net, frozen)]
+    in_segments = [lambda x, t, v=v: v(t, torch.where(t < 0.5, 0.5, 1.0).to(t), x) for v in (net, frozen)]
     slow_step = lambda x, t, d: c.slow(t, t + d, x)  # noqa: E731
+    # terminal velocity matching: F(x, tau, r) = -v from tau to r
+    terminal = [lambda x, tau, r, v=v: -v(1 - tau, 1 - r, x) for v in (net, frozen, c.slow)]
     x_hat = lambda v: lambda z, tau, to: z + tau[:, None] * v(1 - tau, 1 - to, z)  # noqa: E731
     coarse = lambda s, t, x: c.teacher_net(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
 
     found = {
         "fm": lambda: (sources.flow_matching(net, c.on, c.on0, c.on1), 1.0),
         "lsd": lambda: (sources.lagrangian_self_distillation(X, frozen_X, c.own, s, t, x), 1.0),
+        "tvm": lambda: (sources.terminal_velocity_matching(*terminal, x, 1 - s, 1 - t), 1.0),
         "esd": lambda: (sources.eulerian_self_distillation(X, frozen_X, c.own, s, t, x), 1.0),
         "psd-m": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),
         "psd-u": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),
@@ -118,11 +125,21 @@ def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
         "cd": lambda: (sources.consistency_continuous(f, frozen_f, c.x1, z, tau, denoiser), 2 * SIGMA / s**2),
         "sct": lambda: (sources.scm(**trig), of_scm),
         "scd": lambda: (sources.scm(**trig, teacher=sources.trig_velocity(c.teacher)), of_scm),
+        "facm": lambda: (  # where no entry of g is cut; for the others see below
+            sources.flow_anchored(*at_the_end, c.x1, c.x0, s, cut=math.inf), 1.0,
+        ),
         "ct-discrete": lambda: (
             sources.consistency_training_discrete(f, frozen_f, c.x1, z, tau, later), 1 / (u - s),
         ),
         "cd-discrete": lambda: (
             sources.consistency_distillation_discrete(f, frozen_f, denoiser, c.x1, z, tau, later), 1 / (u - s),
+        ),
+        "ect": lambda: (
+            sources.easy_consistency(f, frozen_f, c.x1, z, tau, done, 2 * SIGMA),
+            2 * SIGMA / (s * times.moved("stages", s, t, done)),
+        ),
+        "consistency-fm": lambda: (  # its first term; for the second see below
+            sources.consistency_flow_matching(*in_segments, c.x1, c.x0, s, delta=c.next, alpha=0.0), 1.0,
         ),
         "shortcut": lambda: (
             sources.shortcut(lambda x, t, d: net(t, t + d, x), slow_step, x, s, u - s, 1 / 128), 1.0,
@@ -136,6 +153,9 @@ def objectives(c: Case) -> tuple[torch.Tensor, torch.Tensor | float]:
         "ayf-lmd": lambda: (sources.ayf_lmd(ayf, frozen_ayf, minus_b, x, 1 - s, 1 - t), 2 / (t - s)),
         "meanflow": lambda: (sources.mean_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s), 1.0),
         "imf": lambda: (sources.improved_mean_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s), 1.0),
+        "tim": lambda: (sources.transition(backward, frozen_backward, c.x1, c.x0, 1 - s, 1 - t), 1.0),
+        "alphaflow": lambda: (sources.alpha_flow(backward, frozen_backward, c.x1, c.x0, 1 - t, 1 - s, done), 1.0),
+        "soflow": lambda: (sources.solution_flow(*terminal[:2], c.x1, c.x0, 1 - s, 1 - t, done), 2.0),
         "split-meanflow": lambda: (sources.split_mean_flow(backward, frozen_backward, x, 1 - t, 1 - u, 1 - s), 1.0),
     }  # fmt: skip
     assert set(found) == set(methods.METHODS)
@@ -169,6 +189,51 @@ def test_the_comparison_would_notice(name):
     assert (ours - theirs).norm() > 1e-5 * theirs.norm()
 
 
+MOVES = [name for name, method in methods.METHODS.items() if method.middle in times.MOVING]
+
+
+@pytest.mark.parametrize("done", [0.0, 0.1, 0.3, 0.55, 0.7, 0.999])
+@pytest.mark.parametrize("name", MOVES)
+def test_a_moving_middle_is_its_sources_at_every_time_of_the_training(name, done):
+    c = case(name)
+    theirs, weight = objectives(c, done)
+    assert c.gap(c.loss(ramp=done), weight * theirs) < CLOSE
+    assert c.gap(c.loss(ramp=torch.tensor(done)), weight * theirs) < 1e-6  # the loop's ramp is float32
+
+
+@by_name
+def test_no_row_breaks_at_the_ends_of_time(name):
+    """Loss and gradient are finite for a start at 0, an empty jump in the middle and one at 1."""
+    c = case(name)
+    s, t = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64), torch.tensor([1.0, 0.5, 1.0], dtype=torch.float64)
+    ends = c.jumps(s, (s + t) / 2, t, c.x[:3], c.dx[:3])._replace(diagonal=c.batch(diagonal=True).diagonal)
+    for done in (0.0, 0.5, 1.0):
+        ramp = {"ramp": done} if c.method.tangent_warmup else {}
+        found = methods.loss(FlowMap(c.net), ends, c.method, teacher=FlowMap(c.teacher_net), **ramp)
+        assert found.isfinite().all()
+        assert laws.gradient(found, c.net).isfinite().all()
+
+
+def test_consistency_flow_matching_leaves_out_a_term_that_counts_little():
+    """With the source's second term the gradient is another one, by less than a thousandth."""
+    c = case("consistency-fm")
+    v, frozen_v = (lambda x, t, v=v: v(t, torch.where(t < 0.5, 0.5, 1.0).to(t), x) for v in (c.net, c.frozen))
+    early = c.s + 0.001 < 0.9
+    theirs = sources.consistency_flow_matching(v, frozen_v, c.x1, c.x0, c.s, delta=c.next)
+    assert 1e-8 < c.gap(c.loss()[early], theirs[early]) < 1e-3
+
+
+def test_a_flow_anchored_model_cuts_no_small_residual():
+    """The source's cut of the residual's entries at 1 changes nothing where they are smaller; elsewhere it does."""
+    c = case("facm")
+    F, frozen_F = (lambda x, t, r, v=v: v(t, r, x) for v in (c.net, c.frozen))
+    theirs = sources.flow_anchored(F, frozen_F, c.x1, c.x0, c.s)
+    small = squared(c) < 1  # then each entry is below 1
+    assert 5 < small.sum() < len(small)
+    assert c.gap(c.loss()[small], theirs[small]) < CLOSE
+    assert c.gap(c.loss(), theirs) > 0.01
+
+
 # --- limits ----------------------------------------------------------------------------------------
 
 
@@ -187,6 +252,31 @@ def test_neighbours_tend_to_the_continuous_method_at_first_order(discrete, conti
         found = methods.loss(FlowMap(fine.net), near, coarse.method, teacher=FlowMap(fine.teacher_net))
         gaps.append(((laws.gradient(found, fine.net) - limit).norm() / limit.norm()).item())
     order = stats.linregress([math.log(h) for h in steps], [math.log(g) for g in gaps]).slope
+    assert abs(order - 1) < 0.02, (order, gaps)
+
+
+def test_a_central_difference_is_the_derivative_up_to_second_order():
+    """The gap of the two gradients falls like the square of the step; at an end of time the loss is still finite."""
+    c = case("tim", weight="one", difference=0.0)
+    limit, inside = c.loss(), (c.s > 2.0**-8) & (c.s < 1 - 2.0**-8)
+    steps, gaps = [2.0**-k for k in range(8, 12)], []
+    for h in steps:
+        c.method = dataclasses.replace(c.method, difference=h)
+        gaps.append(c.gap(c.loss()[inside], limit[inside]))
+    order = stats.linregress([math.log(h) for h in steps], [math.log(g) for g in gaps]).slope
+    assert abs(order - 2) < 0.02, (order, gaps)
+
+
+def test_the_bridge_tends_to_mean_flow_at_first_order():
+    """|v - sg[alpha dI + (1-alpha) v_{u,t}(I_s + (u-s) dI)]|^2 / alpha, u = s + alpha (t-s), as alpha goes to 0."""
+    c = case("meanflow")
+    limit = laws.gradient(losses.eulerian(FlowMap(c.net), c.s, c.t, c.x, stopgrad="semi", velocity=c.dx), c.net)
+    alphas, gaps = [2.0**-k for k in range(8, 14)], []
+    for alpha in alphas:
+        u = c.s + alpha * (c.t - c.s)
+        found = losses.semigroup(FlowMap(c.net), c.s, u, c.t, c.x, velocity=c.dx) / alpha
+        gaps.append(((laws.gradient(found, c.net) - limit).norm() / limit.norm()).item())
+    order = stats.linregress([math.log(a) for a in alphas], [math.log(g) for g in gaps]).slope
     assert abs(order - 1) < 0.02, (order, gaps)
 
 
@@ -224,6 +314,45 @@ def test_the_samples_slope_serves_where_the_gradient_is_linear_in_it():
     assert spread("none") > 0.05
     assert spread("semi", "adaptive") > 0.05
     assert spread("semi", "tangent") > 0.01
+
+
+def test_on_the_true_map_the_slopes_push_only_where_they_enter_the_gradient_squared():
+    """Two slopes mirrored at b_s(x) have no joint push on the exact map under "semi" and "full"; else they have."""
+    problem = laws.GAUSSIANS[1]
+    s, _, t = laws.jumps(16)
+    x, dx = laws.interpolants(problem, s)
+    mirrored = 2 * problem.velocity(s, x) - dx
+    theta = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    X = FlowMap(lambda s, t, x: (1 + theta) * problem.v(s, t, x))
+    for stopgrad in losses.STOPGRADS["eulerian"]:
+        pushes = [
+            torch.autograd.grad(losses.eulerian(X, s, t, x, stopgrad=stopgrad, velocity=w).sum(), theta)[0]
+            for w in (dx, mirrored)
+        ]
+        assert (abs(sum(pushes)) < CLOSE * abs(pushes[0])) == (stopgrad in ("semi", "full")), (stopgrad, pushes)
+
+
+def test_a_jump_that_lands_on_the_sample_may_read_its_slope():
+    """Flow map matching: from X_{t,s}(I_t) the true map lands on I_t and moves there with b_t(I_t), in either order.
+
+    So |d/dt X_{s,t}(X_{t,s}(I_t)) - dI_t|^2 is |b_t(I_t) - dI_t|^2, a sample at a time. A jump from I_s has no such
+    sample at its end: the same difference is another one there.
+    Source: Boffi, Albergo & Vanden-Eijnden 2024, arXiv 2406.07507.
+    """
+    for problem in laws.GAUSSIANS:
+        s, t = torch.rand(2, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        assert (s < t).any()
+        assert (s > t).any()
+        m, S = problem.mean.double(), problem.spread
+        X = lambda s, t, x: m * t[:, None] + S(t) / S(s) * (x - m * s[:, None])  # noqa: E731, B023
+        moves = lambda s, t, x: torch.func.jvp(lambda t: X(s, t, x), (t,), (torch.ones_like(t),))  # noqa: E731, B023
+        x, dx = laws.interpolants(problem, t)
+        landed, moved = moves(s, t, X(t, s, x))
+        torch.testing.assert_close(landed, x, rtol=1e-12, atol=1e-12)
+        irreducible = losses.sum_square(problem.velocity(t, x) - dx)
+        torch.testing.assert_close(losses.sum_square(moved - dx), irreducible, rtol=1e-11, atol=1e-11)
+        x_s = x + (s - t)[:, None] * dx
+        assert not torch.allclose(losses.sum_square(moves(s, t, x_s)[1] - dx), irreducible, rtol=0.1)
 
 
 # --- where practice departs from the correspondence ------------------------------------------------
@@ -300,6 +429,13 @@ def test_times_are_the_methods_own(name):
     if method.times == "grid":
         assert bool((s * 64 == (s * 64).round()).all())
         assert bool((u - s == 1 / 64).all())
+    if method.times == "segments":
+        assert torch.equal(t, torch.where(s < 0.5, 0.5, 1.0))
+        late = s > 0.9 - 0.001
+        assert torch.equal(u[late], t[late])
+        assert bool(((u - s)[~late] <= 0.001 + 1e-6).all())
+        assert ((u - s)[~late] > 0.001 - 1e-6).float().mean() > 0.99
+        assert stats.kstest(s.numpy(), "uniform").pvalue > 1e-3
     if method.times == "dyadic":
         levels = -(t - s).log2()
         assert torch.equal(levels.unique(), torch.arange(7.0))
@@ -307,7 +443,12 @@ def test_times_are_the_methods_own(name):
         assert bool((s / (t - s) == (s / (t - s)).round()).all())
         shortest = times.draw(method, 100, levels=1)
         assert bool((shortest[2] - shortest[0] == 1 / 64).all())
-    if method.times != "grid":
+    if method.middle in times.MOVING:
+        assert torch.equal(u, times.moved(method.middle, s, t, 1.0))
+        way = [(times.moved(method.middle, s, t, k / 16) - s) for k in range(17)]
+        assert all(bool((a >= b - 1e-6).all()) for a, b in itertools.pairwise(way))
+        assert way[0].mean() > 10 * way[-1].mean()
+    elif method.middle != "next":
         if method.middle == "half":
             torch.testing.assert_close(u, (s + t) / 2)
         else:
@@ -345,10 +486,18 @@ def test_flow_matching_is_sampled_by_eulers_method():
 def test_methods_and_losses_refuse_what_does_not_fit():
     for choices, message in (
         ({"condition": "newton"}, r"condition must be one of .*'lagrangian'.*got 'newton'"),
-        ({"condition": "lagrangian", "velocity": "sample"}, "no sample lies there"),
+        ({"condition": "lagrangian", "velocity": "sample"}, "lands on none: .*2406.07507"),
         ({"condition": "lagrangian", "stopgrad": "full"}, r"stopgrad .*got 'full'"),
         ({"condition": "eulerian", "tangent_warmup": 0.1}, "tangent_warmup belong to the Eulerian"),
         ({"condition": "eulerian", "velocity": "teacher"}, "stages=0"),
+        ({"condition": "semigroup", "middle": "sigmoid"}, r"tangent_warmup above 0, got 'semigroup', 'triangle' and 0"),
+        ({"condition": "eulerian", "middle": "sigmoid", "tangent_warmup": 1.0}, r"goes with the semigroup condition"),
+        ({"condition": "semigroup", "middle": "stages", "tangent_warmup": 1.0}, r"times 'to one' and .*'triangle'"),
+        ({"condition": "semigroup", "times": "segments"}, "goes with times \"grid\" or .*'half' and 'segments'"),
+        ({"condition": "eulerian", "difference": 0.1, "stopgrad": "full"}, "difference belongs to .* than 'full'"),
+        ({"condition": "lagrangian", "difference": 0.1}, "difference belongs to the Eulerian condition"),
+        ({"condition": "eulerian", "difference": -0.1}, r"difference .*\[0, 1\], got -0.1"),
+        ({"condition": "semigroup", "tangent_warmup": 0.5}, "tangent_warmup belong to the Eulerian"),
         ({"condition": "eulerian", "weight": "two"}, r"weight .*got 'two'"),
         ({"condition": "eulerian", "stopgrad": "semi", "tangent_warmup": 1.5}, r"tangent_warmup .*\[0, 1\], got 1.5"),
         ({"condition": "eulerian", "diagonal": -0.1}, r"diagonal .*\[0, 1\], got -0.1"),
@@ -367,6 +516,8 @@ def test_methods_and_losses_refuse_what_does_not_fit():
         methods.loss(FlowMap(c.net), c.batch(), methods.METHODS["cd"])
     with pytest.raises(ValueError, match="belong to the stopgrad 'semi'"):
         losses.eulerian(FlowMap(c.net), c.s, c.t, c.x, first_term=c.dx)
+    with pytest.raises(ValueError, match="difference is not for the stopgrad 'full'"):
+        losses.eulerian(FlowMap(c.net), c.s, c.t, c.x, difference=0.1)
 
 
 # --- training --------------------------------------------------------------------------------------

@@ -200,6 +200,41 @@ def test_the_map_that_stays_is_off_by_the_distance_travelled():
     assert error == pytest.approx(math.sqrt(2) * 0.5, rel=4 / math.sqrt(4 * 20_000))  # sd of the rms of 2 n normals
 
 
+def test_the_exact_map_of_the_same_points_is_solved_once():
+    """For any number of jumps and any board; again for other points, another end, and another type of numbers."""
+
+    class Board(problems.Checkerboard):
+        solved = 0
+
+        def flow_map(self, s, t, x, **how):
+            Board.solved += 1
+            assert x.dtype == torch.get_default_dtype()
+            return super().flow_map(s, t, x, **how)
+
+    stay = FlowMap(lambda s, t, x: 0 * x)  # noqa: ARG005
+    found = [metrics.map_error(stay, Board(), steps=k, n=20) for k in (1, 2, 3)]
+    assert Board.solved == 1
+    assert found == [found[0]] * 3
+    x, goal = errors.exact_pairs(Board(), 0.0, 1.0, 20, 0)
+    torch.testing.assert_close(goal, BOARD.flow_map(0.0, 1.0, x))
+    assert found[0] == pytest.approx((goal - x).square().sum(1).mean().sqrt().item())
+    metrics.map_error(stay, Board(), n=20, seed=1)
+    metrics.map_error(stay, Board(), n=20, t=0.5)
+    assert Board.solved == 3
+    assert Board() != BOARD == problems.Checkerboard()
+
+
+@pytest.mark.usefixtures("float64")
+def test_points_kept_from_before_have_the_present_type():
+    """Points solved for in float32 do not answer a question in float64."""
+    kinds = []
+    X = FlowMap(lambda s, t, x: kinds.append(x.dtype) or 0 * x)  # noqa: ARG005
+    for dtype in (torch.float64, torch.float32, torch.float64):
+        torch.set_default_dtype(dtype)
+        metrics.map_error(X, PROBLEMS["gaussian"], n=17)
+    assert kinds == [torch.float64, torch.float32, torch.float64]
+
+
 @pytest.mark.parametrize("s", [0.0, 0.3, 1.0])
 def test_points_are_drawn_from_the_interpolant(s):
     """at_time draws I_s: mean s m and standard deviation S(s), within 4 standard errors."""

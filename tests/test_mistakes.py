@@ -40,7 +40,7 @@ MISTAKES = [
     ),
     Mistake(
         "2: ESD adds the velocity b where the pushed-forward tangent grad X b belongs (the others)",
-        [("X.eulerian(s, t, x, b)[1]", "X.partial_s(s, t, x)[1] + b")],
+        [("X.eulerian(s, t, x, b, difference=difference)[1]", "X.partial_s(s, t, x)[1] + b")],
         [laws.exact_maps_make_every_loss_vanish, laws.exact_teachers_agree, laws.stop_gradients_are_frozen_copies],
     ),
     Mistake(

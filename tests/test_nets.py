@@ -155,3 +155,44 @@ def test_a_label_that_does_not_fit_is_refused():
     ):
         with pytest.raises(ValueError, match=says):
             MLP(2, 8, 1, classes=3)(s, t, x, label=label)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("activation", "layers"), [("silu", 2), ("silu", 3), ("gelu", 2)])
+def test_the_mlps_forward_mode_is_its_derivative(activation, layers):
+    """Along any direction in (s, t, x): the central difference, and the product with the Jacobian by reverse mode."""
+    torch.manual_seed(0)
+    net = MLP(3, 16, layers, fourier=8, activation=activation)
+    at = (0.4 * torch.rand(5), 0.5 + 0.4 * torch.rand(5), torch.randn(5, 3))
+    along = (torch.randn(5), torch.randn(5), torch.randn(5, 3))
+    value, slope = torch.func.jvp(net, at, along)
+    torch.testing.assert_close(value, net(*at), rtol=1e-13, atol=1e-14)
+    h = 1e-5
+    ahead, behind = (net(*(a + sign * h * d for a, d in zip(at, along, strict=True))) for sign in (1, -1))
+    torch.testing.assert_close(slope, (ahead - behind) / (2 * h), rtol=1e-6, atol=1e-8)
+    jacobians = torch.autograd.functional.jacobian(net, at)  # (5, 3, 5), (5, 3, 5), (5, 3, 5, 3)
+    wanted = sum(J.flatten(2) @ d.flatten() for J, d in zip(jacobians, along, strict=True))  # samples do not mix
+    torch.testing.assert_close(slope, wanted, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_mlps_forward_mode_is_differentiated_in_the_weights():
+    """The gradient of |d/dt v|^2 in every weight is the central difference."""
+    torch.manual_seed(1)
+    net = MLP(2, 8, 2, fourier=4)
+    s, t, x = 0.3 * torch.rand(4), 0.5 + 0.3 * torch.rand(4), torch.randn(4, 2)
+
+    def loss():
+        return torch.func.jvp(lambda t: net(s, t, x), (t,), (torch.ones(4),))[1].square().sum()
+
+    weights = list(net.parameters())
+    slopes = torch.autograd.grad(loss(), weights, allow_unused=True, materialize_grads=True)  # the last bias has none
+    for weight, slope in zip(weights, slopes, strict=True):
+        direction = torch.randn_like(weight)
+        values = []
+        for h in (1e-5, -2e-5, 1e-5):
+            with torch.no_grad():
+                weight += h * direction
+                values.append(loss())
+        wanted = (values[0] - values[1]) / 2e-5
+        torch.testing.assert_close((slope * direction).sum(), wanted, rtol=1e-5, atol=1e-7)

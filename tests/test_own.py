@@ -95,7 +95,8 @@ def test_own_problem_and_network_on_the_command_line(lab):
     done = command(lab, "evaluate", "whole", "--steps", 1, 4, "--samples", 60, "--figure", "moons.png")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "whole: lsd on FromTensor"
-    assert done.stdout.splitlines()[1].split()[:3] == ["steps", "wasserstein", "classifier"]
+    assert done.stdout.splitlines()[1].split()[:2] == ["steps", "wasserstein"]
+    assert "classifier" in done.stdout  # in the line below the table, if it is the same for both numbers of steps
     assert (lab / "moons.png").read_bytes().startswith(b"\x89PNG")
     assert command(lab, "sample", "whole", "--samples", 7, "--out", "x.csv").returncode == 0
     assert np.loadtxt(lab / "x.csv", delimiter=",").shape == (7, 2)

@@ -72,6 +72,21 @@ def test_euler_is_this_loop(steps):
     assert net.asked == [(k / steps, k / steps) for k in range(steps)]
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 6, 7])
+def test_segments_are_this_loop(steps):
+    """x <- x + (t - s) v_{s,e}(x), e = 1/2 before 1/2 and 1 from there on; two steps are the two jumps."""
+    net, x0 = Net(), torch.randn(9, 2)
+    x = x0
+    for k in range(steps):
+        s, t = at(k / steps, x), at((k + 1) / steps, x)
+        x = x + (t - s)[:, None] * net(s, at(0.5 if 2 * k < steps else 1.0, x), x)
+    net.asked.clear()
+    assert torch.equal(FlowMap(net, sample.Segments()).sample(x0, steps), x)
+    assert net.asked == [(k / steps, 0.5 if 2 * k < steps else 1.0) for k in range(steps)]
+    if steps == 2:
+        assert torch.equal(FlowMap(net, sample.Jumps()).sample(x0, 2), x)
+
+
 @pytest.mark.parametrize("path", [Linear(), Trigonometric()], ids=lambda path: type(path).__name__)
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_restarts_are_this_loop(path, steps):
@@ -188,7 +203,9 @@ def test_a_condition_of_another_length_is_named(condition, says):
 
 def test_an_unknown_sampler_is_named():
     assert sample.sampler("restarts", 0.5) == sample.Restarts(0.5, Linear())
-    with pytest.raises(ValueError, match=r"sampler must be one of 'jumps', 'euler', 'restarts'; got 'heun'"):
+    with pytest.raises(
+        ValueError, match=r"sampler must be one of 'jumps', 'euler', 'segments', 'restarts'; got 'heun'"
+    ):
         sample.sampler("heun")
 
 

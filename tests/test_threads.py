@@ -8,6 +8,7 @@ import torch
 
 from flowmap_edu import _threads, problems
 from flowmap_edu.bench import crossover, step
+from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.nets import MLP
 from flowmap_edu.recipes import recipe
 from flowmap_edu.training import fit, loop, runs
@@ -73,6 +74,33 @@ def test_the_users_number_wins_at_every_size(monkeypatch, set_to, seen, large):
     set_to.append(4)
     list(fit(*run()))
     assert seen == [3, 3, 4, 4]
+
+
+def test_sampling_takes_one_thread_for_a_small_network(monkeypatch, set_to):
+    """And torch's number for a large chunk, and for a function; afterwards it is the caller's."""
+    seen, net = [], MLP(hidden=8)
+    x0 = torch.zeros(64, 2)
+
+    class Seen(torch.nn.Module):
+        """The network, which notes the number of threads."""
+
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, s, t, x):
+            """The network's slope."""
+            seen.append(set_to[-1])
+            return self.net(s, t, x)
+
+    watched = Seen()
+    FlowMap(watched).sample(x0, 1)
+    FlowMap(lambda s, t, x: watched(s, t, x)).sample(x0, 1)
+    monkeypatch.setattr(_threads, "LARGE", 64 * sum(p.numel() for p in net.parameters()))
+    FlowMap(watched).sample(x0, 1)
+    FlowMap(watched).sample(x0, 1, chunk=63)
+    assert seen == [1, 4, 4, 1, 1]
+    assert set_to[-1] == 4
 
 
 @pytest.mark.usefixtures("set_to")

@@ -12,8 +12,9 @@ from flowmap_edu import METHODS as TABLE
 from flowmap_edu import Training, Trigonometric, metrics, problems, training
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import Recipe, recipe
-from flowmap_edu.training import DivergedError, fit
-from flowmap_edu.training.state import moving_average
+from flowmap_edu.training import DivergedError, batches, fit
+from flowmap_edu.training.average import Average
+from flowmap_edu.training.batches import AHEAD, Batches
 from flowmap_edu.training.training import OPTIMIZERS
 
 METHODS = ("lsd", "esd", "psd-m", "psd-u")
@@ -119,14 +120,63 @@ def test_middle_time(method, half):
 
 def test_moving_average_is_its_recursion():
     """After k steps: a <- d a + (1 - d) w with d = min(decay, (1 + k) / (10 + k)), the first copy exact."""
-    a, decay = 0.0, 0.9
-    average = [torch.tensor([0.0])]
-    for k in range(1, 200):
+    net = torch.nn.Linear(1, 1)
+    net.register_buffer("frequency", torch.zeros(1))
+    average, decay, a = Average(net, 0.9), 0.9, 0.0
+    for k in range(200):
         w = math.sin(k)
-        moving_average(decay)(average, [torch.tensor([w])], torch.tensor(k))
-        d = min(decay, (1 + k) / (10 + k))
-        a = d * a + (1 - d) * w
-    assert average[0].item() == pytest.approx(a, abs=1e-6)
+        with torch.no_grad():
+            net.weight.fill_(w)
+            net.frequency.fill_(k)
+        average.update(net)
+        d = min(decay, (1 + k) / (10 + k)) if k else 0.0
+        a = d * a + (1 - d) * w if k else w
+        assert average.module.weight.item() == pytest.approx(a, abs=1e-6)
+    assert average.module.frequency == 199
+    assert average.n_averaged == 200
+
+
+@pytest.mark.parametrize("changes", [{}, {"stf_near": 0.25, "batch": 64}])
+def test_batches_go_on_where_they_were(changes):
+    """Saved at any step, also within what is drawn ahead: the batches that follow are the same to the bit."""
+    run = small(stf_batch=16, **changes)
+    first = Batches(run.problem, run.method, run.training)
+    for _ in range(AHEAD + 5):
+        first.next()
+    saved = first.state_dict()
+    wanted = [first.next() for _ in range(2 * AHEAD)]
+    second = Batches(run.problem, run.method, run.training)
+    second.load_state_dict(saved)
+    for batch in wanted:
+        found = second.next()
+        assert torch.equal(found.diagonal.target, batch.diagonal.target)
+        assert torch.equal(found.jumps.x, batch.jumps.x)
+    assert not torch.equal(wanted[0].diagonal.x, wanted[1].diagonal.x)
+
+
+def test_batches_go_on_with_the_pool_that_was_there(monkeypatch):
+    """At every draw, before, at and after the renewal of the near points' pool."""
+    monkeypatch.setattr(batches, "POOLED", 2)
+    run = small(stf_batch=16, stf_near=0.25, batch=64)
+    first = Batches(run.problem, run.method, run.training)
+    for _ in range(5):
+        saved, wanted = first.state_dict(), [first.next().diagonal.target for _ in range(AHEAD)]
+        second = Batches(run.problem, run.method, run.training)
+        second.load_state_dict(saved)
+        first.next()  # so that what is saved next stands within a draw
+        for target in wanted:
+            assert torch.equal(second.next().diagonal.target, target)
+
+
+def test_batches_drawn_ahead_follow_the_levels():
+    """Each stage of progressive distillation adds a longer jump: what was drawn ahead for the last one is left out."""
+    problem, teacher = problems.Gaussian(), training.State(*small("fm")).X
+    state = training.State(*small("pd", problem=problem), teacher=teacher)
+    for levels in (1, 3):
+        for _ in range(3):
+            jumps = state.batches.next(levels).jumps
+            assert (jumps.t - jumps.s).max() <= 2.0 ** (levels - 7)
+    assert (jumps.t - jumps.s).unique().numel() > 1
 
 
 def test_learning_rate_rises_then_falls_to_zero():
@@ -195,7 +245,7 @@ def test_compiled_step_equals_eager_step():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "lsb"}, "method must be one of 'fm', 'lsd', 'esd', .*; got 'lsb'"),
+        ({"method": "lsb"}, "method must be one of 'fm', .*'lsd', .*; got 'lsb'"),
         ({"steps": 5, "minutes": 3.0}, "exactly one of steps and minutes"),
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"steps": None, "minutes": -1.0}, "minutes must be positive, got -1.0"),
@@ -205,6 +255,8 @@ def test_compiled_step_equals_eager_step():
         ({"lr": math.nan}, "lr must be positive, got nan"),
         ({"stf_batch": -1}, "stf_batch must be a whole number of at least 0, got -1"),
         ({"stf_batch": 1.5}, "stf_batch must be a whole number of at least 0, got 1.5"),
+        ({"stf_near": 0.1, "stf_batch": 0}, "stf_near goes with stf_batch, got stf_near=0.1 and stf_batch=0"),
+        ({"stf_near": 1.2}, r"stf_near must lie in \[0, 1\], got 1.2"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"decay": "linear"}, "decay must be one of"),
         ({"decay_from": 10}, "decay_from belongs to decay='sqrt'"),
@@ -250,6 +302,10 @@ def two_classes() -> problems.FromTensor:
         (lambda: small(channels_last=True), r"channels_last would be ignored, since samples of shape \(2,\) are no"),
         (lambda: small(problem=two_classes(), stf_batch=8), "stf_batch averages over all classes"),
         (lambda: recipe("digits", steps=1, stf_batch=8), r"stf_batch .*\(1, 8, 8\)|stf_batch averages over all"),
+        (
+            lambda: small(problem=problems.Gaussian(dim=5), stf_near=0.1),
+            r"stf_near is for points of at most 4 .*\(5,\)",
+        ),
         (lambda: small("ct-discrete", stf_batch=0, interpolant=Trigonometric()), r"interpolant must be Linear\(\)"),
         (lambda: small(batch=30, accumulate=4), "cannot be cut into 4 equal parts"),
         (
@@ -278,6 +334,9 @@ def test_checkpoint_of_another_run_is_refused():
     state = last(small())
     with pytest.raises(ValueError, match="belongs to another problem, network or method"):
         last(small(net={"hidden": 8}), resume=state.checkpoint())
+    older = {name: part for name, part in state.checkpoint().items() if name != "batches"}
+    with pytest.raises(ValueError, match="written by an earlier version of flowmap_edu"):
+        last(small(), resume=older)
 
 
 def test_a_weight_of_the_loss_is_learned_for_any_network():

@@ -4,6 +4,7 @@ The interactive ones need no front end here: a test sets the `value` of a contro
 picture, the words and the numbers.
 """
 
+import asyncio
 import base64
 import dataclasses
 import html
@@ -25,7 +26,7 @@ from flowmap_edu import losses, metrics, problems, viz
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS
 from flowmap_edu.sample import sampler
-from flowmap_edu.viz import explorers, interactive, plots, standin, widgets
+from flowmap_edu.viz import explorers, interactive, panels, plots, standin, widgets
 from flowmap_edu.viz import loss_explorer as explorer
 from flowmap_edu.viz.controls import Menu, RealSlider, WholeSlider
 
@@ -125,6 +126,56 @@ def test_nothing_is_computed_twice():
     assert slope.calls == before + 6
 
 
+@pytest.mark.parametrize("reader", [True, False])
+def test_neighbours_are_drawn_while_the_kernel_waits(monkeypatch, reader):
+    """After a move to 4 first 5, then 3; they are what a visit computes. Without a reader nothing is drawn ahead."""
+    monkeypatch.setattr(interactive, "has_reader", lambda: reader)
+    monkeypatch.setattr(interactive, "PAUSE", 0.0)
+    slope = Counting()
+    w = widgets.step_slider(FlowMap(slope), X0, (1, 8))
+    slider, order = w.controls["steps"], []
+
+    async def read():
+        for n in (7, 4):  # the reader has left 7 before the kernel has time
+            slider.value = n
+        for _ in range(50):
+            order.extend(key for key in w.views if key not in order)
+            await asyncio.sleep(0)
+
+    asyncio.run(read())
+    assert order == [(1,), (8,), (7,), (4,)] + [(5,), (3,)] * reader
+    assert slider.value == 4
+    assert picture(w) == w.views[4,].png
+    before = slope.calls
+    slider.value = 5
+    assert slope.calls == before + 5 * (not reader)
+    assert torch.equal(w.view.numbers["samples"]["the map"], MAP.sample(X0, 5))
+    assert words(w) == "5 jumps"
+
+
+def test_an_error_ahead_is_told_when_the_setting_is_visited(monkeypatch):
+    monkeypatch.setattr(interactive, "has_reader", lambda: True)
+    monkeypatch.setattr(interactive, "PAUSE", 0.0)
+
+    def jump(s, t, x):
+        if t[0] - s[0] == 1 / 3:
+            raise RuntimeError("three")
+        return MAP.v(s, t, x)
+
+    w = widgets.step_slider(FlowMap(jump), X0, (1, 4))
+
+    async def read():
+        w.controls["steps"].value = 2
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    asyncio.run(read())
+    assert set(w.views) == {(1,), (2,), (4,)}
+    assert words(w) == "2 jumps"
+    w.controls["steps"].value = 3
+    assert words(w) == "3 jumps: not computed, RuntimeError: three. The picture is unchanged."
+
+
 def test_the_slider_runs_over_all_whole_numbers_up_to_the_largest():
     w = widgets.step_slider(MAP, X0, (8, 2), exact=BALL)
     slider = w.controls["steps"]
@@ -178,6 +229,28 @@ def test_points_outside_the_axes_are_counted():
     x0[:2] = torch.tensor([[50.0, 0.0], [0.0, -50.0]])
     w = widgets.step_slider(still, x0, (1,))
     assert cell(w, "the map", "points outside the axes") == "2 of 9000"
+
+
+def test_a_figure_that_is_filled_anew_keeps_nothing_of_the_last_setting():
+    """The same bytes as from a figure that shows nothing else; in it the densities and the quarters of the points."""
+    x0 = torch.randn(700, 2, generator=torch.Generator().manual_seed(3))
+    few, many = ({"a": k * x0, "b": -k * x0} for k in (0.2, 0.9))
+    scores = [{"a": {"KL64": text}, "b": {}} for text in ("0.1", "0.2")]
+    used, fresh = (panels.Panels(["a", "b"], x0, 1.5) for _ in range(2))
+    first = used.drawn(few, scores[0], 1)
+    second = used.drawn(many, scores[1], 2)
+    assert second == fresh.drawn(many, scores[1], 2) != first
+    assert used.drawn(few, scores[0], 1) == first
+    for density, dots in used.pairs.values():
+        title = density.get_title(loc="left")
+        x = few[title[0]]
+        share = density.images[0].get_array().data
+        assert title.endswith(", 1 jump")
+        assert density.images[0].get_clim() == (0, pytest.approx(torch.tensor(share[share > 0]).quantile(0.995).item()))
+        assert share.sum() * (3.0 / used.bins) ** 2 == pytest.approx((x.abs() < 1.5).all(1).double().mean().item())
+        for k, line in enumerate(dots.lines):
+            began = ((x0[:, 0] > 0) == bool(k % 2)) & ((x0[:, 1] > 0) == bool(k // 2))
+            assert torch.equal(torch.tensor(line.get_xydata()).float(), x[began])
 
 
 def test_images_are_shown_with_their_labels(monkeypatch):

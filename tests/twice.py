@@ -46,7 +46,7 @@ def run(path: Path) -> str | None:
 
 if __name__ == "__main__":
     failed = 0
-    for path in map(Path, sys.argv[1:] or sorted(map(str, TUTORIALS.glob("[0-9][0-9]_*.ipynb")))):
+    for path in map(Path, sys.argv[1:] or sorted(map(str, TUTORIALS.glob("[0-9][0-9]*_*.ipynb")))):
         if error := run(path):
             failed += 1
             print(f"{path.stem}: a cell does not run twice\n{error}", flush=True)

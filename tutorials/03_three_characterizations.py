@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import flowmap_edu
-from flowmap_edu import FlowMap, losses, metrics, problems
+from flowmap_edu import FlowMap, course, losses, metrics, problems
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
@@ -99,11 +99,17 @@ plt.show()
 # to lesson 04.
 
 
-# %%
+# %% tags=["solution"]
 def lagrangian(X, s, t, x):
     """The residual: how fast the landing point moves, less the velocity found there; shape (B, 2)."""
+    ### BEGIN SOLUTION
     landed, dX_dt = X.partial_t(s, t, x)
     return dX_dt - X.velocity(t, landed)
+    ### END SOLUTION
+
+
+# %%
+course.check("03.1", lagrangian)
 
 
 quotient = (suspect(0.2, 0.7 + 1e-5, x) - suspect(0.2, 0.7 - 1e-5, x)) / 2e-5
@@ -166,12 +172,18 @@ plt.show()
 # Two derivatives are involved: with the clock ($x$ held), and with the point ($s$ held).
 
 
-# %%
+# %% tags=["solution"]
 def eulerian(X, s, t, x):
     """The residual: how the landing point moves when clock and start move together; shape (B, 2)."""
+    ### BEGIN SOLUTION
     dX_ds = X.partial_s(s, t, x)[1]
     carried = X.push(s, t, x, X.velocity(s, x))[1]  # grad X times v_{s,s}, by one more jvp
     return dX_ds + carried
+    ### END SOLUTION
+
+
+# %%
+course.check("03.2", eulerian)
 
 
 ours, library = eulerian(suspect, s, t, x), losses.eulerian(suspect, s, t, x, stopgrad="none")
@@ -231,11 +243,17 @@ plt.show()
 # `velocity_form=False`. Lesson 04 has the other.)
 
 
-# %%
+# %% tags=["solution"]
 def semigroup(X, s, t, x):
     """The residual: where two jumps over the midpoint land, less where one does; shape (B, 2)."""
+    ### BEGIN SOLUTION
     u = (s + t) / 2
     return X(u, t, X(s, u, x)) - X(s, t, x)
+    ### END SOLUTION
+
+
+# %%
+course.check("03.3", semigroup)
 
 
 ours = semigroup(suspect, s, t, x)

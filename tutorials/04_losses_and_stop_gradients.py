@@ -530,11 +530,13 @@ plt.show()
 #   \Lambda_{\text{full}} &= (-1 - i d\, \omega)(-1 + i d\, (\omega + k b))
 #     = 1 + d^2\, \omega\, (\omega + k b) - i d\, k b . \end{aligned}$$
 #
-# The first is at least 1: with a small enough rate, every wave dies. The real part of the second is *negative* for some
-# $\omega$ as soon as $d\, |k b| > 2$ (take $\omega = -k b / 2$), and then the wave grows, however small the rate. Nor
-# is this the descent of any function, since $\Lambda_{\text{full}}$ is not real: the matrix by which it acts on the
-# heights of cosine and sine is not symmetric, as a matrix of second derivatives would be. Below, the library's own loss
-# acts on a "network" that consists of these two heights. The rate is small for all the waves shown.
+# The first is at least 1: with a small enough rate, every wave dies. So it does with "semi" (lesson 07), which keeps
+# the gradient of the leading $-v$ alone: $\Lambda_{\text{semi}} = -(-1 + i d\, (\omega + k b)) = 1 - i d\, (\omega + k
+# b)$ has the real part 1 for every wave. The real part of $\Lambda_{\text{full}}$ is *negative* for some $\omega$ as
+# soon as $d\, |k b| > 2$ (take $\omega = -k b / 2$), and then the wave grows, however small the rate. Nor is this the
+# descent of any function, since $\Lambda_{\text{full}}$ is not real: the matrix by which it acts on the heights of
+# cosine and sine is not symmetric, as a matrix of second derivatives would be. Below, the library's own loss acts on a
+# "network" that consists of these two heights. The rate is small for all the waves shown.
 
 # %%
 d, b = 0.5, 1.0

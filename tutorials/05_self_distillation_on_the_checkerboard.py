@@ -38,7 +38,7 @@ from flowmap_edu import FlowMap, losses, metrics, problems, recipes, training
 from flowmap_edu.metrics import errors
 from flowmap_edu.recipes import paper
 from flowmap_edu.times import triangle
-from flowmap_edu.training import runs, targets
+from flowmap_edu.training import near, runs, targets
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
@@ -142,15 +142,18 @@ plt.show()
 # ## 2. What makes it fast?
 #
 # On a CPU, steps are few, so each of them must count. The recipe for the rest of this lesson, `recipes.recipe`, adds
-# ingredients to the loop, and Fourier features are in it already. None of the five is in the paper that these losses
+# ingredients to the loop, and Fourier features are in it already. None of the six is in the paper that these losses
 # come from; each is an option by name, of `Training` or of the network.
 #
 # - `stf_batch`: *an averaged target* (a stable target field). The slope $x_1 - x_0$ of one pair scatters around the
 #   velocity; lesson 01 saw how
 #   much. Given the place $I_t$, any data point $y$ could have been the end of a pair through it, with a weight by
-#   Bayes' rule: $w(y) \propto N(I_t;\, t y, (1-t)^2 \sigma^2)$. The mean of the slopes $(y - I_t)/(1 - t)$ over a
-#   thousand fresh $y$ with these weights has the same expectation, up to a small bias, and scatters much less (Xu, Tong
-#   and Jaakkola 2023).
+#   Bayes' rule: $w(y) \propto N(I_t;\, t y, (1-t)^2 \sigma^2)$. Take the pair's own $x_1$ and a thousand fresh $y$, and
+#   average the slopes $(y - I_t)/(1 - t)$ with these weights. This mean has the same expectation, and it scatters much
+#   less (Xu, Tong and Jaakkola 2023).
+# - `stf_near`: *near points at late times*. Close to $t = 1$ only the data points near $I_t / t$ have weight, and a
+#   thousand points have none there but the pair's own. So the latest times of a batch take their points from the
+#   neighbourhood of $I_t / t$ in a pool of 260,000.
 # - `fourier`: *Fourier features* of lesson 04, with which a small network can draw sharp edges.
 # - `stratified`: the times of a batch are spread evenly instead of at random.
 # - `at_zero`, `at_one`: a share of the pairs has $s = 0$, or $t = 1$; see below.
@@ -163,20 +166,24 @@ n, bins = 40_000, 20
 x1, x0 = board.sample(n, generator=generator)[0], board.sigma * torch.randn(n, 2, generator=generator)
 t = torch.arange(n) / n
 x_t, slope = (1 - t)[:, None] * x0 + t[:, None] * x1, x1 - x0
-quiet = []
+linear, quiet = flowmap_edu.Linear(), []
 for part in torch.arange(n).split(1000):  # each with its own points and 1,024 fresh ones, as in training
     data = torch.cat([x1[part], board.sample(1024, generator=generator)[0]])
-    linear = flowmap_edu.Linear()
     quiet.append(targets.stable(linear, t[part], x_t[part], slope[part], data, board.sigma))
-b = board.velocity(t, x_t)
-scatter = {"one pair": slope - b, "averaged": torch.cat(quiet) - b}
+
+# %%
+b, late = board.velocity(t, x_t), slice(17 * n // 20, n)  # t from 0.85 on
+pool = near.Near(board, linear, seed=0)
+pool.fill(0)
+close = pool.target(t[late], x_t[late], slope[late], x1[late])
+scatter = {"one pair": (t, slope - b), "averaged": (t, torch.cat(quiet) - b), "near points": (t[late], close - b[late])}
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.0), width_ratios=(1.5, 1, 1))
-middle = (torch.arange(bins) + 0.5) / bins
-for name, error in scatter.items():
-    axes[0].semilogy(middle, error.square().sum(1).reshape(bins, -1).mean(1), "o-", label=name)
-axes[0].set(xlabel="time t", ylabel="E |target - velocity|$^2$", title="The averaged target is far quieter")
+for name, (when, error) in scatter.items():
+    binned = [a.reshape(-1, n // bins).mean(1) for a in (when, error.square().sum(1))]
+    axes[0].semilogy(*binned, "o-", ms=4, label=name)
+axes[0].set(xlabel="time t", ylabel="E |target - velocity|$^2$", title="Averaged targets are far quieter")
 axes[0].legend()
 for k, (label, sides) in enumerate({"LSD": {"at_zero": 0.3}, "ESD": {"at_one": 0.3}}.items()):
     s, r = triangle(256, **sides, generator=torch.Generator().manual_seed(3))
@@ -185,11 +192,11 @@ for k, (label, sides) in enumerate({"LSD": {"at_zero": 0.3}, "ESD": {"at_one": 0
 plt.show()
 
 # %% [markdown]
-# **What to notice.** Left: except near the end, where one data point has nearly all the weight anyway, the averaged
-# target carries a small fraction of the scatter. Right: why the sides? The Lagrangian equation carries what is known
-# *along $t$ at a fixed $s$*, from the diagonal to the right; the one-step map lives at $s = 0$, so that row must be
-# visited. The Eulerian equation carries it *along $s$ at a fixed $t$*, from the diagonal down; its road to $X_{0,1}$ is
-# the column $t = 1$. (For PSD the recipe takes some of both.)
+# **What to notice.** Left: the averaged target carries a small fraction of the scatter. Near the end one data point has
+# nearly all the weight, and little is gained; there the average over near points is the quieter one. Right: why the
+# sides? The Lagrangian equation carries what is known *along $t$ at a fixed $s$*, from the diagonal to the right; the
+# one-step map lives at $s = 0$, so that row must be visited. The Eulerian equation carries it *along $s$ at a fixed
+# $t$*, from the diagonal down; its road to $X_{0,1}$ is the column $t = 1$. (For PSD the recipe takes some of both.)
 #
 # **Try.** Use 64 points in place of 1,024. What happens to the orange curve, and where?
 
@@ -200,7 +207,7 @@ plt.show()
 # LSD, ESD, PSD-M (a stop in the middle, $h = \frac12$) and PSD-U (a stop anywhere, $h$ uniform) differ in the second
 # part of the loss. With it go a few choices of the recipe: those pairs of times; "convex" for ESD; and for PSD, whose
 # samples are cheaper, half of the batch off the diagonal in place of a third. We train each for 1,500 steps, and, as
-# "LSD, plain", one map with the five ingredients of section 2 switched off. (Five trainings, two minutes in all.)
+# "LSD, plain", one map with the six ingredients of section 2 switched off. (Five trainings, two minutes in all.)
 # %%
 def train(run, name):
     with tqdm(total=run.training.steps, desc=name) as bar:
@@ -353,7 +360,7 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** For the shipped maps the distance stays in the narrow range printed above (the side of a square is
-# 0.5), without a clear trend in the number of steps, while their KL64 falls by factors between two and six. KL64 is
+# 0.5), without a clear trend in the number of steps, while their KL64 falls by factors of about two to five. KL64 is
 # about the fine structure of the density, its edges and gaps; the distance is about destinations. The briefly trained
 # maps gain in both. And even their one jump, for each of the four methods, lands closer than 16 Euler steps with the
 # exact velocity, the dashed line.

@@ -135,7 +135,7 @@ for ax, method in zip(axes, NAMES, strict=True):
     ax.set(title=method.upper(), xlabel="step")
 axes[0].set_ylabel("distance to the exact map, one jump")
 axes[0].legend()
-figure.suptitle("A perfect teacher helps two methods a little, and harms the third")
+figure.suptitle("One seed: a perfect teacher helps two methods a little, and harms the third")
 plt.show()
 
 # %% [markdown]
@@ -179,14 +179,14 @@ axes[0].legend(fontsize=7)
 for k, who in enumerate(("no teacher", "exact teacher", "stopped clock")):
     _, rows, _ = found["lsd", who]
     axes[1].semilogy(rows[:, 0], rows[:, 1], ("-", "--", ":")[k], color=plots.COLOURS[k], label=who)
-axes[1].set(xlabel="step", ylabel="distance, one jump", title="LSD: the harm was done near t = 1")
+axes[1].set(xlabel="step", ylabel="distance, one jump", title="LSD: most of the harm was done near t = 1")
 axes[1].legend()
 plt.show()
 
 # %% [markdown]
 # **What to notice.** For one landing point in a hundred the exact teacher asks for a speed many times the median, and
 # squared errors are ruled by such points. The map's own diagonal knows nothing of the kind: it was trained on $I_t$
-# only, and between the squares it goes on smoothly. Stop the exact clock at 0.9, so that the answers stay moderate, and
+# only, and between the squares it goes on smoothly. Stop the exact clock at 0.9: the answers stay moderate, and most of
 # the harm is gone. A teacher has to be good where the pupil *asks*, not only where the data is.
 #
 # **Try.** Use plain targets, `train("lsd", stf_batch=0)`, in place of the averaged ones of lesson 05, for all curves.
@@ -244,7 +244,7 @@ for ax, method in zip(axes, NAMES, strict=True):
     ax.set(title=method.upper(), xlabel="step of the pupil")
 axes[0].set_ylabel("distance to the exact map, one jump")
 axes[0].legend(fontsize=8)
-figure.suptitle("A pupil comes down towards its teacher's line")
+figure.suptitle("One seed: pupils and their teacher's line")
 plt.show()
 
 # %%
@@ -297,7 +297,7 @@ for k, (name, (_, rows, ms)) in enumerate(equal.items()):
         last = seconds[-1].item()
         ax.plot([last, 1.06 * last], [limits[name]] * 2, color=plots.COLOURS[k], lw=3, label="and its limit")
 ax.set(xlabel="seconds of teacher and pupil together", ylabel="distance to the exact map, one jump")
-ax.set_title("For LSD the time is best spent on the map")
+ax.set_title("LSD, one seed: teacher and pupil share the steps")
 ax.legend()
 plt.show()
 

@@ -206,7 +206,7 @@ def lines(found: dict[str, dict[str, Any]], minutes: float, points: int) -> list
     ]
     for name, result in found.items():
         method = METHODS[name]
-        mark = {"euler": " (Euler)", "restarts": " (restarts)", "jumps": ""}[method.sampler]
+        mark = {"euler": " (Euler)", "jumps": ""}.get(method.sampler, f" ({method.sampler})")
         if result["diverged"]:
             cells = [f"diverged at step {result['steps']:,} or soon after"] + [""] * (len(STEPS) - 1)
         else:

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
 
 from flowmap_edu import losses
 from flowmap_edu.bench import floor
 from flowmap_edu.recipes import Recipe, recipe
-from flowmap_edu.training import State, draw_batch, fit
-from flowmap_edu.training.loop import Loss, gradient
+from flowmap_edu.training import State, fit
+from flowmap_edu.training.loop import Loss, clipped, gradient
 
 BLOCK = 80  # steps: a multiple of ten, for SOAP, and of sixteen, for batches that are drawn ahead
 WARM = 40  # steps before the first block: the compiler's, and those in which memory is first taken
@@ -26,7 +25,7 @@ SELF_DISTILLED = ("lsd", "esd", "psd-m", "psd-u")
 
 def source(state: State) -> Callable[[], losses.Batch]:
     """Where a step's batches come from, as in training/loop.py."""
-    return lambda: draw_batch(state.problem, state.method, state.training, state.generator)
+    return state.batches.next
 
 
 def loss_and_gradient(state: State) -> Callable[[losses.Batch], float]:
@@ -48,7 +47,7 @@ class Step:
         self.draw, self.gradient = source(self.state), loss_and_gradient(self.state)
         self.spent = dict.fromkeys(PARTS, 0.0)
         average: Any = self.state.average
-        average.update_parameters = self.timed("average", average.update_parameters)  # inside of State.take_step
+        average.update = self.timed("average", average.update)  # inside of State.take_step
 
     def timed(self, part: str, f: Callable[..., Any]) -> Callable[..., Any]:
         """f, with its CPU seconds added to those of a part."""
@@ -74,7 +73,7 @@ class Step:
 
     def clip(self) -> float:
         """Shorten the gradient; its norm before."""
-        return nn.utils.clip_grad_norm_(self.state.parameters(), self.state.training.clip).item()
+        return clipped(self.state.parameters(), self.state.training.clip)
 
     def block(self, steps: int = BLOCK) -> dict[str, float]:
         """CPU seconds of each part, the mean over so many steps."""

@@ -49,9 +49,21 @@ def at_time(problem: Data, s: float, n: int, generator: torch.Generator) -> tupl
     return (1 - s) * problem.sigma * torch.randn(x1.shape, generator=generator) + s * x1, label
 
 
-@functools.lru_cache(maxsize=16)
 def exact_pairs(reference: Reference, s: float, t: float, n: int, seed: int) -> tuple[Tensor, Tensor]:
-    """n draws of I_s and where the exact map carries them by t; kept, because the solve takes most of the time."""
+    """n draws of I_s and where the exact map carries them by t; the last 16 answers are kept, for the solve is slow."""
+    return solved(reference, s, t, n, seed, torch.get_default_dtype())
+
+
+@functools.lru_cache(maxsize=16)
+def solved(
+    reference: Reference,
+    s: float,
+    t: float,
+    n: int,
+    seed: int,
+    dtype: torch.dtype,  # noqa: ARG001  of the draws
+) -> tuple[Tensor, Tensor]:
+    """`exact_pairs`, computed once for each type of numbers."""
     x, _ = at_time(reference, s, n, checks.generator(seed))
     return x, reference.flow_map(s, t, x)
 

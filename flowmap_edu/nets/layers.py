@@ -92,6 +92,18 @@ def linear_in(x: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
     return product(x) if tangent is None else make_dual(product(value), product(tangent), level=0)
 
 
+class Linear(nn.Linear):
+    """x W^T + b. The value and its forward-mode derivative dx W^T take one product; see `linear_in`."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """(B, inputs) -> (B, outputs)."""
+        value, tangent = (input, None) if checks.batched(input) else unpack_dual(input, level=0)
+        if tangent is None:
+            return super().forward(value)
+        y, dy = (torch.cat([value, tangent]) @ self.weight.T).tensor_split(2)
+        return make_dual(y + self.bias, dy, level=0)
+
+
 class Weight(nn.Module):
     r"""A linear map or a convolution, of which only the direction of each row counts.
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from flowmap_edu import _checks as checks
 from flowmap_edu._reference import recorded
+from flowmap_edu.nets.layers import Linear
 
 
 class FastGELU(nn.Module):
@@ -81,8 +82,8 @@ class MLP(nn.Module):
         sizes = [width] + [hidden] * layers
         blocks = []
         for fan_in, fan_out in pairwise(sizes):
-            blocks += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
-        self.body = nn.Sequential(*blocks, nn.Linear(hidden, dim))
+            blocks += [Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
+        self.body = nn.Sequential(*blocks, Linear(hidden, dim))
 
     def features(self, s: Tensor, t: Tensor, x: Tensor) -> Tensor:
         """What the first layer reads, shape (B, dim + fourier + 4 time_frequencies)."""

@@ -25,7 +25,7 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import Linear, per_sample
 from flowmap_edu.metrics import errors
 from flowmap_edu.nets import MLP
-from flowmap_edu.problems.ode import LAST, average_slope
+from flowmap_edu.problems.ode import LAST, TOLERANCE, average_slope
 from flowmap_edu.problems.problem import STEPS, Problem
 
 Time = float | Tensor
@@ -71,9 +71,9 @@ class ExactFlow(Problem):
     @abstractmethod
     def _log_density(self, t: Tensor, x: Tensor) -> Tensor: ...
 
-    def _v(self, s: Tensor, t: Tensor, x: Tensor) -> Tensor:
+    def _v(self, s: Tensor, t: Tensor, x: Tensor, tolerance: float) -> Tensor:
         s_cut, t_cut = s.clamp(max=LAST), t.clamp(max=LAST)
-        y = average_slope(self._velocity, s_cut, t_cut, x)
+        y = average_slope(self._velocity, s_cut, t_cut, x, tolerance)
         last = self._velocity(t_cut, x + per_sample(t_cut - s_cut, x) * y)
         share = torch.where(t > s, (t_cut - s_cut) / torch.where(t > s, t - s, 1.0), 1.0)  # of the way, by the ODE
         return last + per_sample(share, x) * (y - last)
@@ -86,20 +86,35 @@ class ExactFlow(Problem):
         """The logarithm of the density of I_t at x, shape (B,)."""
         return self._log_density(*self._check(x, t=t)).to(x.dtype)
 
-    def v(self, s: Time, t: Time, x: Tensor) -> Tensor:
+    def v(self, s: Time, t: Time, x: Tensor, *, tolerance: float = TOLERANCE) -> Tensor:
         """The average slope v_{s,t}(x) = (X_{s,t}(x) - x) / (t - s), shape (B, dim); b_t(x) where s = t.
 
-        Either order of s and t. For mixture and checkerboard it is an ODE solve with tolerance 1e-9
-        a step (where neighbouring paths part, the whole error was seen to reach 1e-7), through which
-        both modes differentiate in s, t and x. The solve stops at 1 - 1e-8 and goes on in a straight
-        line; the derivative in s is not available for a start at s = 1 exactly.
-        """
-        return self._v(*self._check(x, s=s, t=t)).to(x.dtype)
+        Either order of s and t. For mixture and checkerboard it is an ODE solve, through which both modes
+        differentiate in s, t and x. The solve stops at 1 - 1e-8 and goes on in a straight line; the derivative in
+        s is not available for a start at s = 1 exactly.
 
-    def flow_map(self, s: Time, t: Time, x: Tensor) -> Tensor:
-        """X_{s,t}(x) = x + (t - s) v_{s,t}(x), shape (B, dim)."""
+        Args:
+            s, t: times.
+            x: points.
+            tolerance: the error allowed in one step, at least 1e-12. Seen over 10,000 draws that the checkerboard's
+                map carries from 0 to 1, in data units, against a tolerance of 1e-12:
+
+                tolerance    root mean square    99 % of the points    largest    time
+                1e-9         2e-8                4e-9                  1e-6       1
+                1e-6         2e-6                8e-6                  1e-4       1/2
+
+                The largest errors are where neighbouring paths part. A figure shows no difference below 1e-3. The
+                Gaussian's map is a formula, and meets every tolerance.
+        """
+        tolerance = checks.at_least("tolerance", tolerance, 1e-12)
         s, t, z = self._check(x, s=s, t=t)
-        return (z + per_sample(t - s, z) * self._v(s, t, z)).to(x.dtype)
+        return self._v(s, t, z, tolerance).to(x.dtype)
+
+    def flow_map(self, s: Time, t: Time, x: Tensor, *, tolerance: float = TOLERANCE) -> Tensor:
+        """X_{s,t}(x) = x + (t - s) v_{s,t}(x), shape (B, dim); the arguments are those of `v`."""
+        tolerance = checks.at_least("tolerance", tolerance, 1e-12)
+        s, t, z = self._check(x, s=s, t=t)
+        return (z + per_sample(t - s, z) * self._v(s, t, z, tolerance)).to(x.dtype)
 
     def _check(self, x: Tensor, **times: Time) -> tuple[Tensor, ...]:
         """The times, shape (B,), and x, all in float64."""

@@ -13,6 +13,7 @@ from flowmap_edu import _reference
 from flowmap_edu.methods import METHODS, Method
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import Training
+from flowmap_edu.training.targets import FEW
 
 
 class Recipe(NamedTuple):
@@ -62,6 +63,8 @@ def settings(named: Named, problem: Problem, method: Method, changes: Mapping[st
         fields |= {"at_zero": 0.0, "at_one": 0.0}
     if problem.classes or not fields["diagonal"]:
         fields["stf_batch"] = 0
+    if not changes.get("stf_batch", fields["stf_batch"]) or problem.shape[0] > FEW:
+        fields["stf_near"] = 0.0
     if changes.get("steps") is not None:
         fields["minutes"] = None
     elif changes.get("minutes") is not None:

@@ -1,15 +1,23 @@
 """What one step of training reads: fresh data, noise and times, as a `losses.Batch`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from flowmap_edu import losses, times
+from flowmap_edu.interpolant import Interpolant
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import targets
+from flowmap_edu.training.compiling import compiled
+from flowmap_edu.training.near import Near
 from flowmap_edu.training.training import Training
+
+AHEAD = 16  # steps that are drawn at once where a target is averaged: one call for all is faster
+PAIRS = 2**23  # of a sample and a data point, the most that an averaged target compares at once
+POOLED = 500  # draws of AHEAD steps after which the pool of near data points is renewed
 
 
 def draw_data(
@@ -29,19 +37,118 @@ def draw_batch(
     generator: torch.Generator | None = None,
     levels: int = times.LEVELS,
 ) -> losses.Batch:
-    """One fresh batch: interpolants and targets on the diagonal, jumps s <= u <= t from I_s off it."""
-    interpolant, n = training.interpolant, training.batch
-    on = training.on_diagonal(method)
-    x1, label = draw_data(problem, n, training.label_dropout, generator)
-    x0 = problem.base(n, generator)
+    """One fresh batch: interpolants and targets on the diagonal, jumps s <= u <= t from I_s off it.
+
+    The target is the plain or the averaged one; near data points serve in `fit` alone, which keeps a pool of them.
+    """
+    return draw_batches(1, problem, method, training, generator, levels)[0]
+
+
+def draw_batches(
+    steps: int,
+    problem: Problem,
+    method: Method,
+    training: Training,
+    generator: torch.Generator | None = None,
+    levels: int = times.LEVELS,
+    stable: Callable[..., Tensor] = targets.stable,
+    near: Near | None = None,
+) -> list[losses.Batch]:
+    """The batches of some steps, drawn together; every tensor below has the axis of the steps first.
+
+    Args:
+        steps: how many.
+        problem, method, training, generator, levels: as in `draw_batch`.
+        stable: `targets.stable`, or a compiled one.
+        near: the pool that gives the latest times their target, or None.
+    """
+    interpolant, n, on = training.interpolant, training.batch, training.on_diagonal(method)
+    x1, label = draw_data(problem, steps * n, training.label_dropout, generator)
+    x0, x1 = (x.unflatten(0, (steps, n)) for x in (problem.base(steps * n, generator), x1))
     spread: dict[str, Any] = {"stratified": training.stratified, "generator": generator}
-    t = times.uniform(on, **spread)
-    sides: dict[str, Any] = {"at_zero": training.at_zero, "at_one": training.at_one}
-    s, u, end = times.draw(method, n - on, **sides, **spread, levels=levels)
-    x_t, target = interpolant(t, x0[:on], x1[:on])
+    sides: dict[str, Any] = {"at_zero": training.at_zero, "at_one": training.at_one, "levels": levels}
+    t = torch.stack([times.uniform(on, **spread) for _ in range(steps)])
+    draws = [times.draw(method, n - on, **sides, **spread) for _ in range(steps)]
+    s, u, end = (torch.stack(column) for column in zip(*draws, strict=True))
+    x_t, target = on_the_path(interpolant, t, x0[:, :on], x1[:, :on])
+    x_s, dx_s = on_the_path(interpolant, s, x0[:, on:], x1[:, on:])
     if training.stf_batch and on:
-        data = torch.cat([x1[:on], draw_data(problem, training.stf_batch, generator=generator)[0]])
-        target = targets.stable(interpolant, t, x_t, target, data, problem.sigma)
-    x_s, dx_s = interpolant(s, x0[on:], x1[on:])
-    first, second = (None, None) if label is None else (label[:on], label[on:])
-    return losses.Batch(losses.Diagonal(t, x_t, target, first), losses.Jumps(s, u, end, x_s, dx_s, second))
+        bank = draw_data(problem, steps * training.stf_batch, generator=generator)[0].unflatten(0, (steps, -1))
+        own, target = target, stable(interpolant, t, x_t, target, torch.cat([x1[:, :on], bank], 1), problem.sigma)
+        if near is not None:
+            target = late(near, round(training.stf_near * on), t, x_t, own, x1[:, :on], target, generator)
+    first, second = (None, None) if label is None else label.unflatten(0, (steps, n)).split([on, n - on], dim=1)
+    whole = losses.Batch(losses.Diagonal(t, x_t, target, first), losses.Jumps(s, u, end, x_s, dx_s, second))
+    return [whole.changed(lambda x, k=k: x[k]) for k in range(steps)]
+
+
+def on_the_path(interpolant: Interpolant, t: Tensor, x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
+    """I_t and dI_t, (steps, B, *D), for t of shape (steps, B)."""
+    x, dx = interpolant(t.flatten(), x0.flatten(0, 1), x1.flatten(0, 1))
+    return x.view(x0.shape), dx.view(x0.shape)
+
+
+def late(
+    near: Near,
+    count: int,
+    t: Tensor,
+    x: Tensor,
+    own: Tensor,
+    x1: Tensor,
+    target: Tensor,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """`target`, but of the `count` latest times of each step by near data points."""
+    index = t.topk(count, dim=1).indices  # (steps, count)
+    where = index[..., None].expand(-1, -1, x.shape[2])
+    t, x, own, x1 = t.gather(1, index), x.gather(1, where), own.gather(1, where), x1.gather(1, where)
+    found = near.target(*(z.flatten(0, 1) for z in (t, x, own, x1)), generator=generator)
+    return target.scatter(1, where, found.view_as(x))
+
+
+class Batches:
+    """The batches of a run, in order; where it stands can be saved and restored.
+
+    With an averaged target some steps are drawn at once, without one each step as `draw_batch` draws it.
+
+    Args:
+        problem, method, training: of the run.
+    """
+
+    def __init__(self, problem: Problem, method: Method, training: Training):
+        self.run = problem, method, training
+        fast = training.pays_to_compile
+        self.stable = compiled(targets.stable) if fast else targets.stable
+        self.near = Near(problem, training.interpolant, training.seed, fast=fast) if training.stf_near else None
+        on, pairs = training.on_diagonal(method), training.on_diagonal(method) + training.stf_batch
+        self.ahead = max(1, min(AHEAD, PAIRS // max(1, on * pairs))) if training.stf_batch else 1
+        self.generator = torch.Generator().manual_seed(training.seed)
+        self.begun, self.drawn, self.levels = self.generator.get_state(), 0, 0
+        self.waiting: list[losses.Batch] = []
+
+    def next(self, levels: int = times.LEVELS) -> losses.Batch:
+        """The batch of the next step; what was drawn ahead for other `levels` is left out."""
+        if not self.waiting or levels != self.levels:
+            self.begun, self.levels = self.generator.get_state(), levels
+            self.draw()
+        return self.waiting.pop(0)
+
+    def draw(self) -> None:
+        """Draw ahead, from where the generator is."""
+        if self.near is not None:
+            self.near.fill(self.drawn // POOLED)
+        self.drawn += 1
+        self.waiting = draw_batches(self.ahead, *self.run, self.generator, self.levels, self.stable, self.near)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generator's state before the last draw, how many draws there were, and how many batches wait."""
+        return {"begun": self.begun, "drawn": self.drawn, "levels": self.levels, "waiting": len(self.waiting)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken, by drawing the last batches again."""
+        self.begun, self.levels, waiting = state["begun"], state["levels"], state["waiting"]
+        self.generator.set_state(self.begun)
+        self.drawn = max(0, state["drawn"] - 1)
+        if state["drawn"]:
+            self.draw()
+        self.waiting = self.waiting[len(self.waiting) - waiting :]

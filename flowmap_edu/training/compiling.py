@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._functorch import config
+
+MEMORY = 0.5  # of what the compiler would keep for the backward pass; cheap parts, such as activations, are done again
 
 
 def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -16,7 +19,7 @@ def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if chosen:
             return chosen[0](*args)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), config.patch(activation_memory_budget=MEMORY):
                 warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)  # torch's compiler on itself
                 warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
                 fast = torch.compile(f, fullgraph=True)  # refuses by itself on a Python that is too new

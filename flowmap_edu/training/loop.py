@@ -25,7 +25,6 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import distributed
-from flowmap_edu.training.batches import draw_batch
 from flowmap_edu.training.compiling import compiled
 from flowmap_edu.training.network import condition, has_dropout, tried
 from flowmap_edu.training.state import State
@@ -115,6 +114,14 @@ def gradient(state: State, loss: nn.Module, batch: losses.Batch, ramp: Tensor) -
     return distributed.mean(total).item()
 
 
+def clipped(parameters: list[nn.Parameter], most: float) -> float:
+    """Shorten the gradient to the norm `most` if it is longer; return the norm that it had."""
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if norm > most:
+        nn.utils.clip_grads_with_norm_(parameters, most, norm)
+    return norm.item()
+
+
 def fit(
     problem: Problem,
     net: nn.Module,
@@ -188,13 +195,13 @@ def taken(
         ramp = torch.tensor(
             min(1.0, done / method.tangent_warmup) if method.tangent_warmup else 1.0, device=state.device
         )
-        batch = draw_batch(problem, method, training, state.generator, levels)
+        batch = state.batches.next(levels)
         with torch.random.fork_rng(devices=cuda, enabled=drops):
             if drops:  # dropout draws from torch's global generator, which gets a seed of the run's own
                 seed = int(torch.randint(2**62, (), generator=state.generator))
                 torch.manual_seed(seed + distributed.rank())
             value = gradient(state, loss, batch, ramp)
-        norm = nn.utils.clip_grad_norm_(parameters, training.clip).item()
+        norm = clipped(parameters, training.clip)
         recent.append((value, norm))
         if not math.isfinite(value + norm):
             raise DivergedError(

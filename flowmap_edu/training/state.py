@@ -3,45 +3,25 @@
 import copy
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 from flowmap_edu import sample
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Method
 from flowmap_edu.nets import LogWeight
 from flowmap_edu.problems.problem import Problem
+from flowmap_edu.training.average import Average
+from flowmap_edu.training.batches import Batches
 from flowmap_edu.training.metadata import differences, document
 from flowmap_edu.training.network import on_device
 from flowmap_edu.training.training import OPTIMIZERS, Training, check
 
 CPU = torch.device("cpu")
 COUNTERS = ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history")
-
-
-def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """The exponential moving average a <- d a + (1 - d) w, with d rising as (1 + k) / (10 + k) up to `decay`.
-
-    The rise lets a short run forget its first weights.
-    """
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], k: Tensor) -> None:
-        d = min(decay, (1 + float(k)) / (10 + float(k)))
-        for a, w in zip(averaged, current, strict=True):
-            a.lerp_(w, 1 - d)
-
-    return update
-
-
-def averaged(net: nn.Module, decay: float) -> AveragedModel:
-    """A moving average of the network's weights, without dropout."""
-    return AveragedModel(net, multi_avg_fn=moving_average(decay)).eval()
 
 
 class State:
@@ -56,6 +36,8 @@ class State:
         loss, grad_norm: means over the steps since the last yield.
         cpu_seconds: processor time of the run so far, this process's alone.
         history: one row (step, loss, grad_norm, largest grad_norm, cpu_seconds) a yield.
+        batches: what the steps read.
+        generator: of what the steps draw besides, the seeds of dropout.
         device: where all of them are.
         teacher: the frozen map of a method that reads one, or None.
     """
@@ -76,11 +58,12 @@ class State:
         self.net = net.to(device).train()
         self.log_weight = self.weight_of_the_loss()
         self.teacher = self.frozen_teacher(teacher)
-        self.average = averaged(self.net, training.ema)
-        self.second = None if training.second_ema is None else averaged(self.net, training.second_ema)
+        self.average = Average(self.net, training.ema)
+        self.second = None if training.second_ema is None else Average(self.net, training.second_ema)
         self.optimizer = OPTIMIZERS[training.optimizer](self.parameters(), training.lr)
         self.step, self.steps, self.cpu_seconds = 0, training.steps, 0.0
         self.schedule = LambdaLR(self.optimizer, lambda step: self.rate(step))
+        self.batches = Batches(problem, method, training)
         self.generator = torch.Generator().manual_seed(training.seed)
         self.loss, self.grad_norm = math.nan, math.nan
         self.history: list[tuple[float, ...]] = []
@@ -145,7 +128,7 @@ class State:
             self.net.project()  # type: ignore[operator]
         for average in (self.average, self.second):
             if average is not None:
-                average.update_parameters(self.net)
+                average.update(self.net)
         self.step += 1
 
     def stage(self, step: int) -> int:
@@ -176,15 +159,20 @@ class State:
         second = [("second", self.second)] if self.second is not None else []
         own = getattr(self.net, "log_weight", None)
         weight = [("log_weight", self.log_weight)] if self.log_weight is not None and own is None else []
-        all_runs = {"net": self.net, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule}
-        return [*all_runs.items(), *second, *weight, *renewed]
+        all_runs = ("net", "average", "optimizer", "schedule", "batches")
+        return [*((name, getattr(self, name)) for name in all_runs), *second, *weight, *renewed]
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Go back to where `checkpoint` was taken.
 
         Raises:
-            ValueError: if it belongs to another run.
+            ValueError: if it belongs to another run, or to an earlier version, which drew its batches in another way.
         """
+        if "batches" not in checkpoint:
+            raise ValueError(
+                "this checkpoint was written by an earlier version of flowmap_edu, whose training cannot go on in this "
+                "one; the maps of its run still load"
+            )
         try:
             there = json.loads(checkpoint["run"]) if "run" in checkpoint else self.document()
             if differ := differences(there, json.loads(json.dumps(self.document()))):

@@ -13,19 +13,13 @@ from flowmap_edu.interpolant import Interpolant, Linear
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training.network import accepts
-
-
-def soap(parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
-    """SOAP, from the library pytorch_optimizer."""
-    from pytorch_optimizer import SOAP  # a second to import: only where it is used
-
-    return SOAP(parameters, lr, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10)
-
+from flowmap_edu.training.soap import SOAP
+from flowmap_edu.training.targets import FEW
 
 OPTIMIZERS: dict[str, Callable[[Iterable[Tensor], float], torch.optim.Optimizer]] = {
     "adam": lambda p, lr: torch.optim.Adam(p, lr, betas=(0.9, 0.99)),
     "radam": lambda p, lr: torch.optim.RAdam(p, lr),
-    "soap": soap,
+    "soap": lambda p, lr: SOAP(p, lr),
 }
 
 
@@ -51,6 +45,8 @@ class Training:
         stratified: whether times are spread over equal cells of their range.
         at_zero, at_one: shares of the jumps with s = 0 and with t = 1; see `times.triangle`.
         stf_batch: fresh data points for the stable target field (targets.py); 0 for the plain target.
+        stf_near: the share of the samples on the diagonal, those with the latest times, whose target is averaged over
+            near data points of a large pool instead (near.py); with stf_batch, for points of at most four entries.
         interpolant: the path from noise to data.
         weighting: whether a weight w_{s,t} of the loss is learned.
         label_dropout: the share of samples whose label is hidden (-1), which guidance at sampling needs.
@@ -80,6 +76,7 @@ class Training:
     at_zero: float = 0.0
     at_one: float = 0.0
     stf_batch: int = 0
+    stf_near: float = 0.0
     interpolant: Interpolant = field(default_factory=Linear)
     weighting: bool = False
     label_dropout: float = 0.0
@@ -99,13 +96,15 @@ class Training:
             checks.count(name, getattr(self, name))
         for name in ("lr", "clip", *(["minutes"] if self.minutes is not None else [])):
             checks.positive(name, getattr(self, name))
-        for name in ("ema", "label_dropout", "at_zero", "at_one"):
+        for name in ("ema", "label_dropout", "at_zero", "at_one", "stf_near"):
             checks.share(name, getattr(self, name))
         for name in ("diagonal", "second_ema"):
             if getattr(self, name) is not None:
                 checks.share(name, getattr(self, name))
         checks.whole("stf_batch", self.stf_batch)
         checks.generator(self.seed)
+        if self.stf_near and not self.stf_batch:
+            raise ValueError(f"stf_near goes with stf_batch, got stf_near={self.stf_near} and stf_batch=0")
         if self.at_zero + self.at_one > 1:
             raise ValueError(f"at_zero and at_one must be shares of one batch, got {self.at_zero} and {self.at_one}")
         if self.decay_from is not None and self.decay != "sqrt":
@@ -181,6 +180,8 @@ def check(problem: Problem, net: nn.Module, method: Method, training: Training) 
             )
     if training.stf_batch and len(problem.shape) != 1:
         raise ValueError(f"stf_batch is for points of shape (D,), this problem has {problem.shape}: leave it at 0")
+    if training.stf_near and problem.shape[0] > FEW:
+        raise ValueError(f"stf_near is for points of at most {FEW} entries, this problem has {problem.shape}")
     if training.stf_batch and problem.classes:
         raise ValueError("stf_batch averages over all classes, this problem has labels: leave it at 0")
     if method.velocity == "sample" and method.condition == "semigroup" and not isinstance(training.interpolant, Linear):

@@ -15,10 +15,11 @@ from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz import plots
 from flowmap_edu.viz.arguments import Maps, named, noise, reference
 from flowmap_edu.viz.controls import RealSlider, WholeSlider
-from flowmap_edu.viz.interactive import Interactive, View, jumps, table
+from flowmap_edu.viz.interactive import Interactive, View, jumps, neighbours, table
 
 PATHS = 48  # paths drawn, at most
 DRAWS = 256  # points for the residuals at one (s, t)
+FINE = 1e-6  # tolerance of an exact map that is drawn: no error can be seen
 
 # --- two times -------------------------------------------------------------------------------------
 
@@ -37,7 +38,7 @@ def time_explorer(X: FlowMap, exact: ExactFlow | None = None) -> Interactive:
     Args:
         X: a map of the plane.
         exact: an exact problem. With it, x are 256 draws of I_s; without it, the points of the net. Its map is an
-            ODE solve, which takes about a second for each new pair (s, t).
+            ODE solve.
 
     Returns:
         the sliders; the controls are "s" and "t". A slider that passes the other one moves it too. The numbers of
@@ -55,7 +56,7 @@ def time_explorer(X: FlowMap, exact: ExactFlow | None = None) -> Interactive:
         with torch.no_grad():
             panels = {"at time s": net, "X": X(s, t, grid).reshape(net.shape)}
             if truth is not None:
-                panels["exact"] = truth.flow_map(s, t, grid).reshape(net.shape)
+                panels["exact"] = truth.flow_map(s, t, grid, tolerance=FINE).reshape(net.shape)
             seeded = torch.Generator().manual_seed(0)
             x = net[:9, ::5].flatten(0, 1) if truth is None else errors.at_time(truth, s, DRAWS, seeded)[0]
             squares = errors.residuals_at(X, torch.full((len(x),), s), torch.full((len(x),), t), x)
@@ -132,7 +133,8 @@ def trajectory_player(maps: Maps, x0: Tensor, exact: ExactFlow | None = None) ->
     times = torch.linspace(0, 1, 33, dtype=x0.dtype)
     curves = None
     if truth is not None:  # one solve for all times
-        curves = truth.flow_map(0.0, times.repeat_interleave(len(x0)), x0.repeat(33, 1)).unflatten(0, (33, -1))
+        ends = truth.flow_map(0.0, times.repeat_interleave(len(x0)), x0.repeat(33, 1), tolerance=FINE)
+        curves = ends.unflatten(0, (33, -1))
 
     def draw(n: int) -> View:
         paths = {name: X.trajectory(x0, n) for name, X in tried.items()}
@@ -153,9 +155,9 @@ def trajectory_player(maps: Maps, x0: Tensor, exact: ExactFlow | None = None) ->
         return draw_paths(by_steps, curves, isinstance(truth, Checkerboard))
 
     slider = WholeSlider(min=1, max=16, value=1, description="jumps N", interval=700)
-    ready = [(1,), (4,), (16,)]
+    ready, ahead = [(1,), (4,), (16,)], neighbours(1, 16)
     label = f"The paths of {len(x0)} points under 1, 4 and 16 jumps by {', '.join(tried)}"
-    player = Interactive({"steps": slider}, draw, jumps, ready=ready, still=still, label=label)
+    player = Interactive({"steps": slider}, draw, jumps, ready=ready, ahead=ahead, still=still, label=label)
     return player
 
 

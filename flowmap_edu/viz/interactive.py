@@ -4,6 +4,7 @@
 and keeps the bytes of the PNG file. When the reader returns to that setting, the stored picture is shown.
 """
 
+import asyncio
 import base64
 import html
 import struct
@@ -20,6 +21,7 @@ from flowmap_edu.viz.templates import filled
 widgets = checks.extra("ipywidgets", "notebooks")
 HTML, HBox, HTMLMath, Layout, VBox = (getattr(widgets, n) for n in ("HTML", "HBox", "HTMLMath", "Layout", "VBox"))
 COLOUR = "color: var(--jp-ui-font-color1, inherit)"  # that of JupyterLab's theme, dark or light
+PAUSE = 0.05  # seconds without a move, after which settings are drawn ahead
 ASLEEP = "The kernel does not answer: run this cell again."
 
 
@@ -65,6 +67,8 @@ class Interactive(VBox):
         draw: the values of a setting -> its View. It is called once for each setting.
         name: the values of a setting -> the setting in a few words, such as "3 jumps".
         ready: settings that are drawn at once, in addition to the first one.
+        ahead: the values of a setting -> settings that may be visited next. Where a reader is, the kernel draws them
+            while it has nothing else to do, after a move; None: none.
         arrange: called with the name of the control that moved, before the picture is drawn; it may move others.
         still: draws the still picture, the bytes of a PNG file; None: the first picture.
         label: the still picture in words, for readers who cannot see it.
@@ -86,13 +90,14 @@ class Interactive(VBox):
         name: Callable[..., str],
         *,
         ready: Iterable[tuple[Any, ...]] = (),
+        ahead: Callable[..., Iterable[tuple[Any, ...]]] | None = None,
         arrange: Callable[[str], None] | None = None,
         still: Callable[[], bytes] | None = None,
         label: str = "",
     ):
         self.controls, self.draw, self.name, self.arrange = dict(controls), draw, name, arrange
         self.note, self.math, self.card = HTML(), HTMLMath(), Card()
-        self.moving, self.label = False, label
+        self.moving, self.label, self.ahead = False, label, ahead
         row = HBox(list(self.controls.values()), layout=Layout(flex_flow="row wrap"))
         super().__init__([row, HTML(asleep()), self.note, self.math, self.card])
         self.add_class("flow-figure")
@@ -121,6 +126,27 @@ class Interactive(VBox):
             self.moving = False
         self.show()
         self.tell()
+        self.plan()
+
+    def plan(self) -> None:
+        """Draw a setting ahead as soon as the kernel, an event loop, has nothing else to do."""
+        if self.ahead is None or not has_reader():
+            return
+        try:
+            asyncio.get_running_loop().call_later(PAUSE, self.draw_ahead, self.setting)
+        except RuntimeError:  # no loop
+            return
+
+    def draw_ahead(self, setting: tuple[Any, ...]) -> None:
+        """Draw the first of the settings after this one that has no view, unless the reader has moved on; then plan."""
+        new = [key for key in self.ahead(*setting) if key not in self.views] if self.ahead is not None else []
+        if setting != self.setting or not new:
+            return
+        try:
+            self.views[new[0]] = self.draw(*new[0])
+        except Exception:  # it is told when the setting is visited
+            return
+        self.plan()
 
     def tell(self) -> None:
         """Tell the sliders that their values are shown; a slider that plays waits for this."""
@@ -211,6 +237,11 @@ def table(rows: Mapping[str, Mapping[str, str]], corner: str = "") -> str:
         for name, row in rows.items()
     )
     return f'<table style="{COLOUR}"><tr>{cells([corner, *columns], "th")}</tr>{body}</table>'
+
+
+def neighbours(low: int, high: int) -> Callable[[int], list[tuple[int]]]:
+    """For `ahead` of a slider over low, ..., high: the next number, then the one before."""
+    return lambda n: [(k,) for k in (n + 1, n - 1) if low <= k <= high]
 
 
 def jumps(n: int) -> str:

@@ -55,7 +55,8 @@ def known(table: Mapping[str, Method], condition: str, stopgrad: str, source: st
         name
         for name, method in table.items()
         if (method.condition, method.stopgrad) == (condition, stopgrad)
-        and (method.velocity, method.short.replace("average", "self"), method.first_term) == SOURCES[source]
+        and tuple("self" if who == "average" else who for who in (method.velocity, method.short, method.first_term))
+        == SOURCES[source]
     ]
 
 

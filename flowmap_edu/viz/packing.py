@@ -59,7 +59,7 @@ def network(net: nn.Module) -> tuple[dict[str, Any], bytes]:
     layers = list(net.body.named_children())
     for at, (name, layer) in enumerate(layers):
         wanted = nn.SiLU if at % 2 else nn.Linear
-        if type(layer) is not wanted:
+        if not isinstance(layer, wanted):
             raise ValueError(
                 f"flow.js evaluates linear layers with SiLU in between; body.{name} is {type(layer).__name__}, "
                 f"{wanted.__name__} was wanted there"

@@ -90,17 +90,21 @@ def density(
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ValueError(f"points must have shape (N, 2) with at least one point, got {tuple(points.shape)}")
     checks.finite("points", points)
-    z = points.detach().cpu().numpy()
     if half_width is None:
-        half_width = 1.05 * float(np.abs(z - np.array(centre)).max()) or 1.0
-    x, y = (np.linspace(c - half_width, c + half_width, bins + 1) for c in centre)
-    count = np.histogram2d(*z.T, bins=(x, y))[0].T
-    share = count / len(points) / (2 * half_width / bins) ** 2
-    if brightest is None:
-        brightest = float(np.quantile(share[share > 0], 0.995)) if share.any() else 1.0
-    extent = (x[0], x[-1], y[0], y[-1])
-    ax.imshow(share, origin="lower", extent=extent, vmin=0, vmax=brightest, interpolation="nearest")
+        half_width = 1.05 * float((points.detach() - points.new_tensor(centre)).abs().max()) or 1.0
+    share, lightest = histogram(points, bins, half_width, centre)
+    extent = tuple(c + side for c in centre for side in (-half_width, half_width))
+    how: Any = {"origin": "lower", "extent": extent, "interpolation": "nearest"}
+    ax.imshow(share, vmin=0, vmax=lightest if brightest is None else brightest, **how)
     window(ax, half_width, centre)
+
+
+def histogram(points: Tensor, bins: int, half: float, centre: tuple[float, float] = (0, 0)) -> tuple[np.ndarray, float]:
+    """The density of points (N, 2) in bins x bins squares, [y, x], and the 99.5 % quantile of those not empty."""
+    x, y = (np.linspace(c - half, c + half, bins + 1) for c in centre)
+    count = np.histogram2d(*points.detach().cpu().numpy().T, bins=(x, y))[0].T
+    share = count / len(points) / (2 * half / bins) ** 2
+    return share, float(np.quantile(share[share > 0], 0.995)) if share.any() else 1.0
 
 
 def board(ax: Axes, points: Tensor, *, bins: int = 96) -> None:

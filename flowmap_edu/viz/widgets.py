@@ -26,13 +26,14 @@ from flowmap_edu.viz import plots
 from flowmap_edu.viz.arguments import Maps, named, noise, reference
 from flowmap_edu.viz.controls import WholeSlider
 from flowmap_edu.viz.explorers import time_explorer, trajectory_player
-from flowmap_edu.viz.interactive import Interactive, View, jumps, table
+from flowmap_edu.viz.interactive import Interactive, View, jumps, neighbours, table
 from flowmap_edu.viz.loss_explorer import loss_explorer
+from flowmap_edu.viz.panels import SCATTERED, Panels, bins
 
 __all__ = ["Interactive", "loss_explorer", "step_slider", "time_explorer", "trajectory_player"]
 
 ERROR_POINTS = 256  # for the map error of a step slider
-SCATTERED = 10_000  # points drawn one by one, at most
+CHUNK = 2048  # points that a network takes at a time here: so few stay in the processor's cache
 IMAGES = 40  # images in a sheet, at most
 
 
@@ -46,7 +47,8 @@ def step_slider(
     """A slider over the number N of jumps: the samples of each map from the same noise.
 
     Points of the plane are drawn as a density and one by one, images as a sheet. The slider runs over
-    1, ..., max(steps). The counts in `steps` are computed at once, the others when the reader visits them.
+    1, ..., max(steps). The counts in `steps` are computed at once, the others when the reader visits them; while the
+    kernel has nothing else to do, it computes the neighbours of the count that is shown.
 
     The axes of the plane hold 99.9 % of the points for all `steps`, and at least [-1.2, 1.2]^2 for the checkerboard.
     The table says how many points lie outside.
@@ -81,8 +83,10 @@ def step_slider(
     truth = reference(exact)
     tried = named(maps, x0, label)
 
+    chunk = {"chunk": CHUNK} if plane else {}
+
     def carried(n: int) -> dict[str, Tensor]:
-        samples = {name: X.sample(x0, n, label=label) for name, X in tried.items()}
+        samples = {name: X.sample(x0, n, label=label, **chunk) for name, X in tried.items()}
         for x in samples.values():
             checks.finite("samples", x)
         return samples
@@ -90,11 +94,12 @@ def step_slider(
     first = {n: carried(n) for n in steps}
     everything = [x for samples in first.values() for x in samples.values()]
     half = reach(everything, 1.2 if isinstance(truth, Checkerboard) else 0.0) if plane else 0.0
+    panels = Panels(list(tried), x0, half) if plane else None
 
     def draw(n: int) -> View:
         samples = first.get(n) or carried(n)
         what = f"Samples of {', '.join(tried)} after {jumps(n)}"
-        if not plane:
+        if panels is None:
             shown = min(len(x0), IMAGES)
             caption = f"{shown} of {len(x0)} images; the noise stays, the number of jumps changes"
             return View(draw_sheets(samples, n), f"{what}: {shown} images.", caption, {"samples": samples})
@@ -117,7 +122,7 @@ def step_slider(
             f"{name}: {', '.join(f'{k} {v}' for k, v in row.items())}" for name, row in scores.items() if row
         )
         alt = f"{what}: density, and the points coloured by the quarter of the plane they began in. {said}".strip()
-        picture = draw_points(x0, samples, scores, half, n)
+        picture = panels.drawn(samples, scores, n)
         for name, x in samples.items():
             if outside := int((x.abs() > half).any(1).sum()):
                 scores[name]["points outside the axes"] = f"{outside} of {len(x)}"
@@ -128,7 +133,8 @@ def step_slider(
 
     slider = WholeSlider(min=1, max=steps[-1], value=steps[0], description="jumps N")
     name_of_still = f"Samples of {', '.join(tried)} after {', '.join(map(str, steps))} jumps from the same noise"
-    return Interactive({"steps": slider}, draw, jumps, ready=[(n,) for n in steps], still=still, label=name_of_still)
+    ready, ahead = [(n,) for n in steps], neighbours(1, steps[-1])
+    return Interactive({"steps": slider}, draw, jumps, ready=ready, ahead=ahead, still=still, label=name_of_still)
 
 
 def cast(X: FlowMap, like: Tensor) -> FlowMap:
@@ -136,37 +142,9 @@ def cast(X: FlowMap, like: Tensor) -> FlowMap:
     return FlowMap(lambda s, t, x: X.v(s.to(like), t.to(like), x.to(like)).to(x), X.sampler)
 
 
-def bins(points: Tensor) -> int:
-    """The number of bins along a side of a histogram that suits so many points."""
-    return 96 if len(points) > 50_000 else 48
-
-
 def reach(samples: Iterable[Tensor], least: float) -> float:
     """Half the side of the square around 0 that holds 99.9 % of the coordinates of each set, and at least `least`."""
     return max(least, *(1.1 * x[:SCATTERED].abs().quantile(0.999).item() for x in samples)) or 1.0
-
-
-def draw_points(
-    x0: Tensor, samples: dict[str, Tensor], scores: dict[str, dict[str, str]], half: float, n: int
-) -> bytes:
-    """For each map the density of its samples, and the samples in the colour of the quarter they began in."""
-    right, top = (x0[:SCATTERED] > 0).T
-    quarter = right.int() + 2 * top.int()
-    rows, columns = (1, 2) if len(samples) == 1 else (2, len(samples))
-    wide, high = 2.6 * columns, 2.9 * rows
-    fixed = {"left": 0.5 / wide, "right": 1 - 0.1 / wide, "bottom": 0.5 / high, "top": 1 - 0.3 / high}
-    with matplotlib.rc_context(plots.STYLE | {"figure.constrained_layout.use": False}):  # it takes half the time
-        figure = Figure(figsize=(wide, high))
-        figure.subplots_adjust(**fixed, wspace=0.22, hspace=0.35)
-        axes = figure.subplots(rows, columns, squeeze=False).reshape(2, -1)
-        for (name, points), upper, lower in zip(samples.items(), *axes, strict=True):
-            plots.density(upper, points, bins=bins(points), half_width=half)
-            upper.set(title=f"{name}, {jumps(n)}", xlabel=", ".join(f"{k} {v}" for k, v in scores[name].items()))
-            for k in range(4):
-                lower.plot(*points[:SCATTERED][quarter == k].T.numpy(), ".", ms=1.5, mew=0, color=plots.COLOURS[k])
-            plots.window(lower, half)
-            lower.set(xlabel="colour: quarter it began in")
-        return plots.as_png(figure, dpi=90)
 
 
 def still_points(samples: dict[int, dict[str, Tensor]], half: float) -> bytes:
