@@ -102,7 +102,7 @@ function figure(model, el) {
     svg("polygon", { points: points([[0, 0], [1, 0], [1, 1]], triangle.at), fill: "#f2f2f2" }),
     line(triangle.at, [[0, 0], [1, 1]], "#999"),
     frame(triangle.at, WHOLE, WHOLE, [0, 0.5, 1], [0, 0.5, 1], "end time t", "start time s")),
-  ["pair", "first", "second"], (name, [t, s]) => (name === "pair" ? both(s, t) : move("u", name === "first" ? t : s)));
+  ["first", "second", "pair"], (name, [t, s]) => (name === "pair" ? both(s, t) : move("u", name === "first" ? t : s)));
   const right = picture(440, "The jump in the plane of time and x", plane, svg("g", {},
     ...GREY.map((start) => line(plane.at, Array.from({ length: 41 }, (_, k) => [k / 40, flow(state.problem, 0, k / 40, start)]), "#ccc", 1)),
     frame(plane.at, PLANE, UP, [0, 0.5, 1], [-1, 0, 1], "time t", "x")),

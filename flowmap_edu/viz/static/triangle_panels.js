@@ -125,6 +125,7 @@ function picture(width, title, scale, still, handles, dragged) {
       circle.setPointerCapture(event.pointerId);
       circle.onpointermove = move;
     });
+    circle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // else the page scrolls
     for (const over of ["pointerup", "pointercancel"]) circle.addEventListener(over, () => (circle.onpointermove = null));
     root.append(circle);
   }
