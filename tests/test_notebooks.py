@@ -21,7 +21,7 @@ from flowmap_edu.viz import alternative
 TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
 SOURCES = sources(TUTORIALS)
 LONGEST = 15
-PAGES = ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md", "tutorials/notation.md"]
 PAGES += [f"docs/{path.name}" for path in (TUTORIALS.parent / "docs").glob("*.md")]
 by_name = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
