@@ -45,6 +45,8 @@ class Recorder:
 def read_by_the_loss(method: methods.Method) -> tuple[dict[str, list], bool]:
     """Where the map, its average and the teacher are read at the example pair; whether the sample's slope counts."""
     s, u, t = (torch.tensor([time], dtype=torch.float64) for time in triangles.example(method))
+    if method.times == "square":  # the drawn pair is the way back
+        s, t = t, s
     x = torch.tensor([[0.3, -0.2]], dtype=torch.float64)
     dx = torch.tensor([[1.0, 0.5]], dtype=torch.float64)
     slopes = {name: Recorder() for name in ("self", "average", "teacher")}
@@ -69,6 +71,11 @@ def test_the_arrows_come_from_where_the_loss_reads(name):
     s, u, t = triangles.example(method)
     drawn = triangles.sources(method)
     read, sample = read_by_the_loss(method)
+    if method.points == "trajectory":  # the solver's steps come with the batch, as its dx
+        assert drawn == [triangles.Source((s, s), "teacher"), triangles.Source(((s + t) / 2,) * 2, "teacher")]
+        assert sample
+        assert read == {"self": [pytest.approx((t, s))] * 2, "average": [], "teacher": []}
+        return
     assert any(giver == "sample" for _, giver in drawn) == sample
     if method.condition == "semigroup":  # the second short jump, from u to t; a u near s is drawn farther away
         at, giver = drawn[0]
@@ -101,8 +108,13 @@ def test_the_dots_are_pairs_that_the_method_visits(name):
     assert len(s) == triangles.DRAWN
     one = np.array(triangles.example(method))
     t, s = np.append(t, one[2]), np.append(s, one[0])
+    if method.times == "square":
+        assert 0.4 < (s <= t).mean() < 0.6
+        return
     assert (s <= t).all()
-    if method.times == "triangle":
+    if method.times == "from zero":
+        assert (s == 0).all()
+    elif method.times == "triangle":
         assert abs(s[:-1].mean() - 1 / 3) < 0.05
         assert abs(t[:-1].mean() - 2 / 3) < 0.05
     elif method.times == "to one":
