@@ -151,11 +151,24 @@ def test_every_method_in_one_figure():
     boxes = [box for box in boxes if box.width > 1]
     assert len(boxes) == len(METHODS)
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+    assert all(box.y1 <= figure.bbox.height and box.x0 >= 0 for box in boxes)
     (legend,) = figure.legends
     words = [text.get_text() for text in legend.get_texts()]
     assert words[2:-1] == [words for _, _, words in triangles.GIVERS.values()]
     assert legend.get_window_extent().y1 < min(ax.get_tightbbox().y0 for ax in axes)
     assert legend.get_window_extent().x1 < figure.bbox.width
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 8, 12])
+def test_titles_and_legend_lie_in_the_figure(count):
+    figure = triangles.methods(list(METHODS)[:count])
+    figure.canvas.draw()
+    places = [ax.get_tightbbox() for ax in figure.axes] + [figure.legends[0].get_window_extent()]
+    assert min(box.x0 for box in places) >= 0
+    assert min(box.y0 for box in places) >= 0
+    assert max(box.x1 for box in places) <= figure.bbox.width
+    assert max(box.y1 for box in places) <= figure.bbox.height
+    assert min(box.y0 for box in places[:-1]) > places[-1].y1
 
 
 def test_bad_input_is_refused():

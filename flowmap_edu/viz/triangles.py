@@ -192,12 +192,22 @@ def methods(names: Sequence[str] | Mapping[str, Method], *, columns: int = 4) ->
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(max(2.25 * columns, 3.2), 2.6 * rows + 0.6))
+        several = len(names) > 1
+        size = (2.25 * columns, 2.75 * rows + 0.8) if several else (3.4, 4.2)
+        layout: Any = "compressed" if several else "none"
+        figure = Figure(figsize=size, layout=layout)
+        if not several:  # the layout engine leaves no room for the legend below a single square
+            figure.subplots_adjust(left=0.16, right=0.96, bottom=0.3, top=0.9)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for ax in axes.flat[len(names) :]:
             ax.remove()
         for (name, one), ax in zip(names.items(), axes.flat, strict=False):
             method(one, ax, title=f"{name}\n({CONDITIONS[one.condition]})", legend=False)
             ax.label_outer()
-        figure.legend(handles=key(list(names.values())), loc="outside lower center", ncols=min(columns, 3), fontsize=8)
+        figure.legend(
+            handles=key(list(names.values())),
+            loc="outside lower center" if several else "lower center",
+            ncols=min(columns, 3),
+            fontsize=8,
+        )
     return figure
