@@ -16,21 +16,22 @@
 #
 # After this lesson you can
 #
-# - train a flow map of pictures with the losses of lesson 04, not a line of them changed,
-# - judge generated pictures by a number, and say what that number cannot see,
-# - check whether a model has learned a distribution or memorised its data.
+# - write the loss of a flow map for pictures with labels, and say what changed against points in the plane,
+# - compare two sets of pictures by a number, and say which set that number is measured against,
+# - test whether a model copies its training data, with a control that shows what copying looks like.
 #
-# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop.
-# **It takes** thirty minutes to read and under ten minutes to run on two CPU cores.
+# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop. Symbols are on the
+# [notation card](notation.md). **It takes** about an hour and a quarter: half an hour to read, the rest to write ten
+# short pieces of code. The cells run in about ten minutes on two CPU cores.
 
 # %%
-import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu import FlowMap, problems, recipes, training
+from flowmap_edu import FlowMap, course, problems, recipes, training
 from flowmap_edu.metrics import classifier, images, memorising
-from flowmap_edu.training import runs
+from flowmap_edu.training import loop, runs
+from flowmap_edu.viz import figures_08 as figures
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
@@ -40,235 +41,633 @@ JUMPS = (1, 2, 4, 8, 16)
 # %% [markdown]
 # ## 1. What changes when points become pictures?
 #
-# scikit-learn brings 1,797 handwritten digits of 8 x 8 pixels. A picture is a point with 64 coordinates, so that
-# everything said of points in the plane holds word for word: noise $x_0 \sim N(0, \sigma^2 I)$, here with $\sigma =
+# scikit-learn brings 1,797 handwritten digits of 8 x 8 pixels, with values from -1 to 1. A picture is a point with 64
+# coordinates. So the formulas of the plane stay as they are: noise $x_0 \sim N(0, \sigma^2 I)$, here with $\sigma =
 # 1/2$, a digit $x_1$, and between them
 #
 # $$I_t = (1 - t)\, x_0 + t\, x_1 .$$
+#
+# **Write** `on_the_way(t, x0, x1)`: $I_t$ for a batch of pictures. `x0` and `x1` have the shape `(B, C, H, W)`, `t`
+# has the shape `(B,)`.
+
+
+# %% tags=["solution"]
+def on_the_way(t, x0, x1):
+    """I_t for pictures, shape (B, C, H, W)."""
+    ### BEGIN SOLUTION
+    t = t[:, None, None, None]
+    return (1 - t) * x0 + t * x1
+    ### END SOLUTION
+
 
 # %%
+course.check("08.1", on_the_way)
 problem = problems.Digits()
 data, held_out = problem.data(), problem.data(train=False)
-print(f"{len(data):,} digits to train, {len(held_out)} held out, each {data.shape}, values from -1 to 1")
-generator = torch.Generator().manual_seed(0)
-x1, labels = data.draw(10, generator)
-x0 = 0.5 * torch.randn(x1.shape, generator=generator)
-times = (0.0, 0.25, 0.5, 0.75, 1.0)
-figure, ax = plt.subplots(figsize=(6.0, 3.2))
-plots.images(ax, torch.stack([(1 - t) * x0 + t * x1 for t in times]))
-ax.set_title("Ten digits on the way from noise (t = 0, top) to data (t = 1, bottom)")
-plt.show()
+print(f"{len(data):,} digits to train, {len(held_out)} held out, each of shape {data.shape}")
 
 # %% [markdown]
-# **What to notice.** Half way the eye already knows which digit it will be. The velocity $b_t(x)$, the mean of
-# $x_1 - x_0$ over all pairs that pass through $x$, is then almost decided; near the noise it is a mean over all digits.
+# The library has a small classifier that was trained on the same 1,400 digits. `read.read(x)` says which digit it sees
+# in each picture, shape `(B,)`. Its pictures must lie in $[-1, 1]$.
 #
-# **Try.** Draw `(1 - t) * x0 + t * x1.roll(1, 0)`. Is the top row changed?
+# **Write** `share_read(read, x, labels)`: cut `x` off at -1 and 1 (`clamp`), and return the share of pictures that are
+# read as their label. Here `read` is the function, such as `classifier.load().read`.
+
+
+# %% tags=["solution"]
+def share_read(read, x, labels):
+    """The share of pictures in which the classifier sees their label, a number."""
+    ### BEGIN SOLUTION
+    return (read(x.clamp(-1, 1)) == labels).double().mean()
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** Half way between noise and data, at $t = 0.5$: which share of the held-out digits does the classifier
+# read right?
+
+# %%
+prediction = None  # a number between 0 and 1
+
+# %%
+course.check("08.2", share_read)
+read = classifier.load()
+x1, labels = held_out.values(), held_out.labels
+x0 = problem.base(len(x1), torch.Generator().manual_seed(0))
+times = torch.linspace(0, 1, 9)
+shares = [share_read(read.read, on_the_way(t.expand(len(x1)), x0, x1), labels).item() for t in times]
+course.compare(prediction, shares[4], too_high="It was trained on digits without noise, so it is easily disturbed.")
+
+# %% tags=["figure"]
+figures.reading(times.tolist(), shares)
+some = torch.stack([on_the_way(t.expand(10), x0[:10], x1[:10]) for t in times[::2]])
+figures.sheet(some, [f"t = {t:g}" for t in times[::2].tolist()], "Ten digits on the way from noise to data")
+
+# %% [markdown]
+# **What to notice.** Near the noise the classifier guesses. Near the data it reads nearly all. In between it decides.
+# The velocity $b_t(x)$ is the mean of $x_1 - x_0$ over all pairs that pass through $x$. Where the digit can be read
+# from $x$, this is a mean over few digits. Near the noise it is a mean over all.
+#
+# **Try.** Draw `on_the_way(t.expand(10), x0[:10], x1[1:11])`. Is the top row changed?
+#
+# <details><summary>Answer</summary>
+#
+# No. At $t = 0$ there is only noise, whatever digit it is paired with. The other rows show the neighbours' digits.
+#
+# </details>
 
 # %% [markdown]
 # ## 2. Which network?
 #
-# An MLP does not know that neighbouring pixels belong together. A U-Net does: it is built of convolutions, looks at the
-# picture at several sizes and hands what it saw at each size to the way back. Ours follows Karras et al. (2024): each
-# layer is scaled such that what passes through it keeps its size. It gets the times $s$ and $t - s$ and the class of
-# the digit, and returns the average slope $v_{s,t}(x)$ of the jump, as ever:
+# An MLP does not know that neighbouring pixels belong together. A *U-Net* does. It is built of convolutions, and looks
+# at the picture at several sizes. Ours follows Karras et al. (2024). It gets the times $s$ and $t - s$ and the label of
+# the digit, and returns the slope of the jump, $v_{s,t}(x)$. As in all lessons,
 #
-# $$X_{s,t}(x) = x + (t - s)\, v_{s,t}(x).$$
+# $$X_{s,t}(x) = x + (t - s)\, v_{s,t}(x) .$$
 #
-# The losses ask for $\partial_t X$. It must be exact through all these layers, so we compare it with a finite
-# difference, once, in double precision.
+# The losses need $\partial_t X$, exactly, through all these layers. That can be tested with a difference quotient in
+# double precision.
+#
+# **Write** `gap(X, s, t, x, step)`: compare `X.partial_t(s, t, x)[1]` with $\big(X_{s,t + \varepsilon}(x) - X_{s,t -
+# \varepsilon}(x)\big) / 2\varepsilon$, where `step` is $\varepsilon$. Return the norm of their difference over the norm
+# of the first (`.norm()` over all entries), a number.
+
+
+# %% tags=["solution"]
+def gap(X, s, t, x, step):
+    """How far the exact derivative in t and a difference quotient are apart, relative to the first."""
+    ### BEGIN SOLUTION
+    _, exact = X.partial_t(s, t, x)
+    quotient = (X(s, t + step, x) - X(s, t - step, x)) / (2 * step)
+    return (exact - quotient).norm() / exact.norm()
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** Double precision rounds at about $10^{-16}$. With the step $10^{-5}$, how large is the gap? Give the
+# exponent: -3 for $10^{-3}$.
 
 # %%
+prediction = None  # a negative number
+
+# %%
+course.check("08.3", gap)
 torch.manual_seed(0)
 net = problem.network().double().eval()
-net.gain.data.fill_(1.0)  # it starts at 0, and the output with it
-X = FlowMap(net).conditioned(label=labels)
-s, t, x = torch.zeros(10), torch.linspace(0.1, 0.9, 10), x0.double()
-_, slope = X.partial_t(s.double(), t.double(), x)
-h = 1e-5
-difference = (X(s.double(), t.double() + h, x) - X(s.double(), t.double() - h, x)) / (2 * h)
-print(f"parameters: {sum(p.numel() for p in net.parameters()):,}")
-print(f"relative gap of the two derivatives: {((slope - difference).norm() / slope.norm()).item():.1e}")
+net.gain.data.fill_(1.0)  # the last layer's factor; it starts at 0, and then every slope is 0
+X, ten = FlowMap(net).conditioned(label=torch.arange(10)), x0[:10].double()
+found = gap(X, torch.zeros(10).double(), torch.linspace(0.1, 0.9, 10).double(), ten, 1e-5)
+course.compare(prediction, found.log10(), within=0.2, too_high="Then the derivative would be wrong somewhere.")
+print(f"{sum(p.numel() for p in net.parameters()):,} parameters, gap {found.item():.1e}")
 
 # %% [markdown]
-# **What to notice.** The two agree up to the finite difference's own error. What `torch.func.jvp` needs is that every
-# layer has a forward derivative and treats the pictures of a batch one by one; that is why attention is written out as
-# matrix products and there is no batch normalisation.
+# **What to notice.** The gap is of the size that lesson 04 found for a difference quotient: rounding over the step. So
+# the derivative is right through all layers. For this, each layer must have a forward derivative, and must treat the
+# pictures of a batch one by one. Therefore the network has no batch normalisation, and its attention (in larger
+# networks) is written as matrix products.
 #
-# **Try.** How many parameters has `problems.Cifar10().network()`? (It takes a second or two; the other sizes
-# are in `problems/image_sets.py`.)
+# **Try.** How many parameters has `problems.Cifar10().network()`?
+#
+# <details><summary>Answer</summary>
+#
+# 54.7 million: `sum(p.numel() for p in problems.Cifar10().network().parameters())`. It takes a second or two.
+#
+# </details>
 
 # %% [markdown]
-# ## 3. Does it train?
+# ## 3. What is the loss with labels?
 #
-# The recipe is that of lesson 05 with another network: three quarters of a batch of 128 on the diagonal, a quarter off
-# it with LSD, Adam, an average of the weights. Each sample comes with its label, and the network reads it:
+# Each digit comes with its label $y$, and the network reads it. The loss is that of lesson 05, on the diagonal and off
+# it:
 #
-# $$E\, \big| v_{t,t}(I_t; y) - \dot I_t \big|^2 \;+\; E\, \big| \partial_t X_{s,t}(I_s; y) - \mathrm{sg}\,
+# $$E\, \big| v_{t,t}(I_t; y) - (x_1 - x_0) \big|^2 \;+\; E\, \big| \partial_t X_{s,t}(I_s; y) - \mathrm{sg}\,
 # v_{t,t}(X_{s,t}(I_s; y); y) \big|^2 .$$
 #
-# (A few minutes; the two terms are weighted by their shares of the batch. The shipped map below had 6,200 steps, about
-# six times as many.)
+# **Write** `parts(x0, x1, label, t, s, end)`: the two parts of a batch. `x0` and `x1` are B pictures, `label` has the
+# shape `(B,)`. `t` has the shape `(D,)`, `s` and `end` the shape `(J,)`, and D + J = B. Return two tuples. The first
+# belongs to the first D pairs: `(t, I_t, x1 - x0, label)`. The second belongs to the other J pairs: `(s, end, I_s,
+# label)`. Use your `on_the_way`.
+
+
+# %% tags=["solution"]
+def parts(x0, x1, label, t, s, end):
+    """(t, I_t, x1 - x0, label) of the first pairs, and (s, end, I_s, label) of the others."""
+    ### BEGIN SOLUTION
+    D = len(t)
+    x_t = on_the_way(t, x0[:D], x1[:D])
+    slope = x1[:D] - x0[:D]
+    x_s = on_the_way(s, x0[D:], x1[D:])
+    return (t, x_t, slope, label[:D]), (s, end, x_s, label[D:])
+    ### END SOLUTION
+
+
+# %% [markdown]
+# The library's batches have the same fields, with names.
+#
+# **Write** `lsd(net, diagonal, jumps)`. It returns the losses of all samples: first those on the diagonal, then the
+# others (`torch.cat`). `diagonal` has the fields `t`, `x`, `target`, `label`; `jumps` has `s`, `t`, `x`, `label`.
+# `FlowMap(net).conditioned(label=label)` is the map that is told the labels of a batch. Hold the target of the second
+# part. The square of a picture is the sum over its channels and pixels.
+
+
+# %% tags=["solution"]
+def lsd(net, diagonal, jumps):
+    """Flow matching on the diagonal and LSD off it, one number a sample."""
+    ### BEGIN SOLUTION
+    X = FlowMap(net).conditioned(label=diagonal.label)
+    on = X.velocity(diagonal.t, diagonal.x) - diagonal.target
+    X = FlowMap(net).conditioned(label=jumps.label)
+    landed, moves = X.partial_t(jumps.s, jumps.t, jumps.x)
+    with torch.no_grad():
+        target = X.velocity(jumps.t, landed)
+    return torch.cat([on, moves - target]).square().sum((1, 2, 3))
+    ### END SOLUTION
+
+
+# %% [markdown]
+# At the start of a training this network returns zero: its last layer has a factor that starts at 0. So its loss is
+# known before the first step. Three quarters of a batch are on the diagonal.
+#
+# **Predict.** The mean square of a digit, $E|x_1|^2$, is printed below. What is the mean loss of a batch before the
+# first step?
 
 # %%
+print(f"E|x1|^2 = {data.values().square().sum((1, 2, 3)).mean().item():.1f}, 64 pixels, sigma = 1/2")
+
+# %%
+prediction = None  # a number
+
+# %%
+course.check("08.4", parts)
+course.check("08.5", lsd)
 run = recipes.recipe("digits", "lsd", steps=STEPS, compile=False)
+fresh = training.State(*run)
+batch = training.draw_batch(*run[:1], *run[2:], torch.Generator().manual_seed(0))
+first = lsd(fresh.net, *batch).mean().item()
+course.compare(prediction, first, too_high="Off the diagonal a map that moves nothing agrees with a velocity of zero.")
+assert abs(first / loop.loss_of_batch(fresh, batch, torch.tensor(1.0)).item() - 1) < 1e-4
+
+# %% [markdown]
+# What else changed against the checkerboard? The loss is the same, and the training loop is. Its settings are not:
+
+# %%
+print(figures.changed_settings(recipes.recipe("checkerboard", "lsd", steps=STEPS).training, run.training))
+
+# %% [markdown]
+# **What to notice.** Batch, shares, optimiser, learning rate and the cut of the gradient changed (`clip`). `at_zero`
+# is the share of the jumps that start at $s = 0$: one jump from noise to data starts there. `stf_batch = 0` says that
+# the target is the plain $x_1 - x_0$ and not the average over data of lesson 05. So "the same method" does not mean
+# "the same settings". Which of these changes matter is not measured here.
+
+# %% [markdown]
+# ## 4. Does it train?
+#
+# (A few minutes. The shipped map of the next sections had 6,200 steps.)
+#
+# **Predict.** To which share of its first value has the loss come down after 1,000 steps?
+
+# %%
+prediction = None  # a number between 0 and 1
+
+# %%
 every = max(1, STEPS // 20)
 *_, state = tqdm(training.fit(*run, every=every), total=STEPS // every, desc="LSD on digits")
-steps, loss = [row[0] for row in state.history], [row[1] for row in state.history]
-ten = torch.arange(10)
-noise = problem.base(10, torch.Generator().manual_seed(1))
+course.compare(prediction, state.loss / first, within=0.2, too_low="Even the true velocity leaves a loss.")
 
-# %%
-figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.0), gridspec_kw={"width_ratios": [1, 1.4]})
-axes[0].plot(steps, loss)
-axes[0].set(xlabel="step", ylabel="loss", title="The loss falls, and cannot reach 0")
-plots.images(axes[1], torch.stack([state.X.sample(noise, n, label=ten) for n in JUMPS]))
-axes[1].set_title(f"After {STEPS:,} steps: 1, 2, 4, 8 and 16 jumps (rows)")
-plt.show()
+# %% tags=["figure"]
+figures.losses([row[0] for row in state.history], [row[1] for row in state.history], first)
+noise, ten = problem.base(10, torch.Generator().manual_seed(1)), torch.arange(10)
+rows = torch.stack([state.X.sample(noise, n, label=ten) for n in JUMPS])
+figures.sheet(rows, [f"{n} jump{'s' * (n > 1)}" for n in JUMPS], f"After {STEPS:,} steps, same noise in each column")
 
 # %% [markdown]
-# **What to notice.** The loss does not go to 0, since its diagonal part is a regression on $x_1 - x_0$ with what $I_t$
-# leaves open (lesson 01). After these few steps one jump already draws digits; they are pale where the map is not yet
-# sure, and more jumps change them little.
+# **What to notice.** Most of the fall comes early. The curve does not go to 0, since its diagonal part compares with
+# single pairs (lesson 01). One jump already draws digits. Some are pale, and more jumps change these most.
 #
-# **Try.** Give all ten the same noise, `noise[:1].expand(10, -1, -1, -1)`: what is left of the differences is the
-# label's doing.
+# **Try.** Give all ten the same noise, `noise[:1].expand(10, -1, -1, -1)`. What makes the pictures differ?
+#
+# <details><summary>Answer</summary>
+#
+# Only the label. Each picture is still another digit, and details such as thickness are often shared.
+#
+# </details>
 
 # %% [markdown]
-# ## 4. One jump or sixteen?
+# ## 5. One jump or sixteen?
 #
-# The shipped map had ten CPU minutes. Here are forty of its digits and a slider over the number of jumps: noise and
-# labels stay, so that a picture which changes does so by the jumps alone. Step from one jump to two with the arrow keys
-# and look for a digit that changes; then press End, and see whether the same one goes on changing.
+# For an exact map $X_{s,t}$ the number of jumps does not matter. So the change of a picture shows where a map is not
+# exact.
+#
+# **Write** `change(rows)`. `rows` has the shape `(K, B, C, H, W)`: the same pictures by K numbers of jumps. Return the
+# root mean square difference of each row from the *last* row, over pictures and pixels, shape `(K,)`.
+
+
+# %% tags=["solution"]
+def change(rows):
+    """The root mean square difference of each row from the last one, shape (K,)."""
+    ### BEGIN SOLUTION
+    return (rows - rows[-1]).square().mean((1, 2, 3, 4)).sqrt()
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** Pixels go from -1 to 1. By how much does a pixel of the shipped map change from one jump to sixteen
+# (root mean square)?
 
 # %%
+prediction = None  # a number between 0 and 2
+
+# %%
+course.check("08.6", change)
 shipped = runs.load("digits-lsd")
 forty = torch.arange(40) % 10
 same_noise = problem.base(40, torch.Generator().manual_seed(2))
+rows = torch.stack([shipped.sample(same_noise, n, label=forty) for n in JUMPS])
+course.compare(prediction, change(rows)[0], within=0.25)
+print("  ".join(f"{n} jumps: {c:.3f}" for n, c in zip(JUMPS, change(rows).tolist(), strict=True)))
+
+# %% [markdown]
+# Step from one jump to two with the arrow keys and look for a digit that changes. Then press End.
+
+# %%
 widgets.step_slider({"shipped LSD map": shipped}, same_noise, steps=JUMPS, label=forty)
 
 # %% [markdown]
-# Without a kernel there is nothing to move; here is the same as a still picture.
-
-# %%
-figure, ax = plt.subplots(figsize=(8.0, 3.3))
-rows = torch.stack([shipped.sample(same_noise[:20], n, label=forty[:20]) for n in JUMPS])
-plots.images(ax, rows)
-ax.set_title("The same noise in each column; 1, 2, 4, 8 and 16 jumps from top to bottom")
-plt.show()
-moved = (rows - rows[-1]).square().mean((1, 2, 3, 4)).sqrt()
-print("root mean square change of a pixel against 16 jumps:", "  ".join(f"{m:.3f}" for m in moved))
+# **What to notice.** Noise and labels stay, so only the jumps change a picture. The first row differs most from the
+# last, and each further row less. Most digits keep their strokes.
+#
+# **Try.** For which label is the change from one jump to sixteen largest?
+#
+# <details><summary>Answer</summary>
+#
+# `d = (rows[0] - rows[-1]).square().mean((1, 2, 3)).sqrt(); [d[forty == k].mean() for k in range(10)]`. There are
+# four pictures of each label here, so take more noise before you say which label is the hardest.
+#
+# </details>
 
 # %% [markdown]
-# **What to notice.** One jump gives a digit, and more jumps refine it, mostly without changing which stroke goes where.
-# A map that were exact would give the same picture in every row.
+# ## 6. How good are they, as a number?
 #
-# **Try.** Which label is hardest to draw in one jump?
+# Take the classifier's *features*: a vector of 64 numbers that it computes of each picture before it decides. If
+# generated digits are distributed as real ones, their features are, too. The *Fréchet distance* compares the means $m$
+# and the covariances $C$ of two sets of features:
+#
+# $$\mathrm{FD} = |m_1 - m_2|^2 + \mathrm{tr}\big( C_1 + C_2 - 2\, (C_1 C_2)^{1/2} \big) .$$
+#
+# (For photographs the features come from the Inception network, and the number is called FID.)
+#
+# **Write** `frechet(a, b)` for features of shape `(N, F)` and `(M, F)`. `torch.cov(a.T)` is the covariance. The trace
+# of $(C_1 C_2)^{1/2}$ is the sum of the square roots of the eigenvalues of $C_1 C_2$: `torch.linalg.eigvals(...)`, of
+# which take the real part, cut off below at 0.
+
+
+# %% tags=["solution"]
+def frechet(a, b):
+    """The Fréchet distance of two sets of features, a number."""
+    ### BEGIN SOLUTION
+    C1, C2 = torch.cov(a.T), torch.cov(b.T)
+    root = torch.linalg.eigvals(C1 @ C2).real.clamp_min(0).sqrt().sum()
+    return (a.mean(0) - b.mean(0)).square().sum() + C1.trace() + C2.trace() - 2 * root
+    ### END SOLUTION
+
+
+# %%
+course.check("08.7", frechet)
+
+
+@torch.no_grad()
+def features(x):
+    """The classifier's features of pictures, in double precision."""
+    return read(x).double()
+
+
+train, unseen = data.values(), held_out.values()
+assert abs(frechet(features(train), features(unseen)) / images.frechet(read, train, unseen) - 1) < 1e-3
 
 # %% [markdown]
-# ## 5. How good are they, as a number?
+# A distance needs something to compare with. There are two sets of real digits, and what real digits themselves score:
 #
-# The eye is not enough. We take a small classifier, trained on the same 1,400 digits, and read from it a vector of 64
-# features of each picture. If the generated digits are distributed as the real ones are, so are their features. The
-# *Fréchet distance* compares the means $m$ and covariances $C$ of two sets of features:
+# | compared | says |
+# | --- | --- |
+# | generated digits with the 1,400 training digits | how well the map has learned what it was shown |
+# | generated digits with the 397 held-out digits | the same against digits that it was not shown |
+# | training digits with held-out digits | how different these two sets are |
+# | a random 1,400 of all real digits with the other 397 | what two sets of one distribution score |
 #
-# $$\mathrm{FD} = |m_1 - m_2|^2 + \mathrm{tr}\big( C_1 + C_2 - 2\, (C_1 C_2)^{1/2} \big).$$
-#
-# For photographs the features come from the Inception network, and the number is called FID. Even the training digits
-# do not score 0 against the held-out ones: finite sets scatter, the held-out digits are the end of the file and not a
-# random part of it, and the classifier was trained on the others. What the training digits score we call the floor.
+# **Write** `random_splits(f, n, seeds)` for the last row. `f` are the features of all digits, shape `(N, F)`. For each
+# seed, put them into the order `torch.randperm(N, generator=torch.Generator().manual_seed(seed))`, and take the
+# distance of the first `n` to the others. Return the distances as a list of numbers, one a seed.
 
-# %%
-read = classifier.load()
-floor = images.frechet(read, data.values(), held_out.values())
-snow = 0.5 * torch.randn(1400, 1, 8, 8, generator=generator)
-static = images.frechet(read, snow.clamp(-1, 1), held_out.values())
-right = (read.read(held_out.values()) == held_out.labels).double().mean()
-print(f"training digits against held-out ones: {floor:.2f}; noise against held-out ones: {static:.1f}")
-print(f"the classifier reads {right:.1%} of the real held-out digits right\n")
-print(f"{'jumps':>6}{'FD-digits':>11}{'over floor':>12}{'labels read back':>18}")
-table = []
-for row in problem.evaluate(shipped, JUMPS, seed=0):
-    table.append(row)
-    print(f"{row['steps']:>6}{row['fd']:>11.2f}{row['fd'] / floor:>12.2f}{row['labels']:>18.1%}")
 
-# %%
-figure, ax = plt.subplots(figsize=(4.8, 3.0))
-ax.semilogx(JUMPS, [row["fd"] for row in table], "o-", base=2, label="shipped LSD map")
-ax.axhline(floor, color="0.5", lw=1, label="real training digits")
-ax.set(xlabel="jumps N", ylabel="FD-digits", xticks=JUMPS, xticklabels=JUMPS, ylim=(0, 8))
-ax.set_title("One jump is close to real digits, by this measure")
-ax.legend()
-plt.show()
+# %% tags=["solution"]
+def random_splits(f, n, seeds):
+    """The Fréchet distances of the two parts of random splits, one number a seed."""
+    ### BEGIN SOLUTION
+    found = []
+    for seed in seeds:
+        order = torch.randperm(len(f), generator=torch.Generator().manual_seed(seed))
+        found.append(frechet(f[order[:n]], f[order[n:]]).item())
+    return found
+    ### END SOLUTION
+
 
 # %% [markdown]
-# **What to notice.** One jump scores 6.49, within a tenth of what the training digits score ("real digits" in the
-# title), and none of the five gets below them. The labels are read back from the generated digits more often than from
-# held-out ones; but the model imitates the very digits that the classifier was trained on, so this is an easy test.
-# Neither number says that the digits are *new*.
-#
-# **Try.** Put the 1,400 training digits themselves in as if they were generated. They reach the floor. Is that a good
-# model?
+# **Predict.** The held-out digits are the last in the file, not a random part. The distance of training digits to
+# held-out ones is how many times that of a random split?
+
+# %%
+prediction = None  # a number
+
+# %%
+course.check("08.8", random_splits)
+splits = random_splits(features(torch.cat([train, unseen])), 1400, range(5))
+apart = frechet(features(train), features(unseen)).item()
+course.compare(prediction, apart / (sum(splits) / 5), within=0.2, too_low="Then the file would be in random order.")
+print(f"training to held-out {apart:.2f}; five random splits {min(splits):.2f} to {max(splits):.2f}")
 
 # %% [markdown]
-# ## 6. Has it memorised?
+# **Write** `both_distances(f)` for features of shape `(N, F)`: a tensor of two distances, first to the training digits
+# (`train`), then to the held-out digits (`unseen`). Use your `frechet`, and `features`.
+
+
+# %% tags=["solution"]
+def both_distances(f):
+    """The Fréchet distances to the training and to the held-out digits, shape (2,)."""
+    ### BEGIN SOLUTION
+    to_train = frechet(f, features(train))
+    to_unseen = frechet(f, features(unseen))
+    return torch.stack([to_train, to_unseen])
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** Now the map. Its digits are compared with the *training* digits. The distance of one jump is how many
+# times that of sixteen jumps? (A minute or two.)
+
+# %%
+prediction = None  # a number
+
+# %%
+course.check("08.9", both_distances)
+drawn = {n: [problem.digits(shipped, n, seed)[0] for seed in range(3)] for n in (1, 4, 16)}
+scores = {n: torch.stack([both_distances(features(x)) for x in draws]) for n, draws in drawn.items()}
+course.compare(prediction, scores[1][:, 0].mean() / scores[16][:, 0].mean(), within=0.2)
+print(figures.ranges(scores))
+
+# %% tags=["figure"]
+figures.distances(scores, splits, apart)
+
+# %% [markdown]
+# **What to notice.** Each dot is one draw of the noise. The grey band is what random splits score. Against the training
+# digits (left) sixteen jumps have about half of the distance of one jump. Against the held-out digits (right) the
+# ranges overlap: there most of the distance lies between the two sets of real digits. Both panels are about the same
+# pictures. So a Fréchet distance says little without the name of the set that it is measured against. The dots on the
+# left lie below the band: the map was trained on this very set, and its pictures are more (1,400 against 397). (One
+# map, one training. The dots show the noise alone.)
 #
-# The number of section 5 cannot tell a model that draws new digits from one that hands back its training digits.
-# Distances to the nearest digit can. For each generated digit we look for the nearest of 397 training digits and the
-# nearest of the 397 held-out ones. If the two sets were random halves of one collection, a model that does not memorise
-# would be nearer to the former about half of the time. They are not, so we need to know what *real* digits score:
-# training digits, measured against 397 others of the training set.
+# **Try.** Compute `frechet(features(train), features(train))`. Is it a good score for a model?
+#
+# <details><summary>Answer</summary>
+#
+# It is 0. A model that returns its training digits has the best score there is. This number rewards copies.
+#
+# </details>
+
+# %% [markdown]
+# ## 7. Does it copy its training digits?
+#
+# The map has seen each digit more than five hundred times. To find copies, measure how far each picture is from the
+# nearest of *all* training digits.
+#
+# **Write** `nearest(x, among)`: the Euclidean distance of each picture of `x`, shape `(B, C, H, W)`, to the nearest
+# picture of `among`, shape `(M, C, H, W)`. The result has the shape `(B,)`. `torch.cdist` takes vectors, and
+# `flatten(1)` makes them.
+
+
+# %% tags=["solution"]
+def nearest(x, among):
+    """The distance of each picture to the nearest of `among`, shape (B,)."""
+    ### BEGIN SOLUTION
+    return torch.cdist(x.flatten(1), among.flatten(1)).min(1).values
+    ### END SOLUTION
+
+
+# %% [markdown]
+# What do real digits score? Held-out digits are new by definition. So are training digits, if each is compared with the
+# *others*: leave it out of the search.
+#
+# **Write** `leave_one_out(x)`: the distance of each picture to the nearest *other* picture of the same set, shape
+# `(B,)`. (One way: the second smallest of all distances, by `.sort` or `.topk`.)
+
+
+# %% tags=["solution"]
+def leave_one_out(x):
+    """The distance of each picture to the nearest other picture, shape (B,)."""
+    ### BEGIN SOLUTION
+    distances = torch.cdist(x.flatten(1), x.flatten(1))
+    distances.fill_diagonal_(torch.inf)
+    return distances.min(1).values
+    ### END SOLUTION
+
+
+# %% [markdown]
+# A test must be able to fail. So we need models that *do* copy, as controls. The copier returns training digits. The
+# half copier returns a training digit with probability one half, and else a digit of the map.
+#
+# **Write** `half_copier(train, generated, generator)`: two tensors of one shape, `(B, C, H, W)`. Each picture of the
+# result is that of `train` or that of `generated`, each with probability 1/2. Use `torch.rand(B,
+# generator=generator)` and `torch.where`.
+
+
+# %% tags=["solution"]
+def half_copier(train, generated, generator):
+    """Each picture a training digit or a generated one, shape (B, C, H, W)."""
+    ### BEGIN SOLUTION
+    copied = torch.rand(len(train), generator=generator) < 0.5
+    return torch.where(copied[:, None, None, None], train, generated)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# Call a digit *near* if its distance is below a threshold. We take the threshold that 5 % of the held-out digits are
+# below. A model that copies has far more than 5 % of near digits.
+#
+# **Write** `share_near(distances, real)`: the threshold is the 0.05 quantile of `real` (`real.quantile(0.05)`). Return
+# the share of `distances` that are below it, a number.
+
+
+# %% tags=["solution"]
+def share_near(distances, real):
+    """The share of distances below the threshold that 5 % of the real ones are below."""
+    ### BEGIN SOLUTION
+    threshold = real.quantile(0.05)
+    return (distances < threshold).double().mean()
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** Which share of the half copier's digits is near?
 
 # %%
-share = {n: row["nearer_to_train"] for n, row in zip(JUMPS, table, strict=True)}
-print("share nearer to training digits:", "  ".join(f"N = {n}: {p:.1%}" for n, p in share.items()))
-order = torch.randperm(len(data), generator=generator)
-some, rest = data.values(order[:397]), data.values(order[397:])
-real = memorising.memorised(rest, some, held_out.values()).nearer_to_train
-print(f"real training digits, against 397 others of the training set: {real:.1%}")
-print(f"FD-digits of those others to the 397: {images.frechet(read, rest, some):.2f}")
+prediction = None  # a number between 0 and 1
 
 # %%
-drawn, drawn_labels = problem.digits(shipped, 1, seed=0)
+course.check("08.10", nearest)
+course.check("08.11", leave_one_out)
+course.check("08.12", half_copier)
+course.check("08.13", share_near)
+assert torch.allclose(nearest(unseen, train), memorising.nearest(unseen, train), rtol=1e-3)
+generator = torch.Generator().manual_seed(5)
+found = {"held-out digits": nearest(unseen, train), "training, leave one out": leave_one_out(train)}
+found |= {f"map, {n} jump{'s' * (n > 1)}": nearest(torch.cat(drawn[n]), train) for n in (1, 16)}
+found["half copier"] = nearest(half_copier(train, drawn[1][0], generator), train)
+found["copier"] = nearest(train[torch.randint(1400, (1400,), generator=generator)], train)
+near = {name: share_near(distance, found["held-out digits"]).item() for name, distance in found.items()}
+course.compare(prediction, near["half copier"], too_low="Each of its copies has the distance 0, and half are copies.")
+
+# %% [markdown]
+# **Predict.** Which share of the map's digits is near, with one jump?
+
+# %%
+prediction = None  # a number between 0 and 1
+
+# %%
+course.compare(prediction, near["map, 1 jump"], within=0.3)
+for name, distance in found.items():
+    print(f"{name:>24}: median distance {distance.median():.2f}, near {near[name]:.1%}")
+each = [[share_near(nearest(x, train), found["held-out digits"]) for x in drawn[n]] for n in (1, 16)]
+print("near, of three draws each:", "; ".join(", ".join(f"{share:.1%}" for share in row) for row in each))
+
+# %% tags=["figure"]
+figures.shares_within(found, found["held-out digits"].quantile(0.05).item())
 picked = torch.arange(0, 1400, 100)
-closest = [torch.cdist(drawn[picked].flatten(1), d.values().flatten(1)).argmin(1) for d in (data, held_out)]
-figure, ax = plt.subplots(figsize=(7.0, 1.9))
-plots.images(ax, torch.stack([drawn[picked], data.values(closest[0]), held_out.values(closest[1])]))
-ax.set_title("Generated (top), the nearest training digit, the nearest held-out digit")
-plt.show()
+closest = torch.cdist(drawn[1][0][picked].flatten(1), train.flatten(1)).argmin(1)
+figures.sheet(torch.stack([drawn[1][0][picked], train[closest]]), ["one jump", "nearest"], "Nearest training digits")
 
 # %% [markdown]
-# **What to notice.** Two thirds of the generated digits are nearer to training digits, and so are two thirds of the
-# real ones: the held-out digits, the last in the file, differ from the first. A share has to be compared with what real
-# digits score, not with one half. By this measure one jump shows no memorising beyond the error of counting, and
-# sixteen jumps show a little. (In the picture the middle row has the easier task: it searches 1,400 digits, the lower
-# one 397.) The question was worth asking: the map saw each digit more than five hundred times.
+# **What to notice.** The test sees both copiers: all digits of the one are near, and about half of the other's. The
+# map's digits are near about as often as held-out digits, with one jump a little less often, with sixteen a little
+# more. So by this test the map copies no noticeable share of its digits. Training digits have nearer neighbours among
+# the others than held-out digits have. This again is the difference between the two sets. The test sees copies of
+# pixels. A digit that is moved by one pixel passes.
 #
-# **Try.** Mix all 1,797 digits, split them at random into 1,400 and 397, and compute `real` again. Is it one half?
+# **Try.** Blur the copier: add noise of the size 0.1 to each pixel of its digits. Is it still found?
+#
+# <details><summary>Answer</summary>
+#
+# Yes. The noise moves a picture of 64 pixels by about $0.1 \sqrt{64} = 0.8$, which is below the threshold.
+#
+# </details>
 
 # %% [markdown]
 # ## Summary
 #
-# - Nothing changed but the network and the data: the same `losses`, the same loop, the same map.
-# - A U-Net has an exact forward derivative if each of its layers has one and treats the pictures one by one.
-# - The Fréchet distance compares means and covariances of features; its floor here is what the training digits score.
-# - It does not see memorising. Distances to the nearest training and held-out pictures can, if compared with what real
-#   digits score.
+# - Losses, map and loop are those of the plane. Network and data changed, and so did the settings: batch, shares,
+#   optimiser, rate, cut and target.
+# - A U-Net has an exact forward derivative if each layer has one and treats the pictures one by one.
+# - The Fréchet distance compares means and covariances of features. It needs the name of the set that it is measured
+#   against, and the score of real digits next to it.
+# - Copies are found by the distance to the nearest of all training pictures, if a copier is found by the same test.
 #
 # ## Exercises
+
+# %% [markdown]
+# **1.** What is the Fréchet distance of two Gaussians with the same mean and the covariances $a^2 I$ and $c^2 I$ in $d$
+# dimensions? Give its value for $d = 16$, $a = 0.1$, $c = 0.3$.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+two_gaussians = 16 * (0.1 - 0.3) ** 2
+### END SOLUTION
+
+# %%
+course.check("08.14", two_gaussians)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
-# 1. Train with `"psd-m"` in place of `"lsd"` for as many steps. Which of the rows of section 5 differs most?
-# 2. Show that the Fréchet distance of two Gaussians with the same mean and covariances $a^2 I$ and $c^2 I$ in $d$
-#    dimensions is $d\, (a - c)^2$. Check it on 20,000 pictures of 4 x 4 with `images.frechet` and `net =
-#    torch.nn.Flatten(); net.num_features = 16`. Pixels must lie in [-1, 1]: take $a$ and $c$ of 0.1 or so.
-# 3. Interpolate between two noises, $\cos(\alpha)\, x_0 + \sin(\alpha)\, x_0'$, and draw one jump from each. Why not
-#    the straight line?
-# 4. Give the label -1 ("no class"). The network was never trained with it. What does it draw?
+# $\mathrm{tr}(a^2 I + c^2 I - 2\, (a^2 c^2 I)^{1/2}) = d\, (a^2 + c^2 - 2ac) = d\, (a - c)^2 = 0.64$. Your `frechet` on
+# `0.1 * torch.randn(20000, 16)` and `0.3 * torch.randn(20000, 16)` comes near.
+#
+# </details>
+#
+# **2.** Two noises $x_0$ and $x_0'$ are mixed as $\cos(\alpha)\, x_0 + \sin(\alpha)\, x_0'$, and one jump is drawn from
+# each mixture. Why not the straight line $(1 - a)\, x_0 + a\, x_0'$? What is the standard deviation of a pixel at its
+# middle, $a = 1/2$?
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+in_the_middle = 0.5 * 0.5**0.5
+### END SOLUTION
+
+# %%
+course.check("08.15", in_the_middle)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The variance of $\frac12 x_0 + \frac12 x_0'$ is $\frac14 \sigma^2 + \frac14 \sigma^2 = \sigma^2 / 2$, so the deviation
+# is $\sigma / \sqrt 2 = 0.354$. Such a point is not a usual draw of the noise: in 64 dimensions the length of a draw
+# hardly varies. $\cos^2 + \sin^2 = 1$ keeps the variance.
+#
+# </details>
+#
+# **3.** Another test of copying asks: is a generated digit nearer to the nearest of 397 training digits, or to the
+# nearest of the 397 held-out ones? If the two sets were random parts of one collection, a new digit would be nearer to
+# the first in half of the cases. Here two thirds of the map's digits are. Has it copied? What would you compute?
+#
+# <details><summary>Answer</summary>
+#
+# The share says nothing yet, since the two sets are no random parts (section 6). Compute it for real digits: take
+# training digits and 397 *other* training digits in place of the map's. `memorising.memorised(train[397:], train[:397],
+# unseen).nearer_to_train` is far above one half as well. The test is also weak: a copier of all 1,400 digits finds its
+# digit among the 397 in only 28 % of the cases.
+#
+# </details>
 #
 # ## Next
 #
-# [09, CIFAR-10 on a GPU](09_cifar10_on_a_gpu.ipynb)
-# goes on to pictures in colour and to trainings that take a GPU.
+# [09, CIFAR-10 on a GPU](09_cifar10_on_a_gpu.ipynb) goes on to pictures in colour and to trainings that take a GPU.
 #
 # ## References
 #

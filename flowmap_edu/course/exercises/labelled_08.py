@@ -1,0 +1,129 @@
+"""Lesson 08, its loss: flow matching and LSD on pictures with labels."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flowmap_edu.course.exercise import Exercise
+from flowmap_edu.course.exercises.cases import points, times
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.losses import Diagonal, Jumps
+
+B = 5  # on the diagonal, and off it
+
+
+class Labelled(nn.Module):
+    """A small random network v(s, t, x, label) of pictures 1 x 2 x 2 in float64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        g = torch.Generator().manual_seed(0)
+        self.one = nn.Parameter(torch.randn(9, 12, generator=g, dtype=torch.float64) / 2)
+        self.two = nn.Parameter(torch.randn(12, 4, generator=g, dtype=torch.float64) / 3)
+
+    def forward(self, s: Tensor, t: Tensor, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Two layers with a tanh between them; without a label, three zeros take its place."""
+        told = torch.zeros(len(x), 3, dtype=x.dtype) if label is None else torch.eye(3, dtype=x.dtype)[label]
+        z = torch.cat([x.flatten(1), s[:, None], t[:, None], told], dim=1)
+        return (torch.tanh(z @ self.one) @ self.two).view_as(x)
+
+
+def pictures(seed: int) -> Tensor:
+    """B pictures of 2 x 2 pixels."""
+    return points(B, 4, seed).view(B, 1, 2, 2)
+
+
+def cases() -> list[tuple[Any, ...]]:
+    """(net, diagonal, jumps)."""
+    s, t = times(B)
+    diagonal = Diagonal(times(B, seed=1)[1], pictures(1), pictures(2), torch.arange(B) % 3)
+    return [(Labelled(), diagonal, Jumps(s, (s + t) / 2, t, pictures(3), pictures(4), (torch.arange(B) + 1) % 3))]
+
+
+def right(
+    net: nn.Module, diagonal: Diagonal, jumps: Jumps, *, hold: bool = True, told: Tensor | None = None, **other: bool
+) -> Tensor:
+    """|v_{t,t}(I_t; y) - target|^2 and |d/dt X - sg v_{t,t}(X; y)|^2; the keywords make the mistakes."""
+    first = net(diagonal.t, diagonal.t, diagonal.x, label=diagonal.label) - diagonal.target
+    label = jumps.label if told is None else told
+
+    def v(s: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        return net(s, t, x, label=None if other.get("untold") else label)
+
+    landed, moves = FlowMap(v).partial_t(jumps.s, jumps.t, jumps.x)
+    when = jumps.s if other.get("early") else jumps.t
+    target = v(when, when, jumps.x if other.get("at_start") else landed)
+    parts = [first, moves - (target.detach() if hold else target)]
+    squares = [part.flatten(1).square() for part in parts]
+    return torch.cat([square.mean(1) if other.get("mean") else square.sum(1) for square in squares])
+
+
+def pairs() -> list[tuple[Tensor, ...]]:
+    """(x0, x1, label, t, s, end): three pairs for the diagonal, two for jumps."""
+    s, end = times(2, seed=2)
+    return [(pictures(1), pictures(2), torch.arange(B) % 3, times(3)[1], s, end)]
+
+
+Part = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def parts(x0: Tensor, x1: Tensor, label: Tensor, t: Tensor, s: Tensor, end: Tensor) -> tuple[Part, Part]:
+    """(t, I_t, x1 - x0, label) and (s, end, I_s, label)."""
+    x = torch.lerp(x0, x1, torch.cat([t, s]).view(-1, 1, 1, 1))
+    n = len(t)
+    return (t, x[:n], (x1 - x0)[:n], label[:n]), (s, end, x[n:], label[n:])
+
+
+LABELLED = {
+    "08.4": Exercise(
+        asks="two tuples: (t, I_t, x1 - x0, label) and (s, end, I_s, label)",
+        shown="One batch serves both tasks, and each picture keeps its label.",
+        right=parts,
+        cases=pairs,
+        mistakes={
+            "The jumps start at the time of their end. I_s is wanted.": lambda x0, x1, label, t, s, end: (
+                parts(x0, x1, label, t, s, end)[0],
+                (s, end, parts(x0, x1, label, t, end, s)[1][2], label[len(t) :]),
+            ),
+            "The jumps read the pairs of the diagonal. The other pairs are wanted.": lambda x0, x1, label, t, s, end: (
+                parts(x0, x1, label, t, s, end)[0],
+                (s, end, parts(x0[:2], x1[:2], label[:2], t[:0], s, end)[1][2], label[len(t) :]),
+            ),
+            "The jumps have the labels of the first pairs.": lambda x0, x1, label, t, s, end: (
+                parts(x0, x1, label, t, s, end)[0],
+                (*parts(x0, x1, label, t, s, end)[1][:3], label[: len(s)]),
+            ),
+            "The slope points from the data to the noise.": lambda x0, x1, label, t, s, end: (
+                (t, parts(x0, x1, label, t, s, end)[0][1], (x0 - x1)[: len(t)], label[: len(t)]),
+                parts(x0, x1, label, t, s, end)[1],
+            ),
+            "The interpolant runs the wrong way: at t = 0 it has to be x0.": lambda x0, x1, label, t, s, end: (
+                (t, parts(x1, x0, label, t, s, end)[0][1], (x1 - x0)[: len(t)], label[: len(t)]),
+                (s, end, parts(x1, x0, label, t, s, end)[1][2], label[len(t) :]),
+            ),
+        },
+    ),
+    "08.5": Exercise(
+        asks="the losses of all samples, those on the diagonal first, one number a sample",
+        shown="But for the labels and the shape of a sample this is the loss of the plane.",
+        right=right,
+        cases=cases,
+        parameters=lambda net, *_: net.parameters(),
+        mistakes={
+            "The target of the second part still carries a gradient.": lambda *a: right(*a, hold=False),
+            "The jumps are told the labels of the diagonal part.": lambda net, diagonal, jumps: right(
+                net, diagonal, jumps, told=diagonal.label
+            ),
+            "The jumps are not told their labels.": lambda *a: right(*a, untold=True),
+            "The target velocity is read at the start x. It has to be read where the map lands.": lambda *a: right(
+                *a, at_start=True
+            ),
+            "The target velocity is read at the time s. The landing point is there at time t.": lambda *a: right(
+                *a, early=True
+            ),
+            "The squares are averaged over the pixels. Their sum is wanted.": lambda *a: right(*a, mean=True),
+            "The jumps come first. The samples on the diagonal are wanted first.": lambda *a: right(*a).roll(B),
+        },
+    ),
+}

@@ -1,0 +1,103 @@
+"""The figures of lesson 08: one function a figure."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor
+
+from flowmap_edu.viz import plots
+
+
+def sheet(rows: Tensor, names: Sequence[str], title: str, side: float = 0.36) -> None:
+    """Pictures (rows, columns, C, H, W) in [-1, 1] as one sheet, each row with its name on the left."""
+    count, columns = rows.shape[:2]
+    _, ax = plt.subplots(figsize=(1.0 + side * columns, 0.5 + side * count))
+    plots.images(ax, rows)
+    height = rows.shape[3] + 1  # a white line between the pictures
+    for k, name in enumerate(names):
+        ax.text(-1, 1 + height * (k + 0.5), name, ha="right", va="center")
+    ax.set_title(title)
+    plt.show()
+
+
+def reading(times: Sequence[float], shares: Sequence[float]) -> None:
+    """The share of digits that the classifier reads right on the way from noise to data."""
+    _, ax = plt.subplots(figsize=(4.4, 2.5))
+    ax.plot(times, [100 * share for share in shares], "o-")
+    ax.axhline(10, color="0.5", ls=":", lw=1, label="guessing")
+    ax.set(xlabel="time t", ylabel="read right, %", ylim=(0, 103), title="What a classifier reads in $I_t$")
+    ax.legend(loc="lower right")
+    plt.show()
+
+
+def losses(steps: Sequence[int], loss: Sequence[float], first: float) -> None:
+    """The loss of a training, and what it is before the first step."""
+    _, ax = plt.subplots(figsize=(4.4, 2.5))
+    ax.plot(steps, loss, label="training")
+    ax.plot([0], [first], "o", color=plots.COLOURS[1], label="before the first step")
+    ax.set(xlabel="step", ylabel="loss", ylim=(0, None), title="The loss, mean over the batches since the last point")
+    ax.legend()
+    plt.show()
+
+
+def distances(found: Mapping[int, Tensor], real: Sequence[float], held_out: float) -> None:
+    """The Fréchet distance over the number of jumps, to the training digits and to the held-out ones.
+
+    Args:
+        found: of each number of jumps, the distances of each draw of the noise to both, shape (draws, 2).
+        real: distances of random splits of the real digits.
+        held_out: the distance of the training digits to the held-out ones.
+    """
+    _, axes = plt.subplots(1, 2, figsize=(7.6, 2.9), sharey=True)
+    for k, (ax, other) in enumerate(zip(axes, ("the training digits", "the held-out digits"), strict=True)):
+        ax.axhspan(min(real), max(real), color="0.85", label="random splits of real digits")
+        if k == 1:
+            ax.axhline(held_out, color="0.4", ls="--", lw=1, label="training digits to held-out ones")
+        for draw in range(len(next(iter(found.values())))):
+            points = [float(rows[draw, k]) for rows in found.values()]
+            ax.semilogx(list(found), points, "o", base=2, color=plots.COLOURS[0], label=None if draw else "the map")
+        ax.set(xlabel="jumps", ylim=(0, 8), xticks=list(found), xticklabels=list(found), title=f"Distance to {other}")
+        ax.legend(loc="lower right" if k else "upper right")
+    axes[0].set_ylabel("Fréchet distance of features")
+    plt.show()
+
+
+def shares_within(found: Mapping[str, Tensor], threshold: float) -> None:
+    """Of each set of digits, the share whose nearest training digit is at most so far away.
+
+    Args:
+        found: of each set, by its name, the distance of each digit to its nearest training digit.
+        threshold: the distance below which a digit is called near.
+    """
+    _, ax = plt.subplots(figsize=(6.4, 3.0))
+    styles = ("-", "--", "-.", ":", "-", "--")
+    for (name, distance), style in zip(found.items(), styles, strict=False):
+        ordered = distance.sort().values
+        share = 100 * torch.arange(1, len(ordered) + 1) / len(ordered)
+        ax.step(ordered, share, style, where="post", label=name)
+    ax.axvline(threshold, color="0.5", lw=1)
+    ax.annotate("threshold", (threshold, 104), color="0.4", ha="center", annotation_clip=False)
+    ax.set(xlabel="distance to the nearest training digit", ylabel="share of digits, %", ylim=(0, 101))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    plt.show()
+
+
+def changed_settings(first: object, second: object) -> str:
+    """The settings in which two trainings differ, a line each, but for the number of steps and what compiles."""
+    lines = [f"{'':>10}  checkerboard    digits"]
+    for name, one in vars(first).items():
+        other = getattr(second, name)
+        if one != other and name not in ("steps", "compile"):
+            before, after = (value if isinstance(value, str) else f"{value:.4g}" for value in (one, other))
+            lines.append(f"{name:>10}  {before:>12}{after:>10}")
+    return "\n".join(lines)
+
+
+def ranges(scores: Mapping[int, Tensor]) -> str:
+    """The range over the draws of the distances to training and held-out digits, a line for each number of jumps."""
+    lines = []
+    for n, found in scores.items():
+        (a, b), (c, d) = ((float(column.min()), float(column.max())) for column in found.T)
+        lines.append(f"{n:>2} jumps: to training digits {a:.2f} to {b:.2f}, to held-out digits {c:.2f} to {d:.2f}")
+    return "\n".join(lines)
