@@ -1,11 +1,13 @@
 """The figures of lesson 08: one function a figure."""
 
+import csv
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.viz import plots
 
 
@@ -32,11 +34,16 @@ def reading(times: Sequence[float], shares: Sequence[float]) -> None:
 
 
 def losses(steps: Sequence[int], loss: Sequence[float], first: float) -> None:
-    """The loss of a training, and what it is before the first step."""
-    _, ax = plt.subplots(figsize=(4.4, 2.5))
-    ax.plot(steps, loss, label="training")
-    ax.plot([0], [first], "o", color=plots.COLOURS[1], label="before the first step")
-    ax.set(xlabel="step", ylabel="loss", ylim=(0, None), title="The loss, mean over the batches since the last point")
+    """The loss of a training, what it is before the first step, and the loss of the shipped map's training."""
+    with (shipped_folder() / "digits-lsd" / "history.csv").open(encoding="utf-8") as file:
+        rows = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+    _, ax = plt.subplots(figsize=(5.2, 2.6))
+    ax.plot(*zip(*rows, strict=True), color=plots.COLOURS[2], label="shipped map's training")
+    ax.plot(steps, loss, color=plots.COLOURS[0], label="this training")
+    ax.plot([0.8 * steps[0]], [first], "o", color=plots.COLOURS[1], label="before the first step")
+    ax.set(
+        xlabel="step", ylabel="loss", xscale="log", ylim=(0, None), title="Means over the steps since the last point"
+    )
     ax.legend()
     plt.show()
 

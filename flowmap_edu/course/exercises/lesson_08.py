@@ -40,7 +40,7 @@ def derivative_cases() -> list[tuple[object, ...]]:
 def gap(X: FlowMap, s: Tensor, t: Tensor, x: Tensor, step: float, **other: float) -> Tensor:
     """The relative gap of the derivative in t and its difference quotient; `other` makes the mistakes."""
     exact = X.partial_t(s, t, x)[1]
-    back, moves_s, factor = (other.get(name, plain) for name, plain in (("back", 1.0), ("s", 0.0), ("factor", 1.0)))
+    back, moves_s, factor = (other.get(name, plain) for name, plain in (("back", 1.0), ("start", 0.0), ("factor", 1.0)))
     ahead = X(s + moves_s * step, t + (1 - moves_s) * step, x)
     behind = X(s - moves_s * step, t - (1 - moves_s) * back * step, x)
     quotient = factor * (ahead - behind) / ((1 + back) * step)
@@ -99,7 +99,7 @@ EXERCISES = (
             cases=derivative_cases,
             mistakes={
                 "Only t + step is moved. Move to both sides.": lambda *a: gap(*a, back=0.0),
-                "The start s is moved. The derivative in t is wanted.": lambda *a: gap(*a, s=1.0),
+                "The start s is moved. The derivative in t is wanted.": lambda *a: gap(*a, start=1.0),
                 "The quotient is divided by the step. The two times are two steps apart.": lambda *a: gap(
                     *a, factor=2.0
                 ),
