@@ -262,8 +262,8 @@ print(figures.changed_settings(recipes.recipe("checkerboard", "lsd", steps=STEPS
 # %% [markdown]
 # ## 4. Does it train?
 #
-# Here is a short training, 300 steps. (A few minutes. The shipped map of the next sections had 6,200 steps, and its loss
-# is drawn, too.)
+# Here is a short training, 300 steps. (A few minutes. The shipped map of the next sections had 6,200 steps, and its
+# loss is drawn, too.)
 #
 # **Predict.** To which share of its first value has the loss come down after 300 steps?
 
@@ -282,9 +282,9 @@ rows = torch.stack([state.X.sample(noise, n, label=ten) for n in JUMPS])
 figures.sheet(rows, [f"{n} jump{'s' * (n > 1)}" for n in JUMPS], f"After {STEPS:,} steps, same noise in each column")
 
 # %% [markdown]
-# **What to notice.** Most of the fall comes in the first steps. The curve of the long run does not go to 0 either, since
-# its diagonal part compares with single pairs (lesson 01). After 300 steps one jump already draws something like digits.
-# More jumps make them clearer.
+# **What to notice.** Most of the fall comes in the first steps. The curve of the long run does not go to 0 either,
+# since its diagonal part compares with single pairs (lesson 01). After 300 steps one jump already draws something like
+# digits. More jumps make them clearer.
 #
 # **Try.** Give all ten the same noise, `noise[:1].expand(10, -1, -1, -1)`. What makes the pictures differ?
 #

@@ -16,112 +16,237 @@
 #
 # After this lesson you can
 #
-# - launch a long training on one GPU or several, watch it, stop it, resume it, and judge what came out,
-# - say what such a run costs before you start it,
-# - explain why several processes, parts of a batch and half precision leave the mathematics as it is.
+# - say what a long training costs in operations, hours and memory before you start it,
+# - launch it on one GPU or several, watch it, stop it, resume it, and judge what came out,
+# - say which of accumulation, several processes and half precision leave the mathematics as it is, and test it.
 #
-# **It assumes** [lesson 08](08_digits_on_your_laptop.ipynb): pictures, the U-Net and the Fréchet distance.
-# **It takes** thirty minutes to read and under five minutes to run on two CPU cores: every cell runs here, at a size
-# that a CPU can take. Nobody has run the full training with this library yet; where a number is an estimate, it says
-# so.
+# **It assumes** [lesson 08](08_digits_on_your_laptop.ipynb): pictures, the U-Net and the Fréchet distance. Symbols are
+# on the [notation card](notation.md). **It takes** about an hour: half an hour to read, the rest to write seven short
+# pieces of code. The cells run in about five minutes on two CPU cores.
+#
+# **Nobody has run the full training with this library yet.** Every cell here runs at a size that a CPU can take. Where
+# a number is an estimate, the text says so.
 
 # %%
 from pathlib import Path
 from tempfile import mkdtemp
 
-import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import FlowMap, problems, recipes, training
+from flowmap_edu import FlowMap, course, problems, recipes, training
 from flowmap_edu.bench import costs
+from flowmap_edu.metrics import classifier, images
 from flowmap_edu.recipes import paper
 from flowmap_edu.training import loop, runs
+from flowmap_edu.viz import figures_09 as figures
 from flowmap_edu.viz import monitor, plots
 
 plots.use_style()
 STEPS = training.budget(60)
 
 # %% [markdown]
-# ## 1. What is a configuration?
+# ## 1. What is in the configuration?
 #
-# A run is four objects, and the paper's settings for CIFAR-10 are one of the recipes that come with the library. Most
-# of its fields you know. New are those of a long run on a GPU: two moving averages of the weights, a learning rate that
-# falls like an inverse square root, and a *learned weight* $w_{s,t}$. With it the loss of a sample, instead of
-# $|r|^2$, is
+# The recipe "cifar10" has the settings of the source of these losses. Most fields are those of lesson 08. New are:
 #
-# $$e^{-w_{s,t}}\, |r_{s,t}|^2 + w_{s,t} ,$$
-#
-# least at $w_{s,t} = \log E |r_{s,t}|^2$: all pairs of times then count alike, however large their residuals are.
-# (What can go wrong with it is in [lesson 10](10_what_breaks_and_why.ipynb).)
+# - `optimizer`: RAdam, a form of Adam that takes shorter steps at first, while its averages hold few gradients.
+# - `decay`: "sqrt". The learning rate is constant up to the step `decay_from`, $k_0$. From there it is
+#   $\eta\, \sqrt{k_0 / k}$ at step $k$.
+# - `ema`, `second_ema`: two moving averages of the weights, a long and a shorter one.
+# - `weighting`: a learned weight $w_{s,t}$, lesson 04, section 7. In a short run of
+#   [lesson 10](10_what_breaks_and_why.ipynb) a training with it failed. The source trains with it, at another size. So
+#   before a long run make a short one, and look at its grids of samples; `--set weighting=false` trains without it.
 
 # %%
 full = recipes.RECIPES["cifar10"].training
-for name in ("steps", "batch", "diagonal", "optimizer", "lr", "decay_from", "clip", "ema", "second_ema", "weighting"):
+for name in ("steps", "batch", "diagonal", "optimizer", "lr", "decay", "decay_from", "clip", "ema", "second_ema"):
     print(f"{name:>11} = {getattr(full, name)}")
-net = problems.Cifar10(labels=False).network()
-print(f"parameters: {sum(p.numel() for p in net.parameters()):,}")
 
 # %% [markdown]
-# **What to notice.** A batch of 512, 400,000 times: each of CIFAR-10's 50,000 pictures is seen about four thousand
-# times. Three quarters of each batch are on the diagonal, as everywhere in this course.
+# **Predict.** What is the learning rate at the last step?
+
+# %%
+prediction = None  # a number
+
+# %% [markdown]
+# **Write** `rate(k, lr, k0)`: the learning rate at step $k$, a number.
+
+
+# %% tags=["solution"]
+def rate(k, lr, k0):
+    """The learning rate at step k: constant up to k0, then as one over the square root."""
+    ### BEGIN SOLUTION
+    return lr * min(1.0, (k0 / k) ** 0.5)
+    ### END SOLUTION
+
+
+# %%
+course.check("09.1", rate)
+course.compare(prediction, rate(full.steps, full.lr, full.decay_from), within=0.2)
+assert abs(rate(200_000, full.lr, full.decay_from) / (full.lr * full.learning_rate(199_999, None)) - 1) < 1e-4
+print(f"samples in the whole run: {full.batch * full.steps / 1e6:.0f} million, of 50,000 pictures")
+
+# %% [markdown]
+# **What to notice.** Each picture is seen about four thousand times. Three quarters of each batch are on the diagonal.
 #
-# **Try.** `recipes.RECIPES["afhq64"]`: which two fields differ, beside the name of the problem?
+# **Try.** In which settings does `recipes.RECIPES["afhq64"].training` differ?
+#
+# <details><summary>Answer</summary>
+#
+# In `batch` and `steps`: 256 and 800,000. The number of samples is the same.
+#
+# </details>
 
 # %% [markdown]
 # ## 2. What will it cost?
 #
-# Before a GPU is booked, count. A step of the training loss at a batch of four, run here, tells how many operations a
-# sample needs (products and convolutions, forward and backward). The rest is multiplication, and one assumption: the
-# speed that the GPU really reaches. We assume a quarter of what its data sheet promises.
+# Before a GPU is booked, count. Lesson 04 counted passes: 1 for a value, 2 for a `jvp`, 2 more for the gradient of
+# each. LSD with its velocity held costs 7 passes, flow matching costs 3.
+#
+# **Write** `passes`: the passes of one training sample, on average over the batch.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+passes = 0.75 * 3 + 0.25 * 7
+### END SOLUTION
 
 # %%
+course.check("09.2", passes)
 counted = costs.counted("emoji")
-passes = counted.step / counted.forward
-print(f"emoji: {counted.forward / 1e9:.2f} G operations a pass, {passes:.1f} passes a training sample")
+print(f"counted in a smaller network: {counted.step / counted.forward:.2f} passes a sample")
+net = problems.Cifar10(labels=False).network()
 with torch.no_grad(), costs.Operations() as one:
     net(torch.zeros(1), torch.ones(1), torch.randn(1, 3, 32, 32))
-samples = full.batch * full.steps
-hours = passes * one.total * samples / (costs.SHARE * costs.PEAK) / 3600
-print(f"cifar10: {one.total / 1e9:.1f} G operations a pass, {samples / 1e6:,.0f} M samples")
-print(f"an estimate, not a measurement: {hours:.0f} hours on one H100, {hours / 8:.0f} on eight")
+print(f"CIFAR-10: {sum(p.numel() for p in net.parameters()):,} parameters, {one.total / 1e9:.1f} G operations a pass")
+print(f"an H100 by its data sheet, in bfloat16: {costs.PEAK / 1e12:.0f} T operations a second")
 
 # %% [markdown]
-# **What to notice.** A training sample costs about four passes: on the diagonal one forward and a backward of twice its
-# cost, and off it more, for the derivative and the target. The hours stand and fall with the assumed speed: half of it,
-# and they double. The table for all three data sets is in [scaling.md](scaling.md).
+# No training reaches the speed of the data sheet. We *assume* a quarter of it, 247 T operations a second.
 #
-# **Try.** What would PSD-M cost? Call `costs.counted("emoji", "psd-m")`.
+# **Write** `hours(samples, passes, operations, speed)`: the hours of a run. `operations` is for one pass of one sample,
+# `speed` is in operations a second.
+
+
+# %% tags=["solution"]
+def hours(samples, passes, operations, speed):
+    """The hours of a run."""
+    ### BEGIN SOLUTION
+    return samples * passes * operations / speed / 3600
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** How many hours on one H100?
+
+# %%
+prediction = None  # a number
+
+# %%
+course.check("09.3", hours)
+samples, speed = full.batch * full.steps, costs.SHARE * costs.PEAK
+course.compare(prediction, hours(samples, passes, one.total, speed), within=0.25)
+exact = hours(samples, 1.5, one.total, speed / 2)  # the pass and a half of each sample's four that derivatives take
+rest = hours(samples, passes - 1.5, one.total, speed)
+print(f"all in bfloat16: {rest + exact / 2:.0f} h; derivatives in TF32, half as fast: {rest + exact:.0f} h")
+print(f"all in TF32: {hours(samples, passes, one.total, speed / 2):.0f} h")
+
+# %% [markdown]
+# **What to notice.** These are estimates. They stand and fall with the assumed speed. Two settings decide which line
+# applies: `--set precision=bf16` sends values through the network in 16 bits (section 6). Derivatives stay in 32 bits;
+# a GPU may use its faster TF32 products for them if `torch.set_float32_matmul_precision("high")` was called, and the
+# command line does not call it. The derivatives of a jump and their gradients are 6 of its 7 passes, so $6/4 = 1.5$ of
+# the four.
+#
+# **Memory.** A step in float32 holds 222 MB for each sample (measured on a CPU; [scaling.md](scaling.md)) and 1.31 GB
+# for weights, moments and averages. 512 samples do not fit into 80 GB. With `accumulate=K` a batch goes through the
+# network in K parts, one after the other. K must divide both parts of the batch: on the diagonal and off it.
+#
+# **Write** `accumulate(batch, diagonal, sample, fixed, memory)`: the smallest K that divides both parts and makes one
+# part fit into the memory. `diagonal` is the share of the batch on the diagonal; the other three are in GB.
+
+
+# %% tags=["solution"]
+def accumulate(batch, diagonal, sample, fixed, memory):
+    """The smallest number of parts of a batch, each of which fits into the memory."""
+    ### BEGIN SOLUTION
+    on = round(batch * diagonal)
+    for K in range(1, batch + 1):
+        divides = on % K == 0 and (batch - on) % K == 0
+        if divides and fixed + sample * batch / K <= memory:
+            return K
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** Into how many parts must the batch be cut on a GPU of 24 GB?
+
+# %%
+prediction = None  # a whole number
+
+# %%
+course.check("09.4", accumulate)
+course.compare(prediction, accumulate(512, 0.75, 0.222, 1.31, 24.0), within=0.01)
+print(f"on a GPU of 80 GB: {accumulate(512, 0.75, 0.222, 1.31, 80.0)}")
 
 # %% [markdown]
 # ## 3. How is it launched?
 #
-# In a terminal. On one GPU, and on the eight of one machine:
+# In a terminal, on one GPU of 80 GB:
 #
 # ```bash
-# flowmap-edu train cifar10 --device cuda --out runs/cifar10 --grid-every 5000 --tensorboard
-# torchrun --nproc-per-node 8 -m flowmap_edu.cli train cifar10 --device cuda --out runs/cifar10 --grid-every 5000 \
-#     --tensorboard
+# python -c "from flowmap_edu import problems; problems.Cifar10().download()"
+# flowmap-edu train cifar10 --device cuda --out runs/cifar10 --set precision=bf16 --set accumulate=2 \
+#     --grid-every 5000 --tensorboard --save-seconds 600
 # ```
 #
-# CIFAR-10 itself comes with `problems.Cifar10().download()`, 162 MB. For this lesson we stay
-# on the CPU and take pictures that come with the library, in CIFAR-10's own format and size: emoji.
+# The first line fetches the data, 162 MB. `--save-seconds` is the time between two checkpoints; each has about 1.5 GB
+# here.
+#
+# On the eight GPUs of one machine, `torchrun` starts eight *processes*, one for each GPU. Each computes the gradient of
+# an eighth of the batch. Then PyTorch's `DistributedDataParallel` (DDP) takes the mean of the eight gradients, so that
+# all processes make the same step:
+#
+# ```bash
+# torchrun --nproc-per-node 8 -m flowmap_edu.cli train cifar10 --device cuda --out runs/cifar10 \
+#     --set precision=bf16 --grid-every 5000 --tensorboard --save-seconds 600
+# ```
+#
+# Eight GPUs take more than an eighth of the time. They exchange gradients, and each process draws the whole batch
+# before it keeps its part. How much more is not measured here.
+#
+# For this lesson we take pictures that come with the library, in CIFAR-10's format: emoji.
 
 # %%
 emoji = problems.Emoji()
 data, held_out = emoji.data(), emoji.data(train=False)
 print(f"{len(data):,} emoji to train, {len(held_out)} held out, each {data.shape}, {data.classes} classes")
-figure, ax = plt.subplots(figsize=(7.0, 1.5))
-plots.images(ax, data.values(torch.arange(0, 1600, 50)).unflatten(0, (2, 16)))
-ax.set_title("Emoji: 32 x 32 pixels in three colours, as CIFAR-10's are")
-plt.show()
+print(f"E|x1|^2 = {data.values().square().sum((1, 2, 3)).mean().item():.0f}")
+
+# %% tags=["figure"]
+figures.sheet(data.values(torch.arange(0, 1600, 50)), "Emoji: 32 x 32 pixels in three colours, as CIFAR-10's are")
 
 # %% [markdown]
-# The same commands work with `emoji` in place of `cifar10`. In a notebook the command line's functions are at hand;
-# here is what `flowmap-edu train emoji --set batch=16 --grid-every 20 --tensorboard` does, at a tiny size. (About a
-# minute.)
+# In lesson 08 the loss of the digits before the first step was 46. Here the network also starts with zero slope, and
+# also $\sigma = 1/2$.
+#
+# **Predict.** With the learned weight at its start, $w = 0$: what is the loss before the first step? A picture has $3
+# \cdot 32 \cdot 32 = 3072$ entries.
+
+# %%
+prediction = None  # a number
 
 # %%
 settings = {"steps": STEPS, "batch": 16, "compile": False}
+run = recipes.recipe("emoji", "lsd", **settings)
+batch = training.draw_batch(run.problem, run.method, run.training, torch.Generator().manual_seed(0))
+first = loop.loss_of_batch(training.State(*run), batch, torch.tensor(1.0)).item()
+course.compare(prediction, first, too_low="The loss is a sum over the entries of a picture, not a mean.")
+
+# %% [markdown]
+# The next cell does what `flowmap-edu train emoji --out FOLDER --set batch=16 --steps 60 --grid-every 20 --tensorboard`
+# does, and stops half way, as a kill would. (About a minute.)
+
+# %%
 half, folder = STEPS // 2, Path(mkdtemp()) / "emoji"  # a new folder each time that this cell runs
 
 
@@ -139,105 +264,195 @@ print("in the folder:", ", ".join(sorted(path.name for path in folder.iterdir())
 # %% [markdown]
 # ## 4. What if it is killed?
 #
-# Clusters kill jobs. A checkpoint holds all that a run needs to go on: weights, averages, optimiser, and the state of
-# its random numbers. `flowmap-edu train --resume --out FOLDER` continues from the last one. The claim is strong: a
-# run that was killed and resumed ends with *the same* weights as one that nobody touched. So we test it.
+# A checkpoint holds all that a run needs to go on: weights, averages, optimiser, and the state of its random numbers.
+# This command goes on from the last one, with the run's own settings:
+#
+# ```bash
+# flowmap-edu train --resume --out runs/cifar10 --device cuda --grid-every 5000 --tensorboard --save-seconds 600
+# ```
+#
+# **Predict.** A run is stopped and resumed. A second run with the same seed is not stopped. Are their weights equal to
+# the last bit?
+
+# %%
+prediction = None  # "yes" or "no"
 
 # %%
 states = runs.train(*recipes.recipe("emoji", "lsd", **settings), folder, resume=True, every=5, save_seconds=0)
 resumed = state = followed(states, until=STEPS) or state  # a finished run has no further states
 *_, whole = training.fit(*recipes.recipe("emoji", "lsd", **settings), every=5)
 pairs = zip(resumed.net.parameters(), whole.net.parameters(), strict=True)
-print(f"resumed and unbroken runs agree to the bit: {all(torch.equal(a, b) for a, b in pairs)}")
+course.compare(prediction, "yes" if all(torch.equal(a, b) for a, b in pairs) else "no")
 
-# %%
-steps, loss = [row[0] for row in resumed.history], [row[1] for row in resumed.history]
-figure, axes = plt.subplots(1, 2, figsize=(8.0, 2.6), gridspec_kw={"width_ratios": [1, 1.3]})
-axes[0].plot(steps, loss)
-axes[0].axvline(half, color="0.5", lw=1, ls=":")
-axes[0].set(xlabel="step", ylabel="loss", ylim=(0, None), title="Killed at the dotted line, and resumed")
-grids = sorted((folder / "samples").iterdir())
-axes[1].imshow(plt.imread(grids[-1]))
-axes[1].set_axis_off()
-axes[1].set_title(f"The grid of step {resumed.step}: 1, 2, 4, 8, 16 jumps (rows)")
-plt.show()
+# %% tags=["figure"]
+figures.resumed([row[0] for row in resumed.history], [row[1] for row in resumed.history], half)
 
 # %% [markdown]
-# **What to notice.** The loss goes on over the dotted line as if nothing had happened, because nothing has. The
-# pictures are still noise: so few steps of a small batch are for showing the road, not for walking it. In a long run
-# the grids show, from the same noise, how the samples sharpen; `tensorboard --logdir FOLDER/tensorboard` shows them
-# beside the curves.
+# **What to notice.** The curve goes on over the dotted line as if nothing had happened. Bit by bit this is shown here
+# for one process on a CPU and a network without dropout. On a GPU the order of sums can change the last bits.
 #
-# **Try.** Delete `checkpoint.pt` and resume. What does the error say?
+# **Try.** Delete `checkpoint.pt` in the folder and resume. What does the error say?
+#
+# <details><summary>Answer</summary>
+#
+# It says that the folder has no checkpoint to go on from. Nothing is overwritten.
+#
+# </details>
 
 # %% [markdown]
 # ## 5. Why may a batch be cut?
 #
-# The loss is a mean over samples. So is its gradient, and a mean of equal parts is the mean of the parts' means:
+# The loss is a mean over samples. So is its gradient, and a mean over equal parts is the mean of the parts' means:
 #
 # $$\nabla L = \frac1K \sum_{k=1}^{K} \nabla L_k .$$
 #
-# The parts may go through one GPU in turn (`accumulate`, for small memories) or through several at once (`torchrun`).
-# Every part gets its share of the diagonal and of the pairs off it.
+# **Write** `in_parts(loss, x, parameters, K)`: the gradient of the mean of `loss(x)` over the samples, computed in K
+# parts, `x[0::K]`, `x[1::K]` and so on, whose number of samples is the same. `loss(part)` returns one number a sample.
+# Return a list of gradients, one for each of `parameters` (`torch.autograd.grad`).
+
+
+# %% tags=["solution"]
+def in_parts(loss, x, parameters, K):
+    """The gradient of the mean loss over x, computed in K equal parts; a list of tensors."""
+    ### BEGIN SOLUTION
+    total = [torch.zeros_like(p) for p in parameters]
+    for k in range(K):
+        part = torch.autograd.grad(loss(x[k::K]).mean() / K, parameters)
+        total = [a + b for a, b in zip(total, part, strict=True)]
+    return total
+    ### END SOLUTION
+
+
+# %% [markdown]
+# For the library's loss and a batch of two parts:
+#
+# **Predict.** In float32, how far is the gradient in four parts from the gradient in one, relative to its norm? Give
+# the exponent: -3 for $10^{-3}$.
 
 # %%
-batch = training.draw_batch(resumed.problem, resumed.method, resumed.training, torch.Generator().manual_seed(0))
-loss = loop.Loss(resumed)
+prediction = None  # a negative number
+
+# %%
+course.check("09.5", in_parts)
+library_loss = loop.Loss(resumed)
 
 
 def gradient(parts):
-    """The gradient of the mean loss over a batch that is cut into so many parts."""
+    """The gradient of the library's mean loss over the batch in so many parts, as one vector."""
     resumed.net.zero_grad()
     for k in range(parts):
-        (loss(batch.share(k, parts), torch.tensor(1.0)) / parts).backward()
+        (library_loss(batch.share(k, parts), torch.tensor(1.0)) / parts).backward()
     return torch.cat([p.grad.flatten() for p in resumed.net.parameters()])
 
 
-one, four = gradient(1), gradient(4)
-print(f"relative gap of the gradients in one part and in four: {((one - four).norm() / one.norm()).item():.0e}")
+one_part, four = gradient(1), gradient(4)
+gap = ((one_part - four).norm() / one_part.norm()).item()
+course.compare(prediction, torch.tensor(gap).log10(), within=0.2)
 
 # %% [markdown]
-# **What to notice.** The gap is float32's rounding. There is one trap, and it cost others wrong gradients:
-# PyTorch's wrapper for several processes (`DistributedDataParallel`) watches the module that it wraps, and a
-# forward-mode derivative cannot go through it. So what we wrap is the whole loss, which differentiates the bare network
-# inside: [`training.Loss`](../flowmap_edu/training/loop.py).
+# **What to notice.** The gap is float32's rounding. This network has no dropout. With dropout, as CIFAR-10's has, each
+# part draws its own mask, so the numbers change with the parts, and only their mean over masks is the same.
 #
-# **Try.** Cut the batch by hand, `batch.x_t[:3]` and so on, into parts of unequal size. Is the mean of their gradients
-# still right?
+# One thing is special about several processes. DDP watches the module that it wraps, and a forward-mode derivative
+# cannot go through it. So the library wraps the whole *loss*, which differentiates the bare network inside:
+# [`training.Loss`](../flowmap_edu/training/loop.py).
+#
+# **Try.** Cut a batch into parts of unequal size. Is the mean of their gradients still right?
+#
+# <details><summary>Answer</summary>
+#
+# No. A sample of the smaller part counts more. The parts have to be weighted by their sizes.
+#
+# </details>
 
 # %% [markdown]
 # ## 6. Where is half precision enough?
 #
-# A GPU multiplies numbers of 16 bits (bfloat16) several times faster than those of 32. A network's *value* bears that;
-# what of its *derivative* $\partial_t X_{s,t}$? With `precision="bf16"` values go through the network in 16 bits,
-# derivatives in 32. Here is what each would lose.
+# bfloat16 is a number of 16 bits, 8 of which keep about three decimal digits. A GPU multiplies such numbers several
+# times as fast as those of 32 bits. `torch.autocast` is a region in which PyTorch does matrix products and convolutions
+# in 16 bits, and keeps the weights in 32. What does a value lose in it, and what a derivative?
+#
+# **Write** `relative(a, b)`: the norm of $a - b$ over the norm of $b$, over all entries, a number.
 
-# %%
-X = FlowMap(resumed.net).conditioned(label=batch.diagonal.label[:8])
-x = batch.diagonal.x[:8]
-s, t = torch.full((8,), 0.2), torch.full((8,), 0.7)
-exact_v, exact_d = X.v(s, t, x), X.partial_t(s, t, x)[1]
-h = 0.01
-with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-    rounded_v, ours = X.v(s, t, x), X.partial_t(s, t, x)[1]
-    difference = (X(s, t + h, x) - X(s, t - h, x)) / (2 * h)  # a derivative from rounded values
-for name, a, b in (("value, bf16", rounded_v, exact_v), ("derivative, ours under bf16", ours, exact_d),
-                   ("derivative, from bf16 values", difference, exact_d)):  # fmt: skip
-    print(f"{name:>29}: relative error {((a - b).norm() / b.norm()).item():.1e}")
+
+# %% tags=["solution"]
+def relative(a, b):
+    """The relative distance of a from b."""
+    ### BEGIN SOLUTION
+    return (a - b).norm() / b.norm()
+    ### END SOLUTION
+
 
 # %% [markdown]
-# **What to notice.** The value loses a fraction of a percent or so; a derivative that is made of rounded values loses
-# far more, because a difference of two close numbers keeps little of them. Ours keeps all but the last bit of float32,
-# since it is never rounded.
+# The derivative $\partial_t X$ is computed in three ways: by a `jvp` in 32 bits (the library's way, even inside of
+# autocast), by a `jvp` in 16 bits, and by a difference quotient of values in 16 bits, with the step 0.01.
 #
-# **Try.** Make `h` ten times larger and ten times smaller. Which error grows, and why do both ends hurt?
+# **Predict.** The value loses a fraction of a percent. Which relative error has the derivative by a `jvp` in 16 bits?
+
+# %%
+prediction = None  # a number; 0.01 is one percent
+
+# %%
+course.check("09.6", relative)
+X = FlowMap(resumed.net).conditioned(label=batch.diagonal.label[:8])
+x, s, t, step = batch.diagonal.x[:8], torch.full((8,), 0.2), torch.full((8,), 0.7), 0.01
+exact_v, exact_d = X.v(s, t, x), X.partial_t(s, t, x)[1]
+with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    rounded_v, ours = X.v(s, t, x), X.partial_t(s, t, x)[1]
+    _, rounded_d = torch.func.jvp(lambda t: X(s, t, x), (t,), (torch.ones(8),))
+    quotient = (X(s, t + step, x) - X(s, t - step, x)) / (2 * step)
+errors = {"value, 16 bits": relative(rounded_v, exact_v), "jvp, 32 bits": relative(ours, exact_d)}
+errors |= {"jvp, 16 bits": relative(rounded_d, exact_d), "quotient of 16 bits": relative(quotient, exact_d)}
+course.compare(prediction, errors["jvp, 16 bits"].detach(), within=0.5)
+print("\n".join(f"{name:>20}: relative error {error.item():.1e}" for name, error in errors.items()))
+
+# %% [markdown]
+# **What to notice.** The difference quotient loses most: a difference of two close numbers keeps little of them. A
+# `jvp` in 16 bits loses far less. So it is not the derivative that 16 bits spoil, but the difference. The library
+# takes derivatives in 32 bits all the same, which costs time (section 2). Whether a training would notice an error of
+# the `jvp`'s size is not measured here.
+#
+# **Try.** Make `step` ten times as large and ten times as small. Which error of the quotient grows, and why?
+#
+# <details><summary>Answer</summary>
+#
+# A small step divides the rounding of the values by a smaller number. A large step leaves the derivative's point, and
+# the bend of the function counts (lesson 04, section 2).
+#
+# </details>
 
 # %% [markdown]
 # ## 7. How good is it?
 #
-# `flowmap-edu evaluate runs/cifar10 --device cuda --weights FILE` computes the FID at 1, 2, 4, 8 and 16 steps, with
-# the Inception network's published weights in a file of yours, and prints it beside the paper's. For emoji the features
-# come from a small classifier instead, and the number is not a FID: it may be compared with itself only.
+# ```bash
+# flowmap-edu evaluate runs/cifar10 --device cuda --weights FILE --samples 50000
+# ```
+#
+# computes the FID at 1, 2, 4, 8 and 16 steps, with the Inception network's published weights in a file of yours. The
+# number depends on how many pictures are drawn. Papers usually take 50,000. That can be seen with real emoji: they are
+# compared with the 1,691 training emoji, in the features of a small classifier.
+#
+# **Predict.** 187 real held-out emoji have some distance to the training emoji. With only 40 of them, how many times as
+# large is it?
+
+# %%
+prediction = None  # a number
+
+# %%
+target = images.Reference(classifier.load(problem="emoji"), [data.values()])
+real = {}
+for n in (40, 80, 187):
+    draws = [torch.randperm(187, generator=torch.Generator().manual_seed(seed))[:n] for seed in range(3)]
+    real[n] = [target.hold([held_out.values(index)]).frechet() for index in draws]
+course.compare(prediction, sum(real[40]) / sum(real[187]), within=0.25, too_low="Fewer pictures seem further away.")
+print("; ".join(f"n = {n}: {min(found):.1f} to {max(found):.1f}" for n, found in real.items()))
+
+# %% [markdown]
+# **What to notice.** These are real pictures each time. Fewer of them have a larger distance. So compare Fréchet
+# distances only at one number of pictures, and look for that number in a paper.
+#
+# Now our run of 60 steps, with 200 pictures. The second table has the source's numbers for CIFAR-10. Every line that
+# would be ours says that it was not run.
 
 # %%
 rows = emoji.evaluate(runs.load(folder), [1, 4], n=200)
@@ -246,39 +461,70 @@ print()
 print(paper.fid_table("cifar10", "lsd", []))
 
 # %% [markdown]
-# **What to notice.** Our emoji are far above the floor, as they must be after so few steps. The second table is the
-# paper's; every line that would be ours says that it was not run.
+# **What to notice.** Our emoji are far above the real ones, as they must be after 60 steps. The first table's number is
+# no FID: its features are another network's.
 #
-# **Try.** If you have a GPU: run it, and fill in our line.
+# **Try.** If you have a GPU: run it, and send us your line.
 
 # %% [markdown]
 # ## Summary
 #
-# - A run is a configuration; the paper's are among the recipes.
-# - Count the operations first: samples times operations a sample, over a speed that you believe.
-# - Checkpoints resume to the same numbers; a test says so, not a hope.
-# - A mean may be cut into parts: over time (accumulation) or over processes (`torchrun`), if the derivative is taken
-#   inside what is wrapped.
-# - Values may be rounded to 16 bits; derivatives should not.
+# - Count first: samples, times passes, times operations a pass, over a speed that you believe. The same for memory.
+# - A checkpoint holds the random numbers, too. On a CPU a resumed run has the bits of the unbroken one.
+# - A mean may be cut into equal parts, over time (`accumulate`) or over processes (`torchrun`).
+# - In 16 bits a difference quotient is useless. Values and forward-mode derivatives lose about a percent or less.
+# - A Fréchet distance belongs to a number of pictures.
 #
 # ## Exercises
+
+# %% [markdown]
+# **1.** CelebA-64 needs 521 MB a sample and 2.98 GB besides. Its batch is 512. What is `accumulate` for one GPU of 40
+# GB?
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+for_faces = accumulate(512, 0.75, 0.521, 2.98, 40.0)
+### END SOLUTION
+
+# %%
+course.check("09.7", for_faces)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
-# 1. At which batch would a GPU of 24 GB run out of memory with the CIFAR-10 network? Use the column "memory: a
-#    sample" of [scaling.md](scaling.md), and say which fields of `Training` help.
-# 2. Train emoji for an hour (`flowmap-edu train emoji --steps 4000 --out runs/emoji`). Does the Fréchet distance of
-#    one jump fall steadily?
-# 3. Show that `stratified=True` spreads the times of each part of a batch as evenly as the whole: look at
-#    `batch.share(k, 4).t`.
+# $(40 - 2.98) / 0.521 = 71$ samples fit. Parts of 128 are too large, parts of 64 fit: 8 parts.
+#
+# </details>
+#
+# **2.** One step of emoji (batch 64) takes about 1.8 seconds on two CPU cores. How long do 4,000 steps take? Which part
+# of that is one evaluation with 1,000 pictures at 1 and 4 jumps, if one pass costs a quarter of a training sample?
+#
+# <details><summary>Answer</summary>
+#
+# $1.8 \cdot 4000 = 7200$ seconds, two hours. A training sample takes $1.8 / 64 = 0.028$ seconds. The evaluation needs
+# $1000 \cdot 5$ passes, $5000 \cdot 0.028 / 4 = 35$ seconds: half a percent.
+#
+# </details>
+#
+# **3.** With `stratified=True` times are spread over equal cells of [0, 1], in order. Why does `batch.share(k, K)` take
+# every K-th sample, and not a block?
+#
+# <details><summary>Answer</summary>
+#
+# A block of samples would have times of one part of [0, 1] only. Every K-th sample is spread as evenly as the whole.
+#
+# </details>
 #
 # ## Next
 #
-# [10, What breaks, and why](10_what_breaks_and_why.ipynb)
-# looks at trainings that go wrong, and at how to see it.
+# [10, What breaks, and why](10_what_breaks_and_why.ipynb) looks at trainings that go wrong, and at how to see it.
 #
 # ## References
 #
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via
 #   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025: the settings and the table.
 # - T. Karras et al., *Analyzing and improving the training dynamics of diffusion models*, [arXiv
-#   2312.02696](https://arxiv.org/abs/2312.02696), 2024: the network and the learned weight.
+#   2312.02696](https://arxiv.org/abs/2312.02696), 2024: the network, the learned weight, the decay of the rate.
+# - L. Liu et al., *On the variance of the adaptive learning rate and beyond*, [arXiv
+#   1908.03265](https://arxiv.org/abs/1908.03265), 2020: RAdam.
 # - A. Krizhevsky, *Learning multiple layers of features from tiny images*, 2009: CIFAR-10.
