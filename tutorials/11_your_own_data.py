@@ -12,18 +12,18 @@
 # ---
 
 # %% [markdown]
-# # 11. Your own data
+# # Your own data
 #
-# So far the data was ours, and the truth was known. Here the data is yours. You will
+# After this lesson you can
 #
-# - train a one-step map on any array in ten lines,
-# - bring a network of your own,
-# - judge a map although no true density is known,
-# - choose among LSD, ESD and PSD,
-# - and know what to change first when it does not work.
+# - train a one-step map on any array in ten lines, with a network of your own,
+# - judge a map although no true density is known, and say which numbers see which mistake,
+# - say what to change first when it does not work.
 #
-# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop. **It takes** 30 minutes
-# to read and about eight minutes to run on two CPU cores.
+# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop. Symbols are on the
+# [notation card](notation.md). **It takes** about an hour: half an hour to read, the rest to write four short pieces of
+# code. The cells run in about eight minutes on two CPU cores. Where a cell trains many maps, the text asks you for a
+# guess on paper before you run it.
 
 # %%
 import warnings
@@ -35,7 +35,7 @@ from sklearn import datasets
 from torch import nn
 from tqdm.auto import tqdm
 
-from flowmap_edu import FlowMap, FromTensor, Training, fit, recipes, training
+from flowmap_edu import FlowMap, FromTensor, Training, course, fit, recipes, training
 from flowmap_edu.metrics.two_sample import sliced_wasserstein
 from flowmap_edu.viz import plots
 
@@ -48,6 +48,8 @@ STEPS = training.budget(600)
 # Two moons are a classic: two half circles with a little noise. All that the library needs is the array, of shape $(n,
 # D)$. `FromTensor` keeps a tenth of the samples aside; we need them in section 3. It also chooses the base $N(0,
 # \sigma^2 I)$: $\sigma$ is the standard deviation of the data. The recipe "points" is that of the checkerboard.
+#
+# **Predict** (on paper). Two moons have a gap between them. Draw what one jump of a smooth network makes of it.
 
 # %%
 x, _ = datasets.make_moons(4000, noise=0.05, random_state=0)
@@ -63,10 +65,18 @@ for ax, points, title in zip(axes, (problem.train, samples), ("training data", "
 plt.show()
 
 # %% [markdown]
-# **What to notice.** One jump draws both moons. There are points on the way between them: a network is smooth, and the
-# true map is torn there.
+# **What to notice.** In this training one jump draws both moons. There are points on the way between them: a network is
+# smooth, and the exact map is torn there.
 #
-# **Try.** `state.X.sample(problem.base(3600), steps=4)`. What happens to the points between the moons?
+# **Try.** Draw `state.X.sample(problem.base(3600), steps=4)`. Are there fewer points between the moons?
+#
+# <details><summary>Answer</summary>
+#
+# Look at the same part of the plane in both pictures. A short jump is a smaller change, so the network has to bend less
+# in each. Count before you believe it: points that are far from every training sample,
+# `metrics.memorising.nearest(samples, problem.train.float()) > 0.2`.
+#
+# </details>
 #
 # ## 2. A network of your own
 #
@@ -96,10 +106,48 @@ class Plain(nn.Module):
 
 
 # %% [markdown]
+# To compare maps we need a number. The *sliced Wasserstein distance* says how far points have to be moved, on average
+# over directions. Along one direction it is simple: project both sets on the direction, sort the numbers of each, and
+# compare them in order.
+#
+# **Write** `along(a, b, direction)`: the mean of $(a_{(k)} - b_{(k)})^2$ over the sorted projections $a_{(1)} \le
+# a_{(2)} \le \dots$ and $b_{(k)}$, a number. `a` and `b` have the shape `(N, D)`, `direction` has the shape `(D,)` and
+# length 1.
+
+
+# %% tags=["solution"]
+def along(a, b, direction):
+    """The mean square distance of two sets of points along a direction, a number."""
+    ### BEGIN SOLUTION
+    first = (a @ direction).sort().values
+    second = (b @ direction).sort().values
+    return (first - second).square().mean()
+    ### END SOLUTION
+
+
+# %% [markdown]
+# The sliced distance is the root of the mean of this over directions. Two sets of one distribution do not have the
+# distance 0, since both are finite.
+#
+# **Predict.** The coordinates have the standard deviation 1. How large is the distance of 400 training samples to the
+# 400 samples that were kept aside?
+
+# %%
+prediction = None  # a number
+
+# %%
+course.check("11.1", along)
+angle = torch.linspace(0, torch.pi, 181)[:-1].double()
+directions = torch.stack([angle.cos(), angle.sin()], dim=1)
+some, aside = problem.train[:400].double(), problem.held_out[:400].double()
+mine = torch.stack([along(some, aside, direction) for direction in directions]).mean().sqrt()
+course.compare(prediction, mine, within=0.3, too_high="Two samples of one distribution are nearer than that.")
+assert abs(mine / sliced_wasserstein(some, aside, directions=1000) - 1) < 0.05
+
+# %% [markdown]
 # The four objects of a run are a problem, a network, a method and a `Training`. We train the plain network twice: by
-# Adam with plain targets, as one would begin, and with the settings of the recipe. (Three seeds each. The number is the
-# *sliced Wasserstein distance* of one-jump samples to the samples kept aside: how far points have to be moved, on
-# average over directions. It is in the units of the data.)
+# Adam with plain targets, as one would begin, and with the settings of the recipe. Then we train the library's network.
+# Three seeds each.
 
 
 # %%
@@ -116,6 +164,10 @@ def trained(problem, method="lsd", net=None, seed=0, settings=None, **changes):
     run = recipes.recipe("points", method, problem=problem, net=net, steps=STEPS, seed=seed, compile=False, **changes)
     *_, state = fit(*(run if settings is None else run._replace(training=settings)), every=STEPS)
     return state.X
+
+
+# %% [markdown]
+# **Predict** (on paper). Which changes more, the settings or the network?
 
 
 # %%
@@ -136,16 +188,20 @@ cases = {
 compare(cases, problem)
 
 # %% [markdown]
-# **What to notice.** The settings of the recipe help. They change the optimiser, the target and the times together. The
-# library's `MLP` helps once more. It is deeper than `Plain`, and it reads Fourier features of $x$; the table does not
-# say which of the two does it. None reaches the first line yet; the trainings are short. To use your network from the
-# command line and in runs on disk, put it into a file: [docs/extending.md](../docs/extending.md).
+# **What to notice.** The medians fall from row to row, and neighbouring ranges overlap or nearly touch. The settings of
+# the recipe change the optimiser, the target and the times together. The library's `MLP` is deeper than `Plain`, and it
+# reads Fourier features of $x$. The table does not say which of these changes does it. None reaches the first line; the
+# trainings are short. To use your network from the command line and in runs on disk, put it into a file:
+# [docs/extending.md](../docs/extending.md).
 #
-# **Try.** After `from flowmap_edu import MLP`:
-# `compare({"no features": {"net": lambda: MLP(2, fourier=0)}}, problem)`.
-# How much of the gain is left?
+# **Try.** Which row would you add to see what the Fourier features do alone?
 #
-# **Try.** Give `Plain` four times as many steps under Adam. Does it catch up?
+# <details><summary>Answer</summary>
+#
+# The same network without them, all else equal: `compare({"no features": {"net": lambda: MLP(2, fourier=0)}},
+# problem)`, after `from flowmap_edu import MLP`.
+#
+# </details>
 #
 # ## 3. Did it work? There is no truth to compare with
 #
@@ -164,13 +220,32 @@ compare(cases, problem)
 # The first three ask whether the samples are right. The next two ask whether the map agrees with itself. A map can be
 # consistent and wrong, so you need both. To trust a number one has to see it fail. We add two bad maps: an untrained
 # network, and a *copier*, which returns training samples and nothing else.
+#
+# **Write** `jump_onto(s, x, goal)`: the slope $v$ of the jump from $x$ at time $s$ that lands on `goal` at time 1,
+# shape `(B, D)`. `s` has the shape `(B,)`, all below 1. Recall $X_{s,t}(x) = x + (t - s)\, v$.
+
+
+# %% tags=["solution"]
+def jump_onto(s, x, goal):
+    """The slope with which a jump from x at time s lands on goal at time 1."""
+    ### BEGIN SOLUTION
+    return (goal - x) / (1 - s)[:, None]
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict** (on paper). The table has a column for each number. Which of them will see the untrained map, which the
+# copier?
 
 
 # %%
+course.check("11.2", jump_onto)
+
+
 def copier(s, t, x):  # noqa: ARG001
     """Jumps to the nearest training sample."""
     goal = problem.train[(x[:, None] - problem.train).square().sum(2).argmin(1)]
-    return (goal - x) / (1 - s).clamp_min(1e-3)[:, None]
+    return jump_onto(s.clamp_max(0.999), x, goal)
 
 
 untrained = FlowMap(recipes.recipe("points", problem=problem, steps=1).net)
@@ -185,21 +260,30 @@ print(f"training samples: wasserstein {row['wasserstein_real']:.3f}, classifier 
 # **What to notice.** Each bad map is caught by another number. The untrained one by the distance and the classifier; it
 # is nearly consistent with itself. The copier by `copies`, which is 0; its distance alone does not tell what it does.
 #
-# **Try.** A map that is right for half of the data: `FlowMap(lambda s, t, x: state.X.v(s, t, x) * (x[:, :1] > 0))`.
-# Which numbers see it?
+# **Try.** A map that moves only half of the points: `FlowMap(lambda s, t, x: state.X.v(s, t, x) * (x[:, :1] > 0))`.
+# Which numbers must see it?
+#
+# <details><summary>Answer</summary>
+#
+# Half of the samples stay noise, so the distance and the classifier see it. The gap sees it only where a point crosses
+# the line $x_1 = 0$ on its way.
+#
+# </details>
 #
 # ## 4. LSD, ESD or PSD?
 #
-# They differ in cost and in what they are good at. The recipe knows a good setting for each; change the name only.
+# The recipe knows a good setting for each; change the name only.
+#
+# **Predict** (on paper). Do the ranges of three seeds overlap?
 
 # %%
 compare({name: {"method": name} for name in ("lsd", "esd", "psd-m")}, problem)
 
 # %% [markdown]
-# **What to notice.** The ranges overlap: on this data, at this length, the three are equally good. A rule that held in
-# this course: begin with LSD. Take PSD if your network has no forward-mode derivative (a fused attention, for example),
-# or if memory is short: it needs none. ESD is the most sensitive of the three (lesson 04), and its recipe holds it with
-# the stop-gradient "convex".
+# **What to notice.** The ranges overlap. On this data and at this length the table gives no reason to prefer one. Other
+# reasons remain. PSD needs no forward-mode derivative: take it if your network has none (a fused attention, for
+# example), or if memory is short. ESD failed in lesson 04b under the stop-gradient "full" with Fourier features; its
+# recipe has "convex".
 #
 # ## 5. A table of measurements
 #
@@ -232,17 +316,31 @@ figure.colorbar(shown, ax=axes, label="correlation of two columns")
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The correlations between columns are those of the data, so the map has learned more than ten
-# single histograms, and the distance is that of real patients. But the classifier is nearly always right: something
-# differs that these two pictures do not show. One suspect: some columns are whole numbers ("sex" has two values), and
-# the map draws numbers between them. With 331 rows to train on, look at `copies` as well. A number well below 1 would
-# mean that the map returns patients that exist, which matters for data about people.
+# **What to notice.** In this training the correlations of the samples look like those of the data, and the distance is
+# that of real patients. But the classifier is nearly always right: something differs that these two pictures do not
+# show. One suspect is that some columns are whole numbers ("sex" has two values), and the map draws numbers between
+# them. The control for this suspicion is below. With 331 rows to train on, look at `copies` as well. A number well below
+# 1 would mean that the map returns patients that exist, which matters for data about people.
 #
-# **Try.** Round those columns of the samples, and ask the classifier again. Does it fall to 0.5? If it does not, more
-# than the rounding is wrong.
-#
-# **Try.** Train twenty times as long. What happens to `copies`, and to `wasserstein`?
-#
+# **Write** `to_known(drawn, column)`: `drawn` has the shape `(N,)`, `column` the shape `(M,)`. Replace each drawn
+# number by the nearest value that occurs in `column`, shape `(N,)`. With it you can round the columns of the samples
+# and ask the classifier again. If it is still nearly always right, more than the rounding is wrong.
+
+
+# %% tags=["solution"]
+def to_known(drawn, column):
+    """Each drawn number as the nearest value that occurs in the column, shape (N,)."""
+    ### BEGIN SOLUTION
+    values = column.unique()
+    nearest = (drawn[:, None] - values).abs().argmin(1)
+    return values[nearest]
+    ### END SOLUTION
+
+
+# %%
+course.check("11.3", to_known)
+
+# %% [markdown]
 # ## 6. Images of another size
 #
 # Any array $(n, C, H, W)$ is taken as well. We cut patches of 12 x 12 pixels out of a photograph that scikit-learn
@@ -266,13 +364,15 @@ for ax, shown, title in zip(axes, (patches.train[:32], one_jump), ("patches", "o
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The brightness of the patches is right: light sky, dark trees. Texture and smooth sky are not
-# there yet; 300 steps are few for images. Lesson 08 trains longer.
+# **What to notice.** Light sky and dark trees are there, as in the patches. Fine texture and smooth sky are not. This
+# is one training of 300 steps. Lesson 08 shows a map of pictures that was trained longer.
 #
 # ## 7. What to change first when it does not work
 #
 # In this order: the *scale and place* of the columns, then $\sigma$, the *batch*, the *density of times*. Each is
 # spoiled here on purpose, with everything else as in section 1. Distances are in units of each column's deviation.
+#
+# **Predict** (on paper). Order the five mistakes in the next cell by the harm that they do.
 
 # %%
 units = torch.tensor([1.0, 30.0])
@@ -307,10 +407,17 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** Each dot is one seed. Columns of different size do by far the most harm: one $\sigma$ cannot suit
-# both. A mean far from 0 comes next. A wrong $\sigma$ and a small batch cost less, and without the jumps at $s = 0$ the
+# both. A mean far from 0 comes next. A wrong $\sigma$ and a small batch cost less. Without the jumps at $s = 0$ the
 # range still meets that of the first row, at this length of training. The library warns of the first three.
 #
-# **Try.** What does the first row gain from twice as many steps? If it gains much, more steps were the answer.
+# **Try.** "batch 24" saw fewer samples than the first row, at the same number of steps. Which control separates the
+# two?
+#
+# <details><summary>Answer</summary>
+#
+# The same number of samples: 16 times as many steps with the batch of 24. Whether it catches up is not measured here.
+#
+# </details>
 #
 # ## Summary
 #
@@ -320,11 +427,56 @@ plt.show()
 # - Standardise the columns before anything else.
 #
 # ## Exercises
+
+# %% [markdown]
+# **1.** `FromTensor` chooses $\sigma$ as the standard deviation of the data. One column has the deviation 1, the other
+# 30. With $\sigma = 1$ for both, which share of the points must cross more than ten deviations of the noise, if the
+# second column is normal? Give it to two digits. (`torch.special.ndtr` is the normal distribution function.)
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+share_far = 2 * torch.special.ndtr(torch.tensor(-10 / 30)).item()
+### END SOLUTION
+
+# %%
+course.check("11.4", share_far)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
-# 1. Bring an array of your own, or `sklearn.datasets.load_wine().data`. Which warning comes, and what do you do?
-# 2. Write a problem class for the spiral $x = r\,(\cos 3 r, \sin 3 r)$, $r$ uniform on $[0, 2]$, with a little noise
-#    (`docs/extending.md` has a ring). Train it, and draw it with `viz.draw`.
-# 3. Give `FromTensor` the labels of `make_moons`, and draw one moon alone: `X.sample(x0, 1, label=...)`.
+# $P(|x_2| > 10) = 2\, \Phi(-10/30) = 0.74$. Most points end where the noise never was, so the map has to stretch this
+# column thirtyfold and leave the other as it is.
+#
+# </details>
+#
+# **2.** Bring an array of your own, or `sklearn.datasets.load_wine().data`. Which warning comes, and what do you do?
+#
+# <details><summary>Answer</summary>
+#
+# The columns' deviations differ by far, and the warning says so. Standardise, `(x - x.mean(0)) / x.std(0)`, and undo it
+# on the samples.
+#
+# </details>
+#
+# **3.** Write the training data of a spiral, $x = r\,(\cos 3 r, \sin 3 r)$ with $r$ uniform on $[0, 2]$ and a little
+# noise. Train a map on it.
+#
+# <details><summary>Answer</summary>
+#
+# `r = 2 * torch.rand(4000)`, `x = torch.stack([r * (3 * r).cos(), r * (3 * r).sin()], 1) + 0.03 * torch.randn(4000,
+# 2)`, and then the ten lines of section 1 with `FromTensor(x)`. As a problem class with a name it is the ring of
+# [docs/extending.md](../docs/extending.md) with another `sample`.
+#
+# </details>
+#
+# **4.** Give `FromTensor` the labels of `make_moons`, and draw one moon alone.
+#
+# <details><summary>Answer</summary>
+#
+# `x, label = datasets.make_moons(...)`, `FromTensor(x, labels=label)`, train, and `state.X.sample(x0, 1,
+# label=torch.zeros(len(x0), dtype=torch.int64))` for the first moon.
+#
+# </details>
 #
 # ## Next
 #
