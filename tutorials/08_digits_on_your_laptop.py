@@ -35,7 +35,7 @@ from flowmap_edu.viz import figures_08 as figures
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
-STEPS = training.budget(300)
+STEPS = training.budget(1000)
 JUMPS = (1, 2, 4, 8, 16)
 
 # %% [markdown]
@@ -262,10 +262,10 @@ print(figures.changed_settings(recipes.recipe("checkerboard", "lsd", steps=STEPS
 # %% [markdown]
 # ## 4. Does it train?
 #
-# Here is a short training, 300 steps. (A few minutes. The shipped map of the next sections had 6,200 steps, and its
-# loss is drawn, too.)
+# Here is a training of 1,000 steps. (Six minutes. The shipped map of the next sections had 6,200 steps, and its loss is
+# drawn, too.)
 #
-# **Predict.** To which share of its first value has the loss come down after 300 steps?
+# **Predict.** To which share of its first value has the loss come down after 1,000 steps?
 
 # %%
 prediction = None  # a number between 0 and 1
@@ -283,8 +283,8 @@ figures.sheet(rows, [f"{n} jump{'s' * (n > 1)}" for n in JUMPS], f"After {STEPS:
 
 # %% [markdown]
 # **What to notice.** Most of the fall comes in the first steps. The curve of the long run does not go to 0 either,
-# since its diagonal part compares with single pairs (lesson 01). After 300 steps one jump already draws something like
-# digits. More jumps make them clearer.
+# since its diagonal part compares with single pairs (lesson 01). One jump already draws digits. More jumps make them
+# clearer.
 #
 # **Try.** Give all ten the same noise, `noise[:1].expand(10, -1, -1, -1)`. What makes the pictures differ?
 #
