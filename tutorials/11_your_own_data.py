@@ -319,8 +319,8 @@ plt.show()
 # **What to notice.** In this training the correlations of the samples look like those of the data, and the distance is
 # that of real patients. But the classifier is nearly always right: something differs that these two pictures do not
 # show. One suspect is that some columns are whole numbers ("sex" has two values), and the map draws numbers between
-# them. The control for this suspicion is below. With 331 rows to train on, look at `copies` as well. A number well below
-# 1 would mean that the map returns patients that exist, which matters for data about people.
+# them. The control for this suspicion is below. With 331 rows to train on, look at `copies` as well. A number well
+# below 1 would mean that the map returns patients that exist, which matters for data about people.
 #
 # **Write** `to_known(drawn, column)`: `drawn` has the shape `(N,)`, `column` the shape `(M,)`. Replace each drawn
 # number by the nearest value that occurs in `column`, shape `(N,)`. With it you can round the columns of the samples
