@@ -297,8 +297,8 @@ figures.sheet(torch.stack(rows), names, "Digits after 400 steps")
 
 # %% [markdown]
 # **What to notice.** With the learned weight the labels are read back as often as by guessing. The residual off the
-# diagonal is smaller than the plain run's, the one on the diagonal is much larger. The figure shows the largest weights
-# where jumps are long. By its *own* measure, the mean logarithm, the run is worse off than the plain one. So after 400
+# diagonal is smaller than the plain run's, the one on the diagonal is much larger. The weight is largest
+# for jumps that start at time 0 or end at time 1. By its *own* measure, the mean logarithm, the run is worse off than the plain one. So after 400
 # steps it is not at the best point of its own loss.
 #
 # Is it the start? There the network's output is zero, so the residual off the diagonal is zero, too. The control starts
@@ -489,7 +489,7 @@ title = f"Difference: black 0, white {gap.max():.2f}"
 figures.sheet(torch.stack([one_jump, many, 2 * gap / gap.max() - 1]), names, title)
 
 # %% [markdown]
-# **What to notice.** The difference is largest at the edges of the strokes. It is a good first look at a map of your
+# **What to notice.** The difference is spread over the whole picture. It is a good first look at a map of your
 # own. But agreement is not quality: a map with a constant velocity agrees with itself perfectly.
 #
 # **Try.** Make such a map, `FlowMap(lambda s, t, x: torch.ones_like(x))`. How far are one jump and sixteen apart?

@@ -46,19 +46,22 @@ def sheet(rows: Tensor, names: Sequence[str], title: str, side: float = 0.36) ->
     plt.show()
 
 
-def averages(errors: Mapping[str, Tensor]) -> None:
-    """Of the weights and of their averages, the distance from the best weight over the steps; a band for the seeds.
+def averages(errors: Mapping[str, Tensor], every: int = 5) -> None:
+    """Of the weights and of their averages, the distance from the best weight: median and middle half of the seeds.
 
     Args:
-        errors: by name, shape (seeds, steps).
+        errors: by name, shape (seeds, columns).
+        every: the steps from one column to the next.
     """
     _, ax = plt.subplots(figsize=(5.4, 2.8))
     for k, (name, values) in enumerate(errors.items()):
-        steps = range(1, values.shape[1] + 1)
-        ax.plot(steps, values.median(0).values, color=plots.COLOURS[k], label=name)
-        ax.fill_between(steps, values.amin(0), values.amax(0), color=plots.COLOURS[k], alpha=0.25, lw=0)
-    ax.set(xlabel="step", ylabel="distance from the best weights", yscale="log", title="Noisy steps in a parabola")
-    ax.legend()
+        steps = [every * column for column in range(1, values.shape[1] + 1)]
+        low, middle, high = values.quantile(values.new_tensor([0.25, 0.5, 0.75]), dim=0)
+        ax.plot(steps, middle, color=plots.COLOURS[k], label=name)
+        ax.fill_between(steps, low, high, color=plots.COLOURS[k], alpha=0.25, lw=0)
+    ax.set(xlabel="step", ylabel="distance from the best weights", yscale="log")
+    ax.set_title("Noisy steps in a parabola: median and middle half of 20 seeds")
+    ax.legend(loc="upper right")
     plt.show()
 
 
