@@ -60,7 +60,7 @@ def both(f: Tensor) -> Tensor:
     return torch.stack([frechet(f, first), frechet(f, second)])
 
 
-def pictures(n: int, seed: int) -> Tensor:
+def tiles(n: int, seed: int) -> Tensor:
     """n pictures of 2 x 2 pixels."""
     return points(n, 4, seed).view(n, 1, 2, 2)
 
@@ -160,7 +160,7 @@ COPIES = {
         asks="the distance of each picture to the nearest of the others, shape (B,)",
         shown="All training pictures are searched, so no copy is missed.",
         right=lambda x, among: apart(x, among).amin(1),
-        cases=lambda: [(pictures(6, 1), pictures(6, 2))],
+        cases=lambda: [(tiles(6, 1), tiles(6, 2))],
         mistakes={
             "This is the distance of each picture of `among` to the nearest of x: the other axis.": lambda x, among: (
                 apart(x, among).amin(0)
@@ -175,7 +175,7 @@ COPIES = {
         asks="the distance of each picture to the nearest other one, shape (B,)",
         shown="A training digit is compared with the others, so that it does not find itself.",
         right=others,
-        cases=lambda: [(pictures(7, 3),)],
+        cases=lambda: [(tiles(7, 3),)],
         mistakes={
             "Each picture finds itself, at distance 0.": lambda x: apart(x, x).amin(1) * 0,
             "This is the third smallest distance: one too many is left out.": lambda x: (

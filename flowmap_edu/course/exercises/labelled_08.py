@@ -29,7 +29,7 @@ class Labelled(nn.Module):
         return (torch.tanh(z @ self.one) @ self.two).view_as(x)
 
 
-def pictures(seed: int) -> Tensor:
+def tiles(seed: int) -> Tensor:
     """B pictures of 2 x 2 pixels."""
     return points(B, 4, seed).view(B, 1, 2, 2)
 
@@ -37,8 +37,8 @@ def pictures(seed: int) -> Tensor:
 def cases() -> list[tuple[Any, ...]]:
     """(net, diagonal, jumps)."""
     s, t = times(B)
-    diagonal = Diagonal(times(B, seed=1)[1], pictures(1), pictures(2), torch.arange(B) % 3)
-    return [(Labelled(), diagonal, Jumps(s, (s + t) / 2, t, pictures(3), pictures(4), (torch.arange(B) + 1) % 3))]
+    diagonal = Diagonal(times(B, seed=1)[1], tiles(1), tiles(2), torch.arange(B) % 3)
+    return [(Labelled(), diagonal, Jumps(s, (s + t) / 2, t, tiles(3), tiles(4), (torch.arange(B) + 1) % 3))]
 
 
 def right(
@@ -62,7 +62,7 @@ def right(
 def pairs() -> list[tuple[Tensor, ...]]:
     """(x0, x1, label, t, s, end): three pairs for the diagonal, two for jumps."""
     s, end = times(2, seed=2)
-    return [(pictures(1), pictures(2), torch.tensor([0, 1, 2, 2, 0]), times(3)[1], s, end)]
+    return [(tiles(1), tiles(2), torch.tensor([0, 1, 2, 2, 0]), times(3)[1], s, end)]
 
 
 Part = tuple[Tensor, Tensor, Tensor, Tensor]

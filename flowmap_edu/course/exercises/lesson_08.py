@@ -10,7 +10,7 @@ from flowmap_edu.course.exercises.labelled_08 import LABELLED
 from flowmap_edu.flow_map import FlowMap
 
 
-def pictures(n: int, seed: int) -> Tensor:
+def tiles(n: int, seed: int) -> Tensor:
     """n pictures of one channel and 4 x 4 pixels, float64."""
     return points(n, 16, seed).view(n, 1, 4, 4)
 
@@ -27,7 +27,7 @@ def bright(x: Tensor) -> Tensor:
 
 def read_cases() -> list[tuple[object, ...]]:
     """(read, x, labels): pictures whose class depends on what is cut off."""
-    x = 3 * pictures(40, 3)
+    x = 3 * tiles(40, 3)
     return [(bright, x, torch.arange(40) % 3 // 2)]
 
 
@@ -58,7 +58,7 @@ EXERCISES = (
             asks="the interpolant of pictures, shape (B, C, H, W)",
             shown="A time of shape (B,) needs three more axes to meet a picture.",
             right=between,
-            cases=lambda: [(times(4)[1], pictures(4, 1), pictures(4, 2))],
+            cases=lambda: [(times(4)[1], tiles(4, 1), tiles(4, 2))],
             mistakes={
                 "It runs the wrong way: at t = 0 it has to be x0.": lambda t, x0, x1: between(1 - t, x0, x1),
                 "t met the last axis: each column of pixels got a time of its own, not each picture.": (
