@@ -29,7 +29,7 @@ def reading(times: Sequence[float], shares: Sequence[float]) -> None:
     ax.plot(times, [100 * share for share in shares], "o-")
     ax.axhline(10, color="0.5", ls=":", lw=1, label="guessing")
     ax.set(xlabel="time t", ylabel="read right, %", ylim=(0, 103), title="What a classifier reads in $I_t$")
-    ax.legend(loc="lower right")
+    ax.legend(loc="center right")
     plt.show()
 
 
@@ -56,7 +56,7 @@ def distances(found: Mapping[int, Tensor], real: Sequence[float], held_out: floa
         real: distances of random splits of the real digits.
         held_out: the distance of the training digits to the held-out ones.
     """
-    _, axes = plt.subplots(1, 2, figsize=(7.6, 2.9), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2), sharey=True)
     for k, (ax, other) in enumerate(zip(axes, ("the training digits", "the held-out digits"), strict=True)):
         ax.axhspan(min(real), max(real), color="0.85", label="random splits of real digits")
         if k == 1:
@@ -65,8 +65,8 @@ def distances(found: Mapping[int, Tensor], real: Sequence[float], held_out: floa
             points = [float(rows[draw, k]) for rows in found.values()]
             ax.semilogx(list(found), points, "o", base=2, color=plots.COLOURS[0], label=None if draw else "the map")
         ax.set(xlabel="jumps", ylim=(0, 8), xticks=list(found), xticklabels=list(found), title=f"Distance to {other}")
-        ax.legend(loc="lower right" if k else "upper right")
     axes[0].set_ylabel("Fréchet distance of features")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     plt.show()
 
 
