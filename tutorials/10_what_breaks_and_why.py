@@ -297,9 +297,9 @@ figures.sheet(torch.stack(rows), names, "Digits after 400 steps")
 
 # %% [markdown]
 # **What to notice.** With the learned weight the labels are read back as often as by guessing. The residual off the
-# diagonal is smaller than the plain run's, the one on the diagonal is much larger. The weight is largest
-# for jumps that start at time 0 or end at time 1. By its *own* measure, the mean logarithm, the run is worse off than the plain one. So after 400
-# steps it is not at the best point of its own loss.
+# diagonal is smaller than the plain run's, the one on the diagonal is much larger. The weight is largest for jumps
+# that start at time 0 or end at time 1. By its *own* measure, the mean logarithm, the run is worse off than the plain
+# one. So after 400 steps it is not at the best point of its own loss.
 #
 # Is it the start? There the network's output is zero, so the residual off the diagonal is zero, too. The control starts
 # from the plain run's weights, and trains 400 more steps with the learned weight. A restart alone changes a map, so the
