@@ -55,7 +55,8 @@ STEPS = training.budget(60)
 # - `ema`, `second_ema`: two moving averages of the weights, a long and a shorter one.
 # - `weighting`: a learned weight $w_{s,t}$, lesson 04, section 7. In a short run of
 #   [lesson 10](10_what_breaks_and_why.ipynb) it failed from the first step on. The source trains with it, at another
-#   size. So before a long run make a short one, and look at its grids of samples; `--set weighting=false` trains without it.
+#   size. So before a long run make a short one, and look at its grids of samples; `--set weighting=false` trains
+#   without it.
 
 # %%
 full = recipes.RECIPES["cifar10"].training
