@@ -1,0 +1,156 @@
+"""What the exercises of lesson 02 are tried on, and their right answers, written apart from the lesson."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.func import jacfwd, jvp, vmap  # type: ignore[attr-defined]
+
+from flowmap_edu.course.exercises.cases import curved, points, times
+from flowmap_edu.flow_map import FlowMap
+
+Slope = Callable[[float, float, Tensor], Tensor]
+
+M, C = 1.0, 0.25  # of the lesson's problem on the line: data N(m, c^2), noise N(0, 1)
+
+
+def S(t: float) -> float:
+    """The standard deviation of the Gaussian cloud at time t."""
+    return ((1 - t) ** 2 + (t * C) ** 2) ** 0.5
+
+
+def b(t: float | Tensor, x: Tensor) -> Tensor:
+    """A velocity with no derivative that vanishes; t is a number, x has shape (B, D)."""
+    return torch.sin(2 * x + t) + t**2 * x.flip(-1)
+
+
+def b_at(t: Tensor, x: Tensor) -> Tensor:
+    """d/dt of b."""
+    return torch.cos(2 * x + t) + 2 * t * x.flip(-1)
+
+
+def on_the_line() -> list[tuple[float, float, Tensor]]:
+    """Jumps forward, backward and over no time: (s, t, x)."""
+    return [(s, t, points(7, 1)) for s, t in ((0.2, 0.9), (0.7, 0.1), (0.5, 0.5), (0.0, 1.0))]
+
+
+def walks() -> list[tuple[Callable[..., Tensor], float, float, Tensor, int]]:
+    """(b, s, t, x, steps)."""
+    return [(b, 0.2, 0.9, points(5), 1), (b, 0.2, 0.9, points(5), 4), (b, 0.8, 0.3, points(5), 3)]
+
+
+def slopes() -> list[tuple[Slope, float, float, Tensor]]:
+    """A slope, and jumps: (v, s, t, x)."""
+    return [(curved().v, s, t, points(5)) for s, t in ((0.2, 0.9), (0.8, 0.3))]
+
+
+def jumps() -> list[tuple[FlowMap, float, float, Tensor]]:
+    """A map, and jumps: (X, s, t, x)."""
+    return [(curved(), s, t, points(5)) for s, t in ((0.2, 0.9), (0.8, 0.3))]
+
+
+def short_jumps() -> list[tuple[FlowMap, Callable[..., Tensor], float, Tensor, float]]:
+    """(X, b, t, x, delta)."""
+    return [(curved(), b, 0.7, points(5), 0.25), (curved(1, 3), b, 0.6, points(5, 1), 0.1)]
+
+
+def pairs() -> list[tuple[FlowMap, Tensor, Tensor, Tensor]]:
+    """(X, t, x0, x1)."""
+    return [(curved(), times(6, 1)[0], points(6), points(6, seed=2))]
+
+
+def walk(b: Callable[..., Tensor], s: float, t: float, x: Tensor, steps: int) -> Tensor:
+    """Euler's method, from a list of the times."""
+    grid = torch.linspace(s, t, steps + 1, dtype=torch.float64).tolist()
+    for now, then in pairwise(grid):
+        x = x + (then - now) * b(now, x)
+    return x
+
+
+def wrong_walk(
+    b: Callable[..., Tensor],
+    s: float,
+    t: float,
+    x: Tensor,
+    steps: int,
+    *,
+    clock: str = "start",
+    length: float | None = None,
+) -> Tensor:
+    """Euler's method with a clock that stands still or runs ahead, or steps of another length."""
+    dt = (t - s) / steps if length is None else length
+    for k in range(steps):
+        x = x + dt * b({"start": s + k * dt, "still": s, "ahead": s + (k + 1) * dt}[clock], x)
+    return x
+
+
+def partial_t(X: FlowMap, s: float, t: float, x: Tensor) -> tuple[Tensor, Tensor]:
+    """X_{s,t}(x) and d/dt X_{s,t}(x)."""
+    return X.partial_t(s, t, x)
+
+
+def gaps(X: FlowMap, b: Callable[..., Tensor], t: float, x: Tensor, delta: float) -> tuple[Tensor, Tensor]:
+    """d/dt X_{t-delta,t}(x) - b_t(x), and v_{t-delta,t}(x) - b_t(x)."""
+    return X.partial_t(t - delta, t, x)[1] - b(t, x), X.v(t - delta, t, x) - b(t, x)
+
+
+def terms(b: Callable[..., Tensor], t: float, x: Tensor) -> tuple[Tensor, Tensor]:
+    """grad b . b and d/dt b, by one derivative each."""
+    bend = jvp(lambda x: b(t, x), (x,), (b(t, x),))[1]
+    drift = jvp(lambda t: b(t, x), (torch.tensor(t, dtype=x.dtype),), (torch.ones((), dtype=x.dtype),))[1]
+    return bend, drift
+
+
+def predicted(b: Callable[..., Tensor], t: float, x: Tensor) -> tuple[Tensor, Tensor]:
+    """grad b . b, and half of (grad b . b - d/dt b)."""
+    bend, drift = terms(b, t, x)
+    return bend, (bend - drift) / 2
+
+
+def jacobian(X: FlowMap, s: float, t: float, x: Tensor) -> Tensor:
+    """grad X_{s,t}(x), shape (B, D, D)."""
+    return vmap(jacfwd(lambda one: X(s, t, one[None])[0]))(x)
+
+
+def determinant(X: FlowMap, s: float, t: float, x: Tensor) -> Tensor:
+    """det grad X_{s,t}(x), shape (B,)."""
+    return torch.linalg.det(jacobian(X, s, t, x))
+
+
+def diagonal_loss(X: FlowMap, t: Tensor, x0: Tensor, x1: Tensor) -> Tensor:
+    """|v_{t,t}(I_t) - (x1 - x0)|^2, shape (B,)."""
+    I_t = torch.lerp(x0, x1, t[:, None])
+    return (X.v(t, t, I_t) - x1 + x0).square().sum(1)
+
+
+def changed_loss(
+    X: FlowMap, t: Tensor, x0: Tensor, x1: Tensor, *, s: Tensor | None = None, swap: bool = False, sign: float = 1.0
+) -> Tensor:
+    """The loss with another start time, another interpolant, or another slope of the line."""
+    a, z = (x1, x0) if swap else (x0, x1)
+    I_t = (1 - t)[:, None] * a + t[:, None] * z
+    return (X.v(t if s is None else s, t, I_t) - sign * (x1 - x0)).square().sum(1)
+
+
+def two_slopes(another: object) -> str | None:
+    """What is wrong with a slope that must agree with v at s = t and differ from it where s < t; None if right."""
+    if not callable(another):
+        return "A function is wanted."
+    v, (s, t), x = curved().v, times(6), points(6)
+    on, off = another(v, t, t, x), another(v, s, t, x)
+    if not (isinstance(on, Tensor) and isinstance(off, Tensor) and on.shape == off.shape == x.shape):
+        return "It has to return one slope for each point, of the shape of x."
+    if not bool(torch.isfinite(on).all()):
+        return "At s = t it is not finite."
+    if float((on - v(t, t, x)).abs().max()) > 1e-9:
+        return "At s = t it differs from v. There the two have to agree."
+    if float((off - v(s, t, x)).abs().max(1).values.min()) < 1e-6:
+        return "For s < t it is still v. There it has to differ."
+    return None
+
+
+def v_line(s: float, t: float, x: Tensor) -> Tensor:
+    """The slope of the exact map on the line, in a form that is finite at s = t."""
+    share = ((t + s) * (1 + C**2) - 2) / (S(s) * (S(t) + S(s)))
+    return M + share * (x - M * s)
