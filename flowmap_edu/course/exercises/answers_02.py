@@ -1,14 +1,16 @@
 """What the exercises of lesson 02 are tried on, and their right answers, written apart from the lesson."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.func import jacfwd, jvp, vmap  # type: ignore[attr-defined]
 
-from flowmap_edu.course.exercises.cases import curved, points, times
+from flowmap_edu.course.exercises.cases import curved, parameters, points, times
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.nets import MLP
+from flowmap_edu.problems import Checkerboard
 
 Slope = Callable[[float, float, Tensor], Tensor]
 
@@ -95,6 +97,19 @@ def gaps(X: FlowMap, b: Callable[..., Tensor], t: float, x: Tensor, delta: float
     return X.partial_t(t - delta, t, x)[1] - b(t, x), X.v(t - delta, t, x) - b(t, x)
 
 
+def measure(
+    X: FlowMap,
+    b: Callable[..., Tensor],
+    t: float,
+    x: Tensor,
+    deltas: Sequence[float],
+    mean: Callable[[Tensor], Tensor] = lambda gap: gap.square().sum(1).mean().sqrt(),
+) -> tuple[list[float], list[float]]:
+    """The root mean square of both gaps for each delta."""
+    found = [[mean(gap).item() for gap in gaps(X, b, t, x, delta)] for delta in deltas]
+    return [speed for speed, _ in found], [slope for _, slope in found]
+
+
 def terms(b: Callable[..., Tensor], t: float, x: Tensor) -> tuple[Tensor, Tensor]:
     """grad b . b and d/dt b, by one derivative each."""
     bend = jvp(lambda x: b(t, x), (x,), (b(t, x),))[1]
@@ -154,3 +169,44 @@ def v_line(s: float, t: float, x: Tensor) -> Tensor:
     """The slope of the exact map on the line, in a form that is finite at s = t."""
     share = ((t + s) * (1 + C**2) - 2) / (S(s) * (S(t) + S(s)))
     return M + share * (x - M * s)
+
+
+def untrained(seed: int, *_: int) -> FlowMap:
+    """A new network of the lesson's size, with the weights that a seed gives."""
+    torch.manual_seed(seed)
+    return FlowMap(MLP(2, hidden=128, layers=4, scale=Checkerboard().sigma))
+
+
+def simply_trained(seed: int, steps: int, sign: float = 1.0, seeded: bool = True) -> FlowMap:
+    """A training as in the lesson, with plain Adam; up the gradient, or from the seed that happens to be there."""
+    board, X = Checkerboard(), untrained(seed if seeded else int(torch.randint(1000, (1,))))
+    optimizer = torch.optim.Adam(parameters(X), 4e-3)
+    for _ in range(steps):
+        x0, x1 = board.base(512).float(), board.sample(512)[0].float()
+        optimizer.zero_grad()
+        (sign * diagonal_loss(X, torch.rand(512), x0, x1).mean()).backward()
+        optimizer.step()
+    return X
+
+
+def trained(train: object) -> str | None:
+    """What is wrong with a training train(seed, steps), judged after 60 steps; None if it is right."""
+    if not callable(train):
+        return "A function is wanted."
+    board, g = Checkerboard(), torch.Generator().manual_seed(5)
+    t, x0, x1 = torch.rand(4000, generator=g), board.base(4000, g).float(), board.sample(4000, g)[0].float()
+    X, again = train(0, 60), train(0, 60)
+    if X is None:
+        return "It returns None: is there a `return`?"
+    if not isinstance(X, FlowMap) or not isinstance(again, FlowMap):
+        return f"A FlowMap is wanted, this is an object of the class {type(X).__name__}."
+    with torch.no_grad():
+        before, after = (diagonal_loss(Y, t, x0, x1).mean().item() for Y in (untrained(0), X))
+        same = torch.equal(X.v(t, t, x0), again.v(t, t, x0))
+    if after > 1.05 * before or after != after:
+        return "The loss has risen: the optimiser goes down the gradient of the loss itself, not of its negative."
+    if after > 1.15:
+        return "The loss has not fallen. Is every step made of zero_grad, backward and step, in this order?"
+    if not same:
+        return "Two calls with one seed differ: torch.manual_seed(seed) has to come before the network is made."
+    return None

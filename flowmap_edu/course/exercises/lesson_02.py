@@ -5,32 +5,47 @@ from torch.func import jvp  # type: ignore[attr-defined]
 
 from flowmap_edu.course.exercise import Exercise
 from flowmap_edu.course.exercises.answers_02 import (
+    C,
     M,
     S,
     b,
-    changed_loss,
-    determinant,
-    diagonal_loss,
     gaps,
-    jacobian,
     jumps,
+    measure,
     on_the_line,
-    pairs,
     partial_t,
     predicted,
     short_jumps,
     slopes,
     terms,
-    two_slopes,
-    v_line,
     walk,
     walks,
     wrong_walk,
 )
-from flowmap_edu.course.exercises.cases import parameters, points
+from flowmap_edu.course.exercises.board_02 import BOARD
+from flowmap_edu.course.exercises.cases import curved, points
 
 EXERCISES = {
     "02.1": Exercise(
+        asks="b_line(t, x): the velocity of the problem on the line, of the shape of x",
+        shown="The velocity is a straight line in x, whose slope is S'(t) / S(t).",
+        right=lambda t, x: M + ((1 + C**2) * t - 1) / S(t) ** 2 * (x - M * t),
+        cases=lambda: [(t, points(7, 1)) for t in (0.6, 0.0, 1.0)],
+        mistakes={
+            "S(t) stands in the denominator. The variance S(t)^2 belongs there.": lambda t, x: (
+                M + ((1 + C**2) * t - 1) / S(t) * (x - M * t)
+            ),
+            "The mean m is missing: in the middle of the cloud the velocity is that of the mean.": lambda t, x: (
+                ((1 + C**2) * t - 1) / S(t) ** 2 * (x - M * t)
+            ),
+            "x is not taken relative to the mean m t.": lambda t, x: M + ((1 + C**2) * t - 1) / S(t) ** 2 * x,
+            "The covariance has the wrong sign: t c^2 comes from x1, and (1 - t) from -x0.": lambda t, x: (
+                M - ((1 + C**2) * t - 1) / S(t) ** 2 * (x - M * t)
+            ),
+            "c stands in the place of c^2.": lambda t, x: M + ((1 + C) * t - 1) / S(t) ** 2 * (x - M * t),
+        },
+    ),
+    "02.2": Exercise(
         asks="X_line(s, t, x): the place at time t of the point that is at x at time s, of the shape of x",
         shown="The map keeps each point's distance from the mean, measured in standard deviations.",
         right=lambda s, t, x: M * t + (x - M * s) * S(t) / S(s),
@@ -49,7 +64,7 @@ EXERCISES = {
             ),
         },
     ),
-    "02.2": Exercise(
+    "02.3": Exercise(
         asks="where x is after so many equal Euler steps from s to t, of the shape of x",
         shown="Each step asks for the velocity again, at the new time and the new place.",
         right=walk,
@@ -70,7 +85,7 @@ EXERCISES = {
             ),
         },
     ),
-    "02.3": Exercise(
+    "02.4": Exercise(
         asks="jump(v, s, t, x): the landing point X_{s,t}(x), of the shape of x",
         shown="For s = t it returns x, whatever v is.",
         right=lambda v, s, t, x: (t - s) * v(s, t, x) + x,
@@ -82,7 +97,7 @@ EXERCISES = {
             "The start x is missing: this is only the way from it.": lambda v, s, t, x: (t - s) * v(s, t, x),
         },
     ),
-    "02.4": Exercise(
+    "02.5": Exercise(
         asks="slope(X, s, t, x): the slope v_{s,t}(x) of the jump, of the shape of x",
         shown="Map and slope hold the same knowledge: each can be computed from the other where s and t differ.",
         right=lambda X, s, t, x: (x - X(s, t, x)) / (s - t),
@@ -98,7 +113,7 @@ EXERCISES = {
             ),
         },
     ),
-    "02.5": Exercise(
+    "02.6": Exercise(
         asks="the landing point and its derivative in t, two tensors of the shape of x",
         shown="One call of jvp gave the place and the speed of the landing point. No small difference was taken.",
         right=partial_t,
@@ -117,7 +132,7 @@ EXERCISES = {
             ),
         },
     ),
-    "02.6": Exercise(
+    "02.7": Exercise(
         asks="two differences from b_t(x): of the landing point's speed, and of the slope; of the shape of x",
         shown="This is the tangent condition's test: both differences have to go to 0 with delta.",
         right=gaps,
@@ -146,7 +161,7 @@ EXERCISES = {
             ),
         },
     ),
-    "02.7": Exercise(
+    "02.8": Exercise(
         asks="the two factors of delta, each of the shape of x",
         shown="Both were computed from the velocity alone: the map was not asked.",
         right=predicted,
@@ -168,106 +183,21 @@ EXERCISES = {
             ),
         },
     ),
-    "02.8": Exercise(
-        asks="the determinant of grad X_{s,t}(x), one number a point, shape (B,)",
-        shown="Two directional derivatives are the two columns of the matrix, and its determinant is a change of area.",
-        right=determinant,
-        cases=jumps,
-        mistakes={
-            "This is the trace. The change of area is the determinant.": lambda *a: (
-                jacobian(*a).diagonal(dim1=1, dim2=2).sum(1)
-            ),
-            "This is the product of the two diagonal entries. The other two count as well.": lambda *a: (
-                jacobian(*a).diagonal(dim1=1, dim2=2).prod(1)
-            ),
-            "This is 1 / det: the change of the density, not that of the area.": lambda *a: 1 / determinant(*a),
-            "This is the product of the columns' lengths: the area only where they are perpendicular.": lambda *a: (
-                jacobian(*a).norm(dim=1).prod(1)
-            ),
-            "The matrix belongs to X_{t,s}, the jump in the other direction.": lambda X, s, t, x: determinant(
-                X, t, s, x
-            ),
-        },
-    ),
     "02.9": Exercise(
-        asks="where x is after the jump from s to t and the jump back, less x, of the shape of x",
-        shown="There and back is the semigroup equation of lesson 03 with the end at the start.",
-        right=lambda X, s, t, x: X(t, s, X(s, t, x)) - x,
-        cases=jumps,
+        asks="two lists of numbers, one number for each delta: the root mean square gap of the speed, and of the slope",
+        shown="A gap is one number now, over all points, and can be drawn against delta.",
+        right=measure,
+        cases=lambda: [(curved(), b, 0.7, points(5), (0.5, 0.25, 0.1))],
         mistakes={
-            "The second jump goes from s to t again. The way back goes from t to s.": lambda X, s, t, x: (
-                X(s, t, X(s, t, x)) - x
+            "It is the mean of the lengths. The root of the mean of the squared lengths is wanted.": lambda *a: measure(
+                *a, mean=lambda gap: gap.norm(dim=1).mean()
             ),
-            "The way back starts at x. It has to start where the first jump lands.": lambda X, s, t, x: X(t, s, x) - x,
-            "The first jump goes from t to s. The point x is known at time s.": lambda X, s, t, x: (
-                X(s, t, X(t, s, x)) - x
+            "The coordinates are averaged. Their squares have to be added up.": lambda *a: measure(
+                *a, mean=lambda gap: gap.square().mean().sqrt()
             ),
-            "The start x is not taken off. The difference is wanted.": lambda X, s, t, x: X(t, s, X(s, t, x)),
-        },
-    ),
-    "02.10": Exercise(
-        asks="the loss of flow matching, read on the map's diagonal, one number a sample, shape (B,)",
-        shown="The loss asks for v at s = t only.",
-        right=diagonal_loss,
-        cases=pairs,
-        parameters=parameters,
-        mistakes={
-            "The network is asked at s = 0. The diagonal is s = t.": lambda *a: changed_loss(
-                *a, s=torch.zeros_like(a[1])
-            ),
-            "x0 and x1 have changed places in the interpolant: at time 0 it is the noise x0.": lambda *a: changed_loss(
-                *a, swap=True
-            ),
-            "The slope of the line has the wrong sign: it leads from x0 to x1.": lambda *a: changed_loss(*a, sign=-1.0),
-            "The coordinates are averaged. Their squares have to be added up.": lambda *a: diagonal_loss(*a) / 2,
-            "The target is x1. The slope of the line is x1 - x0.": lambda X, t, x0, x1: (
-                (X.v(t, t, torch.lerp(x0, x1, t[:, None])) - x1).square().sum(1)
-            ),
-        },
-    ),
-    "02.11": Exercise(
-        asks="another(v, s, t, x): a slope that equals v where s = t and differs from it where s < t",
-        shown="It has the same loss as v to the last digit, and other jumps.",
-        law=two_slopes,
-        mistakes={
-            "For s < t it is still v. There it has to differ.": lambda v, s, t, x: v(s, t, x),
-            "At s = t it differs from v. There the two have to agree.": lambda v, s, t, x: v(s, t, x) + 1,
-            "At s = t it is not finite.": lambda v, s, t, x: v(s, t, x) + 1 / (t - s)[:, None],
-            "It has to return one slope for each point, of the shape of x.": lambda v, s, t, x: v(s, t, x).sum(1),
-        },
-    ),
-    "02.12": Exercise(
-        asks="v_line(s, t, x): the slope of the map on the line, finite at s = t too, of the shape of x",
-        shown="At s = t it is the velocity, and no limit had to be taken.",
-        right=v_line,
-        cases=on_the_line,
-        mistakes={
-            "The mean moves too: m is missing.": lambda s, t, x: v_line(s, t, x) - M,
-            "The division by S(s) is missing.": lambda s, t, x: M + (v_line(s, t, x) - M) * S(s),
-            "x - m t stands in the place of x - m s: the jump starts at time s.": lambda s, t, x: v_line(
-                s, t, x + M * (s - t)
-            ),
-            "It is divided by S(t) - S(s). Multiplying both by S(t) + S(s) leaves the sum in the denominator.": (
-                lambda s, t, x: M + (v_line(s, t, x) - M) * (S(t) + S(s)) / (S(t) - S(s))
-            ),
-        },
-    ),
-    "02.13": Exercise(
-        asks="the number c in lim d/ds X_{s,t}(x) = c b_t(x)",
-        shown="A later start leaves less time: the landing point falls back by one velocity for each unit of time.",
-        right=-1.0,
-        mistakes={
-            "The landing point moves when only the start time moves: the limit is not 0.": 0.0,
-            "Two terms have been counted: only the factor t - s depends on s in the limit.": -2.0,
-        },
-    ),
-    "02.14": Exercise(
-        asks="the power of t - s with which the Euler step breaks equation (1)",
-        shown="The Euler step is a flow map to lowest order, and no further.",
-        right=1.0,
-        mistakes={
-            "That is the power for the landing point. Equation (1) is about its derivative in t.": 2.0,
-            "At s = t the two sides agree, so that the difference goes to 0.": 0.0,
+            "The root is missing.": lambda *a: measure(*a, mean=lambda gap: gap.square().sum(1).mean()),
+            "The two lists are in the wrong order: first the speed, then the slope.": lambda *a: measure(*a)[::-1],
         },
     ),
 }
+EXERCISES |= BOARD
