@@ -22,8 +22,8 @@
 # - read from these tables in which way a map is wrong, and say what they cannot tell you.
 #
 # **It assumes** lessons [01](01_from_noise_to_data.ipynb) (velocity, Euler's method) and
-# [02](02_the_flow_map_and_its_tangent.ipynb) (the map $X_{s,t}$, its slope $v_{s,t}$, the tangent condition, `jvp`). All
-# symbols are on the [notation card](notation.md).
+# [02](02_the_flow_map_and_its_tangent.ipynb) (the map $X_{s,t}$, its slope $v_{s,t}$, the tangent condition, `jvp`).
+# All symbols are on the [notation card](notation.md).
 #
 # **It takes** about eighty minutes: forty-five to read, thirty-five to write. It runs in about two minutes on two CPU
 # cores. Nothing is trained.
@@ -48,9 +48,9 @@ torch.set_default_dtype(torch.float64)  # to tell a small number from zero
 #
 # $$X_{s,t}(x_s) = x_t .$$
 #
-# To check this you have to solve for paths. What can you do if you only have a candidate: a function of $(s, t, x)$ that
-# somebody gives you? Lesson 02 has one test, the tangent condition: write $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$ and see
-# whether $v_{t,t} = b_t$. A flow map passes it. But so does this *suspect*, one Euler step of any length:
+# To check this you have to solve for paths. What can you do if you only have a candidate: a function of $(s, t, x)$
+# that somebody gives you? Lesson 02 has one test, the tangent condition: write $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$
+# and see whether $v_{t,t} = b_t$. A flow map passes it. But so does this *suspect*, one Euler step of any length:
 #
 # $$X_{s,t}(x) = x + (t - s)\, b_s(x) .$$
 #
@@ -71,16 +71,16 @@ starts = torch.tensor([[-1.28, -0.27], [0.9, 0.3], [-0.34, -0.9], [0.1, 1.1], [0
 figures.traces((X_line, suspect_line), (X_board, suspect_board), starts)
 
 # %% [markdown]
-# **What to notice.** Each start (open circle) has two traces: its landing points $X_{0,t}(x)$ while $t$ grows from 0 to 1.
-# They leave with the same velocity, as the tangent condition wants. They end far apart: the suspect sends every start to
-# the centre. The tangent condition looks at a map only where $s = t$. We need equations for $s < t$.
+# **What to notice.** Each start (open circle) has two traces: its landing points $X_{0,t}(x)$ while $t$ grows from 0
+# to 1. They leave with the same velocity, as the tangent condition wants. They end far apart: the suspect sends every
+# start to the centre. The tangent condition looks at a map only where $s = t$. We need equations for $s < t$.
 #
 # **Try.** Use the suspect from $s = 0.5$ instead of 0, starting at points of the true paths. Does it do better?
 #
 # <details><summary>Answer</summary>
 #
-# It does. At $s = 0.5$ the velocity already knows more of where a point will end, and there is less time to go wrong. In
-# code, for the distance of the ends from the exact ones:
+# It does. At $s = 0.5$ the velocity already knows more of where a point will end, and there is less time to go wrong.
+# In code, for the distance of the ends from the exact ones:
 #
 #     x = 0.6 * torch.randn(200, 1)
 #     middle, end = X_line(0.0, 0.5, x), X_line(0.0, 1.0, x)
@@ -91,23 +91,23 @@ figures.traces((X_line, suspect_line), (X_board, suspect_board), starts)
 #
 # ## 2. What if the end moves?
 #
-# Hold the start $(s, x)$ and let $t$ run. Then $X_{s,t}(x)$ is the path itself, and a path moves with the velocity that is
-# found where it is. With $v_{t,t} = b_t$,
+# Hold the start $(s, x)$ and let $t$ run. Then $X_{s,t}(x)$ is the path itself, and a path moves with the velocity
+# that is found where it is. With $v_{t,t} = b_t$,
 #
 # $$\boxed{\;\partial_t X_{s,t}(x) = v_{t,t}\big(X_{s,t}(x)\big)\;} \qquad \text{(Lagrangian)}$$
 #
 # The name comes from the view of a traveller who moves with the flow.
 #
-# **It is enough.** Suppose that a candidate obeys the equation for all $t$. As a function of $t$, $X_{s,t}(x)$ is a curve
-# that starts at $X_{s,s}(x) = x$ and obeys $\dot x_t = v_{t,t}(x_t)$. If $v_{t,t}$ is smooth, only one curve does that:
-# the path. So the candidate is the flow map of its own diagonal.
+# **It is enough.** Suppose that a candidate obeys the equation for all $t$. As a function of $t$, $X_{s,t}(x)$ is a
+# curve that starts at $X_{s,s}(x) = x$ and obeys $\dot x_t = v_{t,t}(x_t)$. If $v_{t,t}$ is smooth, only one curve
+# does that: the path. So the candidate is the flow map of its own diagonal.
 #
-# Both sides are computed from the candidate alone. No path is solved for. The *residual* is the left side minus the right
-# side.
+# Both sides are computed from the candidate alone. No path is solved for. The *residual* is the left side minus the
+# right side.
 #
-# **Write** `lagrangian(X, s, t, x)`, the residual: one vector a sample, shape (B, 2). `s` and `t` have shape (B,), `x` has
-# shape (B, 2). You may use `jvp` as in lesson 02, with the direction `torch.ones_like(t)`: each sample has its own time. Or
-# use the library's `X.partial_t(s, t, x)`, which returns the same pair. `X.velocity(t, y)` is $v_{t,t}(y)$.
+# **Write** `lagrangian(X, s, t, x)`, the residual: one vector a sample, shape (B, 2). `s` and `t` have shape (B,), `x`
+# has shape (B, 2). You may use `jvp` as in lesson 02, with the direction `torch.ones_like(t)`: each sample has its own
+# time. Or use the library's `X.partial_t(s, t, x)`, which returns the same pair. `X.velocity(t, y)` is $v_{t,t}(y)$.
 
 
 # %% tags=["solution"]
@@ -131,8 +131,8 @@ library = losses.lagrangian(suspect_board, s, t, some, stopgrad="none")
 assert torch.allclose(lagrangian(suspect_board, s, t, some).square().sum(1), library)
 
 # %% [markdown]
-# **Predict.** Hold the suspect's start and let $t$ grow. What does the speed $\partial_t X_{s,t}(x)$ of its landing point
-# do?
+# **Predict.** Hold the suspect's start and let $t$ grow. What does the speed $\partial_t X_{s,t}(x)$ of its landing
+# point do?
 
 # %%
 prediction = None  # "grows", "falls" or "stays"
@@ -152,18 +152,18 @@ course.compare(
 figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 
 # %% [markdown]
-# **What to notice.** The black line is a jump from $s = 0.2$ to $t = 0.8$. The full arrow says how the landing point moves as
-# $t$ grows, the dashed arrow is the velocity found there (both for a time of 0.15). For the flow map the two are one. For
-# the suspect they differ: the thick bar between their tips is the residual, times 0.15. The suspect keeps the velocity
-# from its start, and where it lands it finds another one.
+# **What to notice.** The black line is a jump from $s = 0.2$ to $t = 0.8$. The full arrow says how the landing point
+# moves as $t$ grows, the dashed arrow is the velocity found there (both for a time of 0.15). For the flow map the two
+# are one. For the suspect they differ: the thick bar between their tips is the residual, times 0.15. The suspect keeps
+# the velocity from its start, and where it lands it finds another one.
 #
-# **Try.** What does the picture look like for `FlowMap(lambda s, t, x: modes.velocity(t, x))`, the step with the velocity
-# at the *end* time?
+# **Try.** What does the picture look like for `FlowMap(lambda s, t, x: modes.velocity(t, x))`, the step with the
+# velocity at the *end* time?
 #
 # <details><summary>Answer</summary>
 #
-# Put it in the place of `suspect_line` in the cell of the figure. It has a gap too. It reads the velocity at the right time
-# but at the wrong place: at the start $x$ and not at the landing point.
+# Put it in the place of `suspect_line` in the cell of the figure. It has a gap too. It reads the velocity at the right
+# time but at the wrong place: at the start $x$ and not at the landing point.
 #
 # </details>
 #
@@ -179,18 +179,18 @@ figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 #
 # $$\boxed{\;\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, v_{s,s}(x) = 0\;} \qquad \text{(Eulerian)}$$
 #
-# $\nabla X$ is the matrix of derivatives in $x$. $\nabla X\, w$ says by how much the landing point moves if the start moves by
-# a small $w$. The name comes from the view of an observer who stays at one place $(s, x)$.
+# $\nabla X$ is the matrix of derivatives in $x$. $\nabla X\, w$ says by how much the landing point moves if the start
+# moves by a small $w$. The name comes from the view of an observer who stays at one place $(s, x)$.
 #
-# **It is enough.** Suppose that a candidate obeys the equation for all $s$ and $x$. Along a path of $v_{s,s}$, the two terms
-# are $\frac{d}{ds} X_{s,t}(x_s)$, so $X_{s,t}(x_s)$ is the same for all $s$. At $s = t$ it is $x_t$.
+# **It is enough.** Suppose that a candidate obeys the equation for all $s$ and $x$. Along a path of $v_{s,s}$, the two
+# terms are $\frac{d}{ds} X_{s,t}(x_s)$, so $X_{s,t}(x_s)$ is the same for all $s$. At $s = t$ it is $x_t$.
 #
 # *On the board* $X_{s,1}$ is discontinuous (lesson 02), and on its tears $\nabla X_{s,1}$ does not exist. There the
 # Eulerian equation holds for $t < 1$, and at $t = 1$ away from the tears. The semigroup equation of section 4 has no
 # derivative and needs no such exception.
 #
-# **Write** `eulerian(X, s, t, x)`, the left side. You need two derivatives. With the clock: `jvp` in `s`, as before, with
-# `x` held. With the point: `jvp` in `x`, in the direction $v_{s,s}(x)$, with `s` held. The library has both as
+# **Write** `eulerian(X, s, t, x)`, the left side. You need two derivatives. With the clock: `jvp` in `s`, as before,
+# with `x` held. With the point: `jvp` in `x`, in the direction $v_{s,s}(x)$, with `s` held. The library has both as
 # `X.partial_s(s, t, x)` and `X.push(s, t, x, w)`; each returns the landing point and the derivative.
 
 
@@ -213,8 +213,8 @@ library = losses.eulerian(suspect_board, s, t, some, stopgrad="none")
 assert torch.allclose(eulerian(suspect_board, s, t, some).square().sum(1), library)
 
 # %% [markdown]
-# **Predict.** We put nine starts on one true path of the line, at the times $0, 0.1, \dots, 0.8$, and let the suspect jump
-# from each to $t = 0.9$. Where does the landing point of the last start lie, compared with that of the first?
+# **Predict.** We put nine starts on one true path of the line, at the times $0, 0.1, \dots, 0.8$, and let the suspect
+# jump from each to $t = 0.9$. Where does the landing point of the last start lie, compared with that of the first?
 
 # %%
 prediction = None  # "closer" to the end of the path, "farther" from it, or at the "same" distance
@@ -237,34 +237,34 @@ course.compare(
 figures.starts((X_line, suspect_line), x_late, s_late, 0.9, chosen=3)
 
 # %% [markdown]
-# **What to notice.** Open circles are the starts, black dots where each lands. For the flow map all black dots are one. The
-# arrows are the two terms for the start at $s = 0.3$. *Clock alone*: the point is held, and there is less time left. *Point
-# alone*: the clock is held, and the point moves. For the flow map they are equal and opposite. For the suspect they do not
-# cancel, and the landing point moves from start to start.
+# **What to notice.** Open circles are the starts, black dots where each lands. For the flow map all black dots are
+# one. The arrows are the two terms for the start at $s = 0.3$. *Clock alone*: the point is held, and there is less
+# time left. *Point alone*: the clock is held, and the point moves. For the flow map they are equal and opposite. For
+# the suspect they do not cancel, and the landing point moves from start to start.
 #
-# **Try.** Let the starts run only up to 0.3 and jump to 0.4: `torch.linspace(0, 0.3, 9)` and 0.4. Does the landing point of
-# the suspect move as much?
+# **Try.** Let the starts run only up to 0.3 and jump to 0.4: `torch.linspace(0, 0.3, 9)` and 0.4. Does the landing
+# point of the suspect move as much?
 #
 # <details><summary>Answer</summary>
 #
-# No. The Eulerian residual of the suspect is $(t - s)$ times the acceleration of the path at its start (section 7). Both are
-# smaller here.
+# No. The Eulerian residual of the suspect is $(t - s)$ times the acceleration of the path at its start (section 7).
+# Both are smaller here.
 #
 # </details>
 #
 # ## 4. What if you stop on the way?
 #
-# The third equation has no derivative. Go from $s$ to $u$, and from there to $t$. You arrive where the direct jump arrives,
-# because $X_{u,t}(X_{s,u}(x_s)) = X_{u,t}(x_u) = x_t$:
+# The third equation has no derivative. Go from $s$ to $u$, and from there to $t$. You arrive where the direct jump
+# arrives, because $X_{u,t}(X_{s,u}(x_s)) = X_{u,t}(x_u) = x_t$:
 #
 # $$\boxed{\;X_{u,t}\big(X_{s,u}(x)\big) = X_{s,t}(x)\;} \qquad \text{(semigroup)}$$
 #
 # for all $s \le u \le t$.
 #
 # **It is enough,** even with the midpoint $u = (s + t)/2$ only, if it holds for all $s$ and $t$. Cut the jump into two
-# halves, and each half again, $k$ times. So $X_{s,t}$ is equal to $2^k$ jumps of length $(t - s)/2^k$. For large $k$ these
-# are Euler steps with the velocity $v_{t,t}$, up to an error that goes to 0 (if $v$ is smooth): Euler's method converges to
-# the flow map of $v_{t,t}$.
+# halves, and each half again, $k$ times. So $X_{s,t}$ is equal to $2^k$ jumps of length $(t - s)/2^k$. For large $k$
+# these are Euler steps with the velocity $v_{t,t}$, up to an error that goes to 0 (if $v$ is smooth): Euler's method
+# converges to the flow map of $v_{t,t}$.
 #
 # **Write** `semigroup(X, s, t, x)`: where two jumps over the midpoint land, minus where one jump lands.
 
@@ -314,8 +314,8 @@ course.compare(
 figures.stops((X_line, suspect_line), 0.3, 0.9)
 
 # %% [markdown]
-# **What to notice.** The jumps of the flow map are chords of its path (grey) and meet at its end. The suspect's result depends
-# on the number of stops. With more stops it comes closer: it is Euler's method.
+# **What to notice.** The jumps of the flow map are chords of its path (grey) and meet at its end. The suspect's result
+# depends on the number of stops. With more stops it comes closer: it is Euler's method.
 #
 # **Try.** Must $u$ lie between $s$ and $t$? Test $X_{u,t}(X_{s,u}(x)) = X_{s,t}(x)$ for the exact map with $u < s$.
 #
@@ -334,9 +334,10 @@ figures.stops((X_line, suspect_line), 0.3, 0.9)
 figures.gesture((X_line, suspect_line), ["lagrangian", "eulerian", "semigroup"], 0.2, 0.5, 0.8, 0.3)
 
 # %% [markdown]
-# The first two are limits of the third. Let $\varepsilon$ be a small step. Stop almost at the end, at $u = t - \varepsilon$. The
-# second jump is short, $X_{t-\varepsilon,t}(y) = y + \varepsilon\, v_{t,t}(y) + O(\varepsilon^2)$. The first one ends at
-# $X_{s,t-\varepsilon}(x) = X_{s,t}(x) - \varepsilon\, \partial_t X_{s,t}(x) + O(\varepsilon^2)$. Together
+# The first two are limits of the third. Let $\varepsilon$ be a small step. Stop almost at the end, at $u = t -
+# \varepsilon$. The second jump is short, $X_{t-\varepsilon,t}(y) = y + \varepsilon\, v_{t,t}(y) + O(\varepsilon^2)$.
+# The first one ends at $X_{s,t-\varepsilon}(x) = X_{s,t}(x) - \varepsilon\, \partial_t X_{s,t}(x) + O(\varepsilon^2)$.
+# Together
 #
 # $$X_{u,t}(X_{s,u}(x)) - X_{s,t}(x) = -\varepsilon\, \big[\partial_t X_{s,t}(x) - v_{t,t}(X_{s,t}(x))\big] +
 #   O(\varepsilon^2) .$$
@@ -347,11 +348,11 @@ figures.gesture((X_line, suspect_line), ["lagrangian", "eulerian", "semigroup"],
 # $$X_{u,t}(X_{s,u}(x)) - X_{s,t}(x) = \varepsilon\, \big[\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, v_{s,s}(x)\big] +
 #   O(\varepsilon^2) .$$
 #
-# The brackets are the Lagrangian and the Eulerian residual. Nothing here says that $X$ is a flow map: this is algebra, and
-# it must hold for every smooth map, a wrong one too.
+# The brackets are the Lagrangian and the Eulerian residual. Nothing here says that $X$ is a flow map: this is algebra,
+# and it must hold for every smooth map, a wrong one too.
 #
-# **Write** `limits(X, s, t, x, step)`: two tensors, the two semigroup residuals divided so that they go to the Lagrangian and
-# to the Eulerian residual. (For the first one, divide by `-step`.)
+# **Write** `limits(X, s, t, x, step)`: two tensors, the two semigroup residuals divided so that they go to the
+# Lagrangian and to the Eulerian residual. (For the first one, divide by `-step`.)
 
 
 # %% tags=["solution"]
@@ -371,8 +372,8 @@ course.check("03.4", limits)
 # %% [markdown]
 # We test it on an Euler step again, for Gaussian data in the plane, where everything is a formula and fast.
 #
-# **Predict.** The step is made ten times smaller. By which factor does the distance between `limits` and the two residuals
-# fall?
+# **Predict.** The step is made ten times smaller. By which factor does the distance between `limits` and the two
+# residuals fall?
 
 # %%
 prediction = None  # a number
@@ -395,29 +396,30 @@ course.compare(
 figures.limits(steps, [row[0] for row in gaps], [row[1] for row in gaps])
 
 # %% [markdown]
-# **What to notice.** For small steps both distances are proportional to the step. A map that obeys the semigroup equation for
-# all $u$ therefore has no Lagrangian and no Eulerian residual. The three equations are one statement, read at the end, at
-# the start, and in between.
+# **What to notice.** For small steps both distances are proportional to the step. A map that obeys the semigroup
+# equation for all $u$ therefore has no Lagrangian and no Eulerian residual. The three equations are one statement,
+# read at the end, at the start, and in between.
 #
 # **Try.** Follow the curves to a step of $2^{-40}$. What turns them round?
 #
 # <details><summary>Answer</summary>
 #
-# Rounding. The difference of two landing points has an error of about $10^{-16}$, and it is divided by the step. Below a step
-# of about $10^{-8}$ this error is larger than the one that falls with the step. `jvp` has no such limit.
+# Rounding. The difference of two landing points has an error of about $10^{-16}$, and it is divided by the step. Below
+# a step of about $10^{-8}$ this error is larger than the one that falls with the step. `jvp` has no such limit.
 #
 # </details>
 #
 # ## 6. Does the exact map obey all three, everywhere?
 #
-# For each pair of times $s \le t$ on a grid we take one number. The points are draws of the interpolant $I_s$, so they are
-# where the flow is at time $s$:
+# For each pair of times $s \le t$ on a grid we take one number. The points are draws of the interpolant $I_s$, so they
+# are where the flow is at time $s$:
 #
 # $$r(s, t) = \sqrt{E\, |\text{residual}_{s,t}(I_s)|^2} .$$
 #
-# **Write** `residual_table(condition, X, points, grid)`. `condition` is one of your three functions. `grid` holds the times,
-# shape (T,), and `points[i]` the draws at the time `grid[i]`, shape (n, 2). The result has shape (T, T): $r(s, t)$ in row $s$
-# and column $t$, and 0 where $s > t$. The square is summed over the coordinates, and its mean is taken over the points.
+# **Write** `residual_table(condition, X, points, grid)`. `condition` is one of your three functions. `grid` holds the
+# times, shape (T,), and `points[i]` the draws at the time `grid[i]`, shape (n, 2). The result has shape (T, T): $r(s,
+# t)$ in row $s$ and column $t$, and 0 where $s > t$. The square is summed over the coordinates, and its mean is taken
+# over the points.
 
 
 # %% tags=["solution"]
@@ -449,8 +451,8 @@ for name, table in metrics.residuals(euler_step, gauss, times=4, n=64).items():
     assert torch.allclose(tables_of(euler_step, gauss, 4, 64)[name], table.nan_to_num(), atol=1e-5)
 
 # %% [markdown]
-# **Predict.** For Gaussian data the exact map is a formula. All numbers here have 64 bits. Which power of ten is its largest
-# residual?
+# **Predict.** For Gaussian data the exact map is a formula. All numbers here have 64 bits. Which power of ten is its
+# largest residual?
 
 # %%
 prediction = None  # a whole number: the power of ten
@@ -470,12 +472,12 @@ course.compare(
 )
 
 # %% [markdown]
-# **What to notice.** For the Gaussian only rounding is left. For the board each landing point comes from a solver with a
-# tolerance of $10^{-9}$ a step, and its error is what we see. It is larger at $t = 1$, where neighbouring paths are torn
-# apart.
+# **What to notice.** For the Gaussian only rounding is left. For the board each landing point comes from a solver with
+# a tolerance of $10^{-9}$ a step, and its error is what we see. It is larger at $t = 1$, where neighbouring paths are
+# torn apart.
 #
-# **Try.** Give `tables_of` the problem in single precision: call `torch.set_default_dtype(torch.float32)` before it, and set
-# it back to `torch.float64` after. How many powers of ten does that cost for the Gaussian?
+# **Try.** Give `tables_of` the problem in single precision: call `torch.set_default_dtype(torch.float32)` before it,
+# and set it back to `torch.float64` after. How many powers of ten does that cost for the Gaussian?
 #
 # <details><summary>Answer</summary>
 #
@@ -495,7 +497,8 @@ course.compare(
 # | late times unknown | $v^\ast_{\min(s,\, 0.6),\, \min(t,\, 0.6)}(x)$ | its clock stops at 0.6 |
 # | early times unknown | $v^\ast_{\max(s,\, 0.4),\, \max(t,\, 0.4)}(x)$ | its clock stands at 0.4 until then |
 #
-# The next figure shows their residuals as A to E, in another order. Each residual is computed with the map's own diagonal.
+# The next figure shows their residuals as A to E, in another order. Each residual is computed with the map's own
+# diagonal.
 
 # %%
 from flowmap_edu.course.exercises.hidden_03 import hidden, named  # the five maps, by letter and by name
@@ -506,8 +509,8 @@ hidden_tables = {letter: tables_of(X, gauss) for letter, X in hidden().items()}
 figures.suspects(hidden_tables)
 
 # %% [markdown]
-# Dark blue is $10^{-2}$ or less, yellow is 2 or more. For each letter, ask: at which pairs $(s, t)$ is there *no* residual? What
-# do these pairs have in common?
+# Dark blue is $10^{-2}$ or less, yellow is 2 or more. For each letter, ask: at which pairs $(s, t)$ is there *no*
+# residual? What do these pairs have in common?
 #
 # **Write** your diagnosis.
 
@@ -532,34 +535,37 @@ assert torch.allclose(row, row[-1] * torch.linspace(0, 1, 11))  # proportional t
 assert max(r[k, k + 3] for r in short_tables.values() for k in range(8)) < 1e-9  # t - s = 0.3: no residual
 
 # %% [markdown]
-# **What to notice.** The pairs without a residual show where a map is exact: a band next to the diagonal for *short jumps only*,
-# the columns $t \le 0.6$ for *late times unknown*, the rows $s \ge 0.4$ for *early times unknown*. The Euler step has a
-# residual wherever $s < t$. *Another problem* has none at all.
+# **What to notice.** The pairs without a residual show where a map is exact: a band next to the diagonal for *short
+# jumps only*, the columns $t \le 0.6$ for *late times unknown*, the rows $s \ge 0.4$ for *early times unknown*. The
+# Euler step has a residual wherever $s < t$. *Another problem* has none at all.
 #
-# The residual also says how much. For the Euler step the Eulerian one is $(t - s)$ times the acceleration at the start,
-# $\partial_s b_s + \nabla b_s\, b_s$: proportional to $t - s$ along each row, as the assertion shows. The semigroup residual is
-# small next to the diagonal for every map: it is a distance, while the other two are distances for each unit of time.
+# The residual also says how much. For the Euler step the Eulerian one is $(t - s)$ times the acceleration at the
+# start, $\partial_s b_s + \nabla b_s\, b_s$: proportional to $t - s$ along each row, as the assertion shows. The
+# semigroup residual is small next to the diagonal for every map: it is a distance, while the other two are distances
+# for each unit of time.
 #
 # **Try.** Derive the sentence about the acceleration from the boxed Eulerian equation.
 #
 # <details><summary>Answer</summary>
 #
-# $X_{s,t}(x) = x + (t - s)\, b_s(x)$. So $\partial_s X = -b_s + (t - s)\, \partial_s b_s$ and $\nabla X\, b_s = b_s + (t - s)\,
-# \nabla b_s\, b_s$. The sum is $(t - s)\, [\partial_s b_s + \nabla b_s\, b_s]$. Along a path, $\ddot x_s = \frac{d}{ds}
-# b_s(x_s)$ is this bracket.
+# $X_{s,t}(x) = x + (t - s)\, b_s(x)$. So $\partial_s X = -b_s + (t - s)\, \partial_s b_s$ and $\nabla X\, b_s = b_s +
+# (t - s)\, \nabla b_s\, b_s$. The sum is $(t - s)\, [\partial_s b_s + \nabla b_s\, b_s]$. Along a path, $\ddot x_s =
+# \frac{d}{ds} b_s(x_s)$ is this bracket.
 #
 # </details>
 #
 # ## 8. What do the three not say?
 #
-# They say that $X$ is the flow map *of the velocity on its own diagonal*. They do not say whose velocity that is. Together:
+# They say that $X$ is the flow map *of the velocity on its own diagonal*. They do not say whose velocity that is.
+# Together:
 #
 # $$X \text{ is the flow map of } b \quad\Longleftrightarrow\quad
 #   v_{t,t} = b_t \;\text{ for all } t \quad\text{and one of the three conditions.}$$
 #
-# So a second number is needed, the error on the diagonal. **Write** `diagonal_error(X, t, x)`: the number $\sqrt{E\, |v_{t,t}(x)
-# - b_t(x)|^2}$, where the mean is over the points. `t` has shape (B,), `x` has shape (B, 2), and `gauss.velocity(t, x)` is the
-# true velocity.
+# So a second number is needed, the error on the diagonal. **Write** `diagonal_error(X, t, x)`: the number $\sqrt{E\,
+# |v_{t,t}(x)
+# - b_t(x)|^2}$, where the mean is over the points. `t` has shape (B,), `x` has shape (B, 2), and `gauss.velocity(t,
+#   x)` is the true velocity.
 
 
 # %% tags=["solution"]
@@ -574,9 +580,9 @@ def diagonal_error(X, t, x):
 course.check("03.7", diagonal_error)
 
 # %% [markdown]
-# We compare four maps: the exact one, the Euler step, another problem, and a new one, the *straight line*: it goes straight to
-# the right end, $v_{s,t} = v^\ast_{s,1}$. For each we also measure how far its ends are from the exact ones, after one jump
-# from 0 to 1 and after four.
+# We compare four maps: the exact one, the Euler step, another problem, and a new one, the *straight line*: it goes
+# straight to the right end, $v_{s,t} = v^\ast_{s,1}$. For each we also measure how far its ends are from the exact
+# ones, after one jump from 0 to 1 and after four.
 #
 # **Predict.** One of the three wrong maps ends in the same wrong place with one jump and with four. Which?
 
@@ -605,14 +611,15 @@ course.compare(
 figures.traces_of(four, gauss)
 
 # %% [markdown]
-# **What to notice.** The Euler step is right on the diagonal and breaks the conditions. *Another problem* keeps the conditions
-# and is wrong on the diagonal; it ends in the same wrong place with one jump and with four. The straight line is wrong in both,
-# although its one jump is exact: four of its jumps are not. Its diagonal is the slope to the end and not $b_s$.
+# **What to notice.** The Euler step is right on the diagonal and breaks the conditions. *Another problem* keeps the
+# conditions and is wrong on the diagonal; it ends in the same wrong place with one jump and with four. The straight
+# line is wrong in both, although its one jump is exact: four of its jumps are not. Its diagonal is the slope to the
+# end and not $b_s$.
 #
-# If the true velocity is known, it can take the place of the map's own diagonal in the Lagrangian or in the Eulerian equation.
-# Then that equation alone is enough. (The semigroup equation contains no velocity.) To train with a known velocity, the
-# *teacher*, is called *distillation*. To read the velocity from the map's own diagonal, and to train this diagonal by flow
-# matching, is called *self-distillation*.
+# If the true velocity is known, it can take the place of the map's own diagonal in the Lagrangian or in the Eulerian
+# equation. Then that equation alone is enough. (The semigroup equation contains no velocity.) To train with a known
+# velocity, the *teacher*, is called *distillation*. To read the velocity from the map's own diagonal, and to train
+# this diagonal by flow matching, is called *self-distillation*.
 
 # %%
 s, t = torch.full((500,), 0.2), torch.full((500,), 0.9)
@@ -623,15 +630,15 @@ print("Lagrangian residual     with its own velocity   with the true one")
 print(*(f"{k:<17}" + "".join(f"{r.mean().sqrt():>22.4f}" for r in both) for k, both in squares.items()), sep="\n")
 
 # %% [markdown]
-# **What to notice.** With the true velocity in the equation all three wrong maps have a residual. With its own velocity, the map
-# of another problem has none.
+# **What to notice.** With the true velocity in the equation all three wrong maps have a residual. With its own
+# velocity, the map of another problem has none.
 #
 # **Try.** Mix two flow maps, $v = \tfrac12 v^\ast + \tfrac12 v^{\text{other}}$. Is the mixture a flow map?
 #
 # <details><summary>Answer</summary>
 #
-# No. Its landing points are the means of the landing points of the two maps, and these two move with different velocities at
-# different places. In code, the largest residual is not zero:
+# No. Its landing points are the means of the landing points of the two maps, and these two move with different
+# velocities at different places. In code, the largest residual is not zero:
 #
 #     other = named()["another problem"]
 #     mixed = FlowMap(lambda s, t, x: (gauss.v(s, t, x) + other.v(s, t, x)) / 2)
@@ -641,11 +648,11 @@ print(*(f"{k:<17}" + "".join(f"{r.mean().sqrt():>22.4f}" for r in both) for k, b
 #
 # ## 9. And a map that was learned?
 #
-# The library brings a network that was trained to obey the Lagrangian equation on the board (lesson 05 trains one). No residual
-# of it is zero.
+# The library brings a network that was trained to obey the Lagrangian equation on the board (lesson 05 trains one). No
+# residual of it is zero.
 #
-# **Predict.** We measure the Lagrangian residual of jumps of the length 0.1, that start at $s = 0, 0.1, \dots, 0.9$. At which
-# start is it largest?
+# **Predict.** We measure the Lagrangian residual of jumps of the length 0.1, that start at $s = 0, 0.1, \dots, 0.9$.
+# At which start is it largest?
 
 # %%
 prediction = None  # a number: the start time s
@@ -667,12 +674,12 @@ course.compare(
 figures.errors_at_starts(learned, board)
 
 # %% [markdown]
-# **What to notice.** Left: which starts of the noise end in which square, by the exact map. Right: how far the network's end is
-# from the exact one. The large errors lie along the borders on the left. There the exact map is torn, and a network is
-# continuous.
+# **What to notice.** Left: which starts of the noise end in which square, by the exact map. Right: how far the
+# network's end is from the exact one. The large errors lie along the borders on the left. There the exact map is torn,
+# and a network is continuous.
 #
-# The next figure lets you choose $s$ and $t$. (It needs Python running. Move the sliders with the mouse or the arrow keys; each
-# new pair takes a few seconds. Without Python the picture shows $s = 0$ and $t = 1$.)
+# The next figure lets you choose $s$ and $t$. (It needs Python running. Move the sliders with the mouse or the arrow
+# keys; each new pair takes a few seconds. Without Python the picture shows $s = 0$ and $t = 1$.)
 
 # %%
 explorer = widgets.time_explorer(learned, exact=board)
@@ -680,8 +687,8 @@ print("from 0 to 1:", ", ".join(f"{k} {r:.3f}" for k, r in explorer.views[0.0, 1
 explorer
 
 # %% [markdown]
-# **What to notice.** Left is a net at time $s$, in the middle where the network takes it, on the right where the exact map takes
-# it. The residuals at this pair are printed above; in the live figure they stand below it.
+# **What to notice.** Left is a net at time $s$, in the middle where the network takes it, on the right where the exact
+# map takes it. The residuals at this pair are printed above; in the live figure they stand below it.
 #
 # **Try.** Keep $t - s$ at 0.1 and move both sliders from 0 to 1. Compare what you see with your prediction.
 #
@@ -693,38 +700,41 @@ explorer
 #
 # ## Summary
 #
-# - Three equations single out the flow map of a velocity. Lagrangian: move the end, and the landing point goes with the
-#   velocity found there. Eulerian: move the start along its path, and the landing point stays. Semigroup: a stop on the way
-#   changes nothing.
+# - Three equations single out the flow map of a velocity. Lagrangian: move the end, and the landing point goes with
+#   the velocity found there. Eulerian: move the start along its path, and the landing point stays. Semigroup: a stop
+#   on the way changes nothing.
 # - Each is necessary and enough, if $X_{s,s}(x) = x$ and $v_{t,t} = b_t$. The first two are limits of the third.
-# - The residuals can be computed for any candidate without solving for a path. Where they vanish shows where a map is exact.
+# - The residuals can be computed for any candidate without solving for a path. Where they vanish shows where a map is
+#   exact.
 # - None of them knows the data. That knowledge comes in through the diagonal.
 #
 # A residual that can be computed can be squared and made small by training: that is the next lesson.
 #
 # ## Exercises
 #
-# **1.** Show by hand that $X_{s,t}(x) = m t + \frac{S(t)}{S(s)} (x - m s)$ obeys the semigroup equation, for any positive,
-# differentiable function $S$. Which velocity is on its diagonal?
+# **1.** Show by hand that $X_{s,t}(x) = m t + \frac{S(t)}{S(s)} (x - m s)$ obeys the semigroup equation, for any
+# positive, differentiable function $S$. Which velocity is on its diagonal?
 #
 # <details><summary>Answer</summary>
 #
-# Put $y = X_{s,u}(x)$. Then $y - m u = \frac{S(u)}{S(s)} (x - m s)$, and $X_{u,t}(y) = m t + \frac{S(t)}{S(u)} (y - m u) = m t +
-# \frac{S(t)}{S(s)} (x - m s)$: $S(u)$ cancels. The diagonal is $\partial_t X_{s,t}(x)$ at $s = t$: $m + \frac{S'(t)}{S(t)} (x - m
-# t)$. With $S(t)^2 = (1 - t)^2 \sigma^2 + t^2 c^2$ that is the velocity of `problems.Gaussian`.
+# Put $y = X_{s,u}(x)$. Then $y - m u = \frac{S(u)}{S(s)} (x - m s)$, and $X_{u,t}(y) = m t + \frac{S(t)}{S(u)} (y - m
+# u) = m t + \frac{S(t)}{S(s)} (x - m s)$: $S(u)$ cancels. The diagonal is $\partial_t X_{s,t}(x)$ at $s = t$: $m +
+# \frac{S'(t)}{S(t)} (x - m t)$. With $S(t)^2 = (1 - t)^2 \sigma^2 + t^2 c^2$ that is the velocity of
+# `problems.Gaussian`.
 #
 # </details>
 #
-# **2.** A translation, $X_{s,t}(x) = x + (t - s)\, a$ with a fixed vector $a$: show that all three residuals vanish. Of which
-# velocity is it the flow map? Show that no data, drawn independently of the noise, has this velocity.
+# **2.** A translation, $X_{s,t}(x) = x + (t - s)\, a$ with a fixed vector $a$: show that all three residuals vanish.
+# Of which velocity is it the flow map? Show that no data, drawn independently of the noise, has this velocity.
 #
 # <details><summary>Answer</summary>
 #
-# $v_{s,t} = a$ everywhere. Lagrangian: $a - a = 0$. Eulerian: $\nabla X$ is the identity, so $-a + a = 0$. Semigroup: $(u - s)\, a
-# + (t - u)\, a = (t - s)\, a$. It is the flow map of $b_t(x) = a$. A translation does not change the variance: it would be
-# $\sigma^2$ at all times. But $I_t = (1 - t)\, x_0 + t\, x_1$ with independent $x_0$, $x_1$ has the variance $(1 - t)^2 \sigma^2 +
-# t^2\, \mathrm{Var}(x_1)$ in each coordinate. At $t = 1$ this gives $\mathrm{Var}(x_1) = \sigma^2$, and then at $t = \tfrac12$ the
-# variance is $\sigma^2 / 2$, a contradiction. The next cell checks the residuals.
+# $v_{s,t} = a$ everywhere. Lagrangian: $a - a = 0$. Eulerian: $\nabla X$ is the identity, so $-a + a = 0$. Semigroup:
+# $(u - s)\, a + (t - u)\, a = (t - s)\, a$. It is the flow map of $b_t(x) = a$. A translation does not change the
+# variance: it would be $\sigma^2$ at all times. But $I_t = (1 - t)\, x_0 + t\, x_1$ with independent $x_0$, $x_1$ has
+# the variance $(1 - t)^2 \sigma^2 + t^2\, \mathrm{Var}(x_1)$ in each coordinate. At $t = 1$ this gives
+# $\mathrm{Var}(x_1) = \sigma^2$, and then at $t = \tfrac12$ the variance is $\sigma^2 / 2$, a contradiction. The next
+# cell checks the residuals.
 #
 # </details>
 
@@ -734,9 +744,9 @@ translation = FlowMap(lambda s, t, x: a.expand_as(x))
 assert max(r.max() for r in tables_of(translation, gauss, 5, 32).values()) < 1e-12
 
 # %% [markdown]
-# **3.** Two mistakes are easy to make in the Eulerian residual: to read the velocity at $(t, X_{s,t}(x))$ instead of $(s, x)$, and
-# to write $v_{s,s}$ instead of $\nabla X\, v_{s,s}$. Write both: `mistaken(X, s, t, x)` returns two tensors. Is each of them zero
-# on the exact map? On the translation of exercise 2?
+# **3.** Two mistakes are easy to make in the Eulerian residual: to read the velocity at $(t, X_{s,t}(x))$ instead of
+# $(s, x)$, and to write $v_{s,s}$ instead of $\nabla X\, v_{s,s}$. Write both: `mistaken(X, s, t, x)` returns two
+# tensors. Is each of them zero on the exact map? On the translation of exercise 2?
 
 
 # %% tags=["solution"]
@@ -758,8 +768,9 @@ s, t, x = torch.full((500,), 0.2), torch.full((500,), 0.9), metrics.at_time(gaus
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# On the exact map neither is zero, so both mistakes are found there. On the translation both are zero: its velocity is the same
-# at every place and time, and $\nabla X$ is the identity. A test on a map that is too simple does not see a mistake.
+# On the exact map neither is zero, so both mistakes are found there. On the translation both are zero: its velocity is
+# the same at every place and time, and $\nabla X$ is the identity. A test on a map that is too simple does not see a
+# mistake.
 #
 # </details>
 #
@@ -776,10 +787,11 @@ course.check("03.9", powers)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Let $A = \partial_s b_s + \nabla b_s\, b_s$, the acceleration. Eulerian: $(t - s)\, A$, exactly (section 7). Lagrangian: $b_s(x) -
-# b_t\big(x + (t - s)\, b_s(x)\big) = -(t - s)\, A + O((t - s)^2)$. Semigroup: the first half step lands at $y = x + \tfrac{t - s}{2}
-# b_s(x)$; the second adds $\tfrac{t - s}{2}\, b_u(y) = \tfrac{t - s}{2} \big[ b_s(x) + \tfrac{t - s}{2} A \big] + O((t - s)^3)$. The
-# difference from one step is $\tfrac14 (t - s)^2 A + O((t - s)^3)$. The next cell measures the powers.
+# Let $A = \partial_s b_s + \nabla b_s\, b_s$, the acceleration. Eulerian: $(t - s)\, A$, exactly (section 7).
+# Lagrangian: $b_s(x) - b_t\big(x + (t - s)\, b_s(x)\big) = -(t - s)\, A + O((t - s)^2)$. Semigroup: the first half
+# step lands at $y = x + \tfrac{t - s}{2} b_s(x)$; the second adds $\tfrac{t - s}{2}\, b_u(y) = \tfrac{t - s}{2} \big[
+# b_s(x) + \tfrac{t - s}{2} A \big] + O((t - s)^3)$. The difference from one step is $\tfrac14 (t - s)^2 A + O((t -
+# s)^3)$. The next cell measures the powers.
 #
 # </details>
 
@@ -790,17 +802,18 @@ for condition, power in zip((lagrangian, eulerian, semigroup), powers, strict=Tr
     assert abs(torch.log2(long / short) - power) < 0.02
 
 # %% [markdown]
-# **5.** Fix a start $x$. Suppose that the Lagrangian residual of $X$ at $(0, t, x)$ is at most $\varepsilon$ for all $t$, that
-# $v_{t,t} = b_t$, and that $b_t$ changes by at most $L$ times the distance. Show that $X_{0,1}(x)$ is off by at most
-# $\varepsilon\, (e^L - 1) / L$, and check it for the Euler step on the Gaussian problem. (There $L$ is the largest
-# $|S'(t) / S(t)|$.)
+# **5.** Fix a start $x$. Suppose that the Lagrangian residual of $X$ at $(0, t, x)$ is at most $\varepsilon$ for all
+# $t$, that $v_{t,t} = b_t$, and that $b_t$ changes by at most $L$ times the distance. Show that $X_{0,1}(x)$ is off by
+# at most $\varepsilon\, (e^L - 1) / L$, and check it for the Euler step on the Gaussian problem. (There $L$ is the
+# largest $|S'(t) / S(t)|$.)
 #
 # <details><summary>Answer</summary>
 #
-# Let $y_t = X_{0,t}(x)$, let $x_t$ be the true path from $x$, and $e_t = |y_t - x_t|$. The Lagrangian residual is $r_t = \dot y_t -
-# b_t(y_t)$, with $|r_t| \le \varepsilon$. So $\dot y_t - \dot x_t = b_t(y_t) - b_t(x_t) + r_t$, and the distance grows at most
-# like $\dot e_t \le L\, e_t + \varepsilon$, with $e_0 = 0$. The solution of $\dot e = L\, e + \varepsilon$ is $\varepsilon\,
-# (e^{L t} - 1) / L$ (Grönwall's inequality). At $t = 1$ that is the bound. The next cell checks it for one start.
+# Let $y_t = X_{0,t}(x)$, let $x_t$ be the true path from $x$, and $e_t = |y_t - x_t|$. The Lagrangian residual is
+# $r_t = \dot y_t - b_t(y_t)$, with $|r_t| \le \varepsilon$. So $\dot y_t - \dot x_t = b_t(y_t) - b_t(x_t) + r_t$, and
+# the distance grows at most like $\dot e_t \le L\, e_t + \varepsilon$, with $e_0 = 0$. The solution of $\dot e = L\,
+# e + \varepsilon$ is $\varepsilon\, (e^{L t} - 1) / L$ (Grönwall's inequality). At $t = 1$ that is the bound. The next
+# cell checks it for one start.
 #
 # </details>
 
@@ -815,7 +828,7 @@ print(f"off by {off:.2f}; the bound is {epsilon * (L.exp() - 1) / L:.2f}")
 # %% [markdown]
 # ## Next
 #
-# NEXTLINK
+# [04, Losses, and what they cost](04_losses_and_their_cost.ipynb)
 # turns each equation into a loss.
 #
 # ## References
