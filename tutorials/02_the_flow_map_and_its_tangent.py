@@ -24,9 +24,9 @@
 #
 # **It assumes** [lesson 01](01_from_noise_to_data.ipynb): the interpolant, the velocity $b_t(x)$ and flow matching. It
 # assumes that you have written a function in PyTorch. All symbols are on the [notation card](notation.md).
+# **It takes** about ninety minutes: fifty-five to read, thirty-five to write. It runs in about three minutes on two CPU
+# cores; half of that is the training in section 7.
 #
-# **It takes** about READING minutes, with the writing, and runs in RUNNING minutes on two CPU cores. About a minute of
-# that is the training in section 7.
 #
 # You write the cells that say `write this`. The cell after each checks what you wrote. Before a main result you are
 # asked for a prediction. A wrong one costs nothing, and you learn more from it.
@@ -324,9 +324,10 @@ figures.speeds(partial_t, X_line, b_line, 0.6, (0.0, 0.3, 0.5))
 #
 # <details><summary>Answer</summary>
 #
-# No. Call `figures.speeds(partial_t, X_line, b_line, 0.9, (0.3, 0.6, 0.8))`. By (2) the lines are
-# $b_t(X_{s,t}(x)) = m + \frac{S'(t)}{S(s)}\, (x - m s)$. Their slope differs from that of the dashed line by the factor $S(t) / S(s)$, and
-# $S$ changes by another share from 0.8 to 0.9 than from 0.5 to 0.6. Section 4 computes the distances for short gaps.
+# No. Call `figures.speeds(partial_t, X_line, b_line, 0.9, (0.3, 0.6, 0.8))`. By (2) the lines are $b_t(X_{s,t}(x)) =
+# m + \frac{S'(t)}{S(s)}\, (x - m s)$. Their slope differs from that of the dashed line by the factor $S(t) / S(s)$,
+# and $S$ changes by another share from 0.8 to 0.9 than from 0.5 to 0.6. Section 4 computes the distances for short
+# gaps.
 #
 # </details>
 

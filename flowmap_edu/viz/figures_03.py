@@ -1,7 +1,7 @@
 """The figures of lesson 03, one function a figure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,13 +12,25 @@ from matplotlib.transforms import offset_copy
 from torch import Tensor
 
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import at_time
+from flowmap_edu.metrics.errors import at_time, residuals_at
 from flowmap_edu.problems.checkerboard import Checkerboard
 from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz import line, plots
 from flowmap_edu.viz.plane import CHORD, PATH, VELOCITY, dot, legend, plane, point
 
-__all__ = ["errors_at_starts", "gesture", "limits", "starts", "stops", "suspects", "traces", "traces_of"]
+__all__ = [
+    "distances",
+    "errors_at_starts",
+    "gesture",
+    "limits",
+    "rms",
+    "short_jumps",
+    "starts",
+    "stops",
+    "suspects",
+    "traces",
+    "traces_of",
+]
 
 NAMES = {"lagrangian": "Lagrangian", "eulerian": "Eulerian", "semigroup": "semigroup"}
 
@@ -110,7 +122,29 @@ def stops(maps: Sequence[FlowMap], x: float, t: float, counts: Sequence[int] = (
     plt.show()
 
 
-def limits(steps: Tensor, end: Sequence[float], start: Sequence[float]) -> None:
+def rms(residual: Tensor) -> float:
+    """The root mean square length of a residual, shape (B, D)."""
+    return residual.square().sum(1).mean().sqrt().item()
+
+
+def distances(
+    pair: Callable[..., tuple[Tensor, Tensor]],
+    X: FlowMap,
+    s: Tensor,
+    t: Tensor,
+    x: Tensor,
+    steps: Sequence[float],
+    wanted: tuple[Tensor, Tensor],
+) -> tuple[list[float], list[float]]:
+    """How far pair(X, s, t, x, step) is from two wanted tensors: two lists, with the mean distance for each step."""
+    out: tuple[list[float], list[float]] = ([], [])
+    for step in steps:
+        for distances, mine, theirs in zip(out, pair(X, s, t, x, step), wanted, strict=True):
+            distances.append((mine - theirs).norm(dim=1).mean().item())
+    return out
+
+
+def limits(steps: Sequence[float], end: Sequence[float], start: Sequence[float]) -> None:
     """Distances to the Lagrangian and to the Eulerian residual against the step, on logarithmic axes."""
     _, ax = plt.subplots(figsize=(4.8, 3.1))
     ax.loglog(steps, end, "o-", label="stop before the end: to the Lagrangian residual")
@@ -152,6 +186,16 @@ def traces_of(maps: Mapping[str, FlowMap], problem: ExactFlow) -> None:
         ax.set(title=name, xlabel="first coordinate")
     axes[0].set_ylabel("second coordinate")
     plt.show()
+
+
+def short_jumps(X: FlowMap, problem: ExactFlow, seed: int, n: int = 1000) -> list[float]:
+    """The Lagrangian residual, root mean square over n draws of I_s, of jumps from s = 0, 0.1, ..., 0.9 to s + 0.1."""
+    out: list[float] = []
+    for k in range(10):
+        x = at_time(problem, k / 10, n, torch.Generator().manual_seed(seed))[0]
+        s, t = (torch.full((n,), i / 10, dtype=x.dtype) for i in (k, k + 1))
+        out.append(residuals_at(X, s, t, x)["lagrangian"].mean().sqrt().item())
+    return out
 
 
 def squares_of(x: Tensor) -> Tensor:

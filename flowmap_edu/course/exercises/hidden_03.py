@@ -8,7 +8,7 @@ from torch import Tensor
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.problems import Gaussian
 
-__all__ = ["NAMES", "diagnosed", "gauss", "hidden", "named"]
+__all__ = ["NAMES", "compared", "diagnosed", "gauss", "hidden", "named"]
 
 Slope = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -41,6 +41,17 @@ def named() -> dict[str, FlowMap]:
         lambda s, t, x: v(s.clamp(min=FIRST), t.clamp(min=FIRST), x),
     )
     return {name: FlowMap(slope) for name, slope in zip(NAMES, slopes, strict=True)}
+
+
+def compared() -> dict[str, FlowMap]:
+    """Four maps: the exact one, two of the five, and the straight line to the right end, v_{s,1} of the exact map."""
+    problem, five = gauss(), named()
+    return {
+        "exact": FlowMap(problem.v),
+        "Euler step": five["one Euler step"],
+        "another problem": five["another problem"],
+        "straight line": FlowMap(lambda s, _, x: problem.v(s, torch.ones_like(s), x)),
+    }
 
 
 def hidden() -> dict[str, FlowMap]:
