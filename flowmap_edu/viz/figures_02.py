@@ -80,13 +80,6 @@ def closing(deltas: Sequence[float], gaps: Mapping[str, Sequence[float]], factor
     plt.show()
 
 
-def torn(carried: Tensor, farthest: float = 0.2) -> Tensor:
-    """A net's lines, shape (lines, points, 2), with a hole between neighbours that are farther apart than that."""
-    gap = carried.diff(dim=1).norm(dim=-1, keepdim=True) > farthest
-    hole = torch.cat([gap, torch.zeros_like(gap[:, :1])], 1)
-    return torch.stack([carried, carried.masked_fill(hole, math.nan)], 2).flatten(1, 2)
-
-
 def nets(X: FlowMap, ends: Sequence[float]) -> None:
     """Where a net that is laid at time 0 is at the times `ends`; at time 1 a line is cut where the map tears it."""
     laid = plots.net(half_width=1.2, lines=13, points=121)
@@ -95,7 +88,7 @@ def nets(X: FlowMap, ends: Sequence[float]) -> None:
         plots.squares(ax)
         with torch.no_grad():
             carried = X(0.0, t, laid.flatten(0, 1)).reshape(laid.shape)
-        plots.threads(ax, torn(carried) if t == 1 else carried)
+        plots.threads(ax, plots.torn(carried) if t == 1 else carried)
         ax.set(
             title=f"t = {t}" if t else "a net at t = 0", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xlabel="first coordinate"
         )
