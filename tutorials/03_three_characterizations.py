@@ -499,8 +499,7 @@ course.compare(
 # and set it back to `torch.float64` after. How many powers of ten does that cost for the Gaussian?
 #
 # <details><summary>Answer</summary>
-#
-# About nine: numbers of 32 bits have about 7 digits, and the largest residual becomes about $10^{-6}$ to $10^{-7}$.
+# About eight: numbers of 32 bits have about 7 digits, and the largest residual becomes about $10^{-7}$.
 #
 # </details>
 #
@@ -737,8 +736,8 @@ explorer
 #   the velocity found there. Eulerian: move the start along its path, and the landing point stays. Semigroup: a stop
 #   on the way changes nothing.
 # - Each is necessary and enough, if $X_{s,s}(x) = x$ and $v_{t,t} = b_t$. The first two are limits of the third.
-# - The residuals can be computed for any candidate without solving for a path. Where they vanish shows where a map is
-#   exact.
+# - The residuals can be computed for any candidate without solving for a path. The pairs of times where they vanish
+#   show where a map agrees with itself.
 # - None of them knows the data. That knowledge comes in through the diagonal.
 #
 # A residual that can be computed can be squared and made small by training: that is the next lesson.
