@@ -25,7 +25,7 @@
 # [02](02_the_flow_map_and_its_tangent.ipynb) (the map $X_{s,t}$, its slope $v_{s,t}$, the tangent condition, `jvp`).
 # All symbols are on the [notation card](notation.md).
 #
-# **It takes** about eighty minutes: forty-five to read, thirty-five to write. It runs in about two minutes on two CPU
+# **It takes** about ninety minutes: fifty to read, forty to write. It runs in about two minutes on two CPU
 # cores. Nothing is trained.
 
 # %%
