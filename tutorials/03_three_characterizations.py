@@ -352,7 +352,28 @@ figures.stops((X_line, suspect_line), 0.3, 0.9)
 figures.gesture((X_line, suspect_line), ["lagrangian", "eulerian", "semigroup"], 0.2, 0.5, 0.8, 0.3)
 
 # %% [markdown]
-# The first two are limits of the third. Let $\delta$ be a small step. Stop almost at the end, at $u = t -
+# **What to notice.** Blue: the end moves. Orange: the start moves along its velocity, and a jump from there lands at
+# the tip of the orange line. Green: a stop at 0.5. On the left all three lead back to the same jump. On the right each
+# leaves a gap.
+#
+# The next figure is the same picture to play with. It needs no Python. Drag the end $t$, the start $s$ or the stop $u$,
+# and choose a condition and a map.
+
+# %% tags=["figure"]
+widgets.triangle()
+
+# %% [markdown]
+# **Try.** Choose the Euler step. Bring $s$ and $t$ close together. Which residuals become small? Then choose the exact
+# map.
+#
+# <details><summary>Answer</summary>
+#
+# All three become small, the semigroup residual fastest: it is proportional to $(t - s)^2$ (exercise 4). For the exact
+# map every residual is 0 at every pair.
+#
+# </details>
+#
+# The first two equations are limits of the third. Let $\delta$ be a small step. Stop almost at the end, at $u = t -
 # \delta$. The second jump is short, $X_{t-\delta,t}(y) = y + \delta\, v_{t,t}(y) + O(\delta^2)$.
 # The first one ends at $X_{s,t-\delta}(x) = X_{s,t}(x) - \delta\, \partial_t X_{s,t}(x) + O(\delta^2)$.
 # Together
@@ -609,6 +630,8 @@ x, t = gauss.on_the_way(4096, seed=7)  # draws of I_t, and their times
 four = compared()
 rows = {name: [diagonal_error(X, t, x), tables_of(X, gauss)["lagrangian"].max()] for name, X in four.items()}
 ends = {name: [metrics.map_error(X, gauss, steps=n) for n in (1, 4)] for name, X in four.items()}
+
+# %%
 print(f"{'map':<16}{'diagonal':>9}{'Lagrangian':>12}{'1 jump':>9}{'4 jumps':>9}")
 print(
     *(f"{k:<16}{rows[k][0]:>9.4f}{rows[k][1]:>12.4f}{ends[k][0]:>9.4f}{ends[k][1]:>9.4f}" for k in four),

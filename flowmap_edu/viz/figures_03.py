@@ -207,21 +207,21 @@ def errors_at_starts(X: FlowMap, board: Checkerboard, n: int = 4000) -> str:
     Returns:
         how many of the 5 % largest errors, and of all points, are next to a border between squares, in words.
     """
-    axes: Sequence[Axes] = plt.subplots(1, 2, figsize=(8.4, 3.8), sharex=True, sharey=True)[1]
+    axes: Sequence[Axes] = plt.subplots(1, 2, figsize=(6.8, 3.1), sharex=True, sharey=True)[1]
     x = board.base(n, torch.Generator().manual_seed(0)).to(torch.get_default_dtype())
     with torch.no_grad():
         exact = board.flow_map(0.0, 1.0, x, tolerance=1e-6)
         error = (X(0.0, 1.0, x) - exact).norm(dim=1)
     square = squares_of(exact)
-    axes[0].scatter(*x.T, c=square, cmap="tab20", s=7, linewidths=0)
+    axes[0].scatter(*x.T, c=square, cmap="tab20", s=5, linewidths=0)
     order = error.argsort()  # the largest are drawn last
-    size = 4 + 20 * (error[order] > 0.03)
+    size = 3 + 15 * (error[order] > 0.03)
     image = axes[1].scatter(
         *x[order].T, c=error[order], norm=LogNorm(0.01, 0.3), cmap="cividis_r", s=size, linewidths=0
     )
     plt.colorbar(image, ax=axes[1], label="distance of the ends", extend="both")
-    axes[0].set(title="start, coloured by the square of its end", ylabel="second coordinate")
-    axes[1].set_title("start, coloured by the error (large dots: over 0.03)")
+    axes[0].set(title="start, by the square of its end", ylabel="second coordinate")
+    axes[1].set_title("start, by the error (large: over 0.03)")
     for ax in axes:
         plots.window(ax, 1.5)
         ax.set_xlabel("first coordinate")
