@@ -233,7 +233,7 @@ course.compare(
     "closer" if far[-1] < 0.9 * far[0] else "farther" if far[-1] > 1.1 * far[0] else "same",
     wrong={
         "farther": "A later start leaves less time in which a straight step can leave the path.",
-        "same": "For that, every start would have to be blamed equally: the sum of the two terms would be zero.",
+        "same": "For that, the two terms of the equation would have to cancel.",
     },
 )
 

@@ -17,7 +17,7 @@ ORDER = (3, 0, 4, 2, 1)  # the places in NAMES of A, B, C, D, E
 NAMES = ("one Euler step", "another problem", "short jumps only", "late times unknown", "early times unknown")
 SIGNS = {  # what the tables of a map show: said to a reader who gave its name to another map
     "one Euler step": "That map is wrong for jumps between any two different times.",
-    "another problem": "That map is an exact flow map, though of other data: no condition can blame it.",
+    "another problem": "That map is the flow map of other data: its residuals say nothing against it.",
     "short jumps only": "For that map, what counts is the length t - s of the jump.",
     "late times unknown": "For that map, what counts is the end time t: look at the columns.",
     "early times unknown": "For that map, what counts is the start time s: look at the rows.",
