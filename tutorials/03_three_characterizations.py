@@ -356,8 +356,9 @@ figures.gesture((X_line, suspect_line), ["lagrangian", "eulerian", "semigroup"],
 # the tip of the orange line. Green: a stop at 0.5. On the left all three lead back to the same jump. On the right each
 # leaves a gap.
 #
-# The next figure is the same picture to play with. It needs no Python. Drag the end $t$, the start $s$ or the stop $u$,
-# and choose a condition and a map.
+# In the next figure you can move them yourself. It needs no Python. On the right is the same picture. On the left the
+# pair $(s, t)$ is a point of the triangle $s \le t$, and the arrows come from the pairs at which the condition reads
+# the map. Drag the end $t$, the start $s$ or the stop $u$, and choose a condition and a map.
 
 # %% tags=["figure"]
 widgets.triangle()
@@ -650,10 +651,10 @@ course.compare(
 figures.traces_of(four, gauss)
 
 # %% [markdown]
-# **What to notice.** The Euler step is right on the diagonal and breaks the conditions. *Another problem* keeps the
-# conditions and is wrong on the diagonal; it ends in the same wrong place with one jump and with four. The straight
-# line is wrong in both, although its one jump is exact: four of its jumps are not. Its diagonal is the slope to the
-# end and not $b_s$.
+# **What to notice.** Orange is the map, grey the exact one. The Euler step is right on the diagonal and breaks the
+# conditions. *Another problem* keeps the conditions and is wrong on the diagonal; it ends in the same wrong place with
+# one jump and with four. The straight line is wrong in both, although its one jump is exact: four of its jumps are
+# not. Its diagonal is the slope to the end and not $b_s$.
 #
 # If the true velocity $b$ is known, it can take the place of the map's own diagonal in the
 # Lagrangian or in the Eulerian equation. Then that equation alone is enough. (The semigroup equation contains no
