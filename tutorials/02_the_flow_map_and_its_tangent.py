@@ -877,7 +877,7 @@ assert torch.allclose(X.v(0.8, 0.2, X(0.2, 0.8, places)), X.v(0.2, 0.8, places),
 
 # %% [markdown]
 # **3.** Let the *start* time run instead. The limit of $\partial_s X_{s,t}(x)$ for $s \to t$ is $c\, b_t(x)$ with a
-# number $c$. Which number? Derive it from the form of section 2.
+# number $c$. Which number? Derive it from the form of section 2, and **write** `factor = ...`.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -898,7 +898,8 @@ assert torch.allclose(library.partial_s(0.6, 0.6, start)[1], factor * b_line(0.6
 # </details>
 #
 # **4.** One Euler step is a two-time map too: $Y_{s,t}(x) = x + (t - s)\, b_s(x)$. Show that it satisfies (3) and (4)
-# and violates (2). For small $t - s$ the violation is proportional to a power of $t - s$. Which power?
+# and violates (2). For small $t - s$ the violation is proportional to a power of $t - s$. Which power? **Write**
+# `power = ...`.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION

@@ -550,9 +550,8 @@ figures.suspects(hidden_tables)
 
 # %% [markdown]
 # Dark blue is $10^{-2}$ or less, yellow is 2 or more. For each letter, ask: at which pairs $(s, t)$ is there *no*
-# residual? What do these pairs have in common?
-#
-# **Write** your diagnosis.
+# residual? What do these pairs have in common? **Write** your diagnosis: a dict `diagnosis` from each letter, "A" to
+# "E", to a name of the table, as in `{"A": "another problem", ...}`. Each name belongs to one letter.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -850,6 +849,7 @@ course.check("03.11", power)
 
 # %% [markdown]
 # Which powers does the Euler step have? Derive them first, or measure them with `power(lagrangian, euler_step, s, x)`.
+# **Write** them as a list `powers` of three numbers: Lagrangian, Eulerian, semigroup.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
