@@ -440,8 +440,9 @@ figures.boards({f"{n} steps": four(walked[n]) for n in (2, 4, 8, 16, 64)}, "Eule
 
 # %% [markdown]
 # **What to notice.** One step (not drawn) puts every point onto the centre, since $x + b_0(x) = 0$. With 4 steps
-# there is a net of threads, with 16 a board with blurred edges. The distance almost halves with each doubling of the
-# steps; KL64 falls in another way. Nothing was learned here. Only the size of the steps causes the errors.
+# there is a net of threads, with 16 a board with blurred edges. Each doubling of the steps divides the distance by
+# about the same number; for KL64 that is not so. Nothing was learned here. Only the size of the steps causes the
+# errors.
 #
 # **Try.** Are 16 steps better if they are shorter towards the end, from $t_k$ to $t_{k+1}$ with
 # $t_k = 1 - (1 - k/N)^2$? Write `shorter_late(velocity, x, steps)`.
