@@ -1,9 +1,11 @@
 """The (t, x) plane of problems on the line: its axes, and the marks that the figures on it share."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.transforms import offset_copy
@@ -97,9 +99,8 @@ def dot(
     )
 
 
-def legend(ax: Axes) -> None:
-    """The legend below the axes: there it covers nothing that is drawn."""
+def legend(ax: Axes, handles: Sequence[Artist] | None = None) -> None:
+    """The legend below the axes: there it covers nothing that is drawn. Its entries are those of the axes, or given."""
     below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-36, units="points")
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0, fontsize=8, handlelength=1.8
-    )
+    place: Any = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below, "borderaxespad": 0}
+    ax.legend(handles=handles or ax.get_legend_handles_labels()[0], fontsize=8, handlelength=1.8, **place)
