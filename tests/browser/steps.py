@@ -32,9 +32,10 @@ def run_all(watch, seconds: int = 240) -> None:
     page = watch.page
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
     page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
+    folded = "c.querySelector('.jp-InputPlaceholder')"
     number = r"/\[\d+\]/.test(c.querySelector('.jp-InputPrompt').textContent)"
     cells = "[...document.querySelectorAll('.jp-CodeCell')]"
-    ran = f'() => document.querySelector("{ERROR}") || {cells}.every((c) => c.querySelector(".jp-InputPlaceholder") || {number})'
+    ran = f'() => document.querySelector("{ERROR}") || {cells}.every((c) => {folded} || {number})'
     page.wait_for_function(ran, timeout=1000 * seconds)
     assert page.locator(ERROR).all_inner_texts() == []
     expect(page.locator(IDLE).first).to_be_visible()
