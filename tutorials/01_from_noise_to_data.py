@@ -619,7 +619,8 @@ print(f"one step, share {same:.3f}: distance {judged[same][0]:.3f}, KL64 {judged
 print(f"one step, share {enough:.3f}: distance {judged[enough][0]:.3f}, KL64 {judged[enough][1]:.3f}")
 
 # %% tags=["figure"]
-course.compare(prediction, same, within=0.3, too_high="See the table.", too_low="See the table.")
+high, low = "With that share one step would miss by more.", "With that share one step would miss by less."
+course.compare(prediction, same, within=0.3, too_high=high, too_low=low)
 course.compare(prediction_kl, "smaller", wrong=dict.fromkeys(("larger", "equal"), "Then the two judges would agree."))
 figures.two_judges({"Euler, N steps": {n: (off[n], kl[n]) for n in COUNTS}, "one step, a share kept": judged}, floor)
 equal = {"16 Euler steps": walked[16], "1 step, equal distance": kept[same], "exact ends": ends}
