@@ -6,6 +6,7 @@ from itertools import permutations
 import pytest
 import torch
 
+from flowmap_edu.course import forms
 from flowmap_edu.course.exercises import answers_02, hidden_03
 from flowmap_edu.metrics import residuals
 from flowmap_edu.viz import figures_02, figures_03, plots
@@ -112,3 +113,25 @@ def test_errors_over_pairs_of_times():
     # E |b_1|^2 = m^2 + d (S'(1) / S(1))^2 S(1)^2 with S'(1) = c
     assert tables["stay"][-1, -1] == pytest.approx(math.sqrt(1 + 0.25 + 2 * 0.4**2), rel=0.1)
     assert tables["stay"][1, 0].isnan()
+
+
+def test_what_counts_as_written_by_the_reader():
+    """A prediction, a comparison over several lines and the signature above a solution count on neither side."""
+    source = """# %%
+prediction = None
+given = 1
+course.compare(
+    prediction,
+    max(given, 2),
+)
+
+# %% tags=["solution"]
+def f(x):
+    ### BEGIN SOLUTION
+    return x
+    ### END SOLUTION
+
+# %% tags=["figure"]
+drawn = 2
+"""
+    assert forms.written(source) == (1, 2)
