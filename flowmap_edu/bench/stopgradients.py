@@ -61,6 +61,35 @@ def trained(case: Case, seed: int, steps: int = STEPS) -> State:
     return state
 
 
+def jumps(n: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """n jumps of the checkerboard: s <= t, uniform on the triangle, shape (n,), and draws of I_s, shape (n, 2)."""
+    board, generator = Checkerboard(), torch.Generator().manual_seed(seed)
+    s, t = torch.rand(2, n, generator=generator).sort(dim=0).values
+    x0, x1 = board.base(n, generator), board.sample(n, generator=generator)[0]
+    return s, t, (1 - s)[:, None] * x0 + s[:, None] * x1
+
+
+def wave(stopgrad: str, k: float, omega: float, d: float, b: float) -> Tensor:
+    """What a gradient step of losses.eulerian subtracts, over its rate, as a matrix on the heights of one wave.
+
+    The map has v = b + theta_1 cos(k x + omega s) + theta_2 sin(k x + omega s); its only parameters are the two
+    heights. The velocity b is given, and x runs over whole waves. Shape (2, 2), float64.
+    """
+    x = torch.arange(64, dtype=torch.float64)[:, None] * (2 * math.pi / 64)
+    s, known = torch.full((64,), 0.3, dtype=torch.float64), torch.full_like(x, b)
+    columns: list[Tensor] = []
+    for theta in torch.eye(2, dtype=torch.float64).unbind():
+        heights = theta.clone().requires_grad_()
+
+        def v(s: Tensor, _: Tensor, x: Tensor, heights: Tensor = heights) -> Tensor:
+            angle = k * x + omega * s[:, None]
+            return b + heights[0] * angle.cos() + heights[1] * angle.sin()
+
+        loss = losses.eulerian(FlowMap(v), s, s + d, x, stopgrad=stopgrad, velocity=known).mean()
+        columns.append(torch.autograd.grad(loss, heights)[0])
+    return torch.stack(columns, 1)
+
+
 def spectrum(X: FlowMap, s: float = 0.0, t: float = 1.0) -> tuple[Tensor, Tensor]:
     """How much of each wave is in the error v_{s,t} - v*_{s,t} along horizontal lines.
 

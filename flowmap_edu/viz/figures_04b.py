@@ -15,7 +15,7 @@ from flowmap_edu.problems import Checkerboard
 from flowmap_edu.viz import plots
 from flowmap_edu.viz.plots import COLOURS
 
-__all__ = ["failing", "gradients", "graph", "growth", "trainings", "wedge"]
+__all__ = ["cases", "failing", "gradients", "graph", "growth", "late", "spectra", "table", "trainings", "wedge"]
 
 Rows = Sequence[Mapping[str, Any]]
 BOXES = {  # of the graph: where, and what is written
@@ -74,6 +74,30 @@ def cases(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
     for row in rows:
         found.setdefault(label(row), []).append(row)
     return found
+
+
+def table(rows: Rows) -> str:
+    """The smallest and the largest error of each case over its seeds, a line a case."""
+    lines: list[str] = []
+    for name, seeds in cases(rows).items():
+        ends = {key: [end(row[key] for row in seeds) for end in (min, max)] for key in ("diagonal", "jump")}
+        told = [f"{low:.4f} to {high:.4f}" for low, high in ends.values()]
+        lines.append(f"{name:<19} diagonal {told[0]},  one jump {told[1]}")
+    return "\n".join(lines)
+
+
+def late(rows: Rows, step: int = 300) -> dict[str, tuple[float, float]]:
+    """Of each case, the gradient's norm at the end over that at a step: the smallest and the largest of its seeds."""
+    found: dict[str, tuple[float, float]] = {}
+    for name, seeds in cases(rows).items():
+        ratios = [row["history"][-1][2] / next(h[2] for h in row["history"] if h[0] >= step) for row in seeds]
+        found[name] = min(ratios), max(ratios)
+    return found
+
+
+def spectra(rows: Rows) -> dict[str, Tensor]:
+    """The spectra of each case, shape (seeds, waves)."""
+    return {name: torch.tensor([row["spectrum"] for row in seeds]) for name, seeds in cases(rows).items()}
 
 
 def trainings(rows: Rows) -> Figure:

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowmap_edu.course.exercise import Exercise
 from flowmap_edu.course.exercises.cases import curved, parameters, points, times
@@ -74,6 +74,21 @@ def columns(X: FlowMap, s: float, t: float, x: Tensor) -> Tensor:
     return torch.stack([X.push(s, t, x, e.expand_as(x))[1] for e in torch.eye(2, dtype=x.dtype)], 2)
 
 
+def graded() -> tuple[Tensor, nn.Module]:
+    """Three numbers, and the network that they depend on, but for its bias; no step of theirs keeps a tensor."""
+    net = nn.Linear(3, 2, dtype=torch.float64)
+    w = net.weight
+    return torch.stack([(k + 1) * w[k % 2].sum() - 0.5 * k * w[:, k].sum() for k in range(3)]), net
+
+
+def flat(values: Tensor, net: nn.Module) -> Tensor:
+    """The gradient of the mean in the parameters of a network, one vector."""
+    weights = list(net.parameters())
+    found = torch.autograd.grad(values.mean(), weights, retain_graph=True, allow_unused=True)
+    parts = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)]
+    return torch.cat([part.reshape(-1) for part in parts])
+
+
 EXERCISES = {
     "04b.1": Exercise(
         asks='the Lagrangian loss "convex", one number a sample, shape (B,)',
@@ -123,6 +138,20 @@ EXERCISES = {
         },
     ),
     "04b.3": Exercise(
+        asks="the gradient of the mean, one vector with an entry for each weight",
+        shown="A weight that the values do not depend on has the gradient zero.",
+        right=flat,
+        cases=lambda: [graded()],
+        mistakes={
+            "That is the gradient of the sum over the batch. The mean is wanted.": lambda values, net: (
+                len(values) * flat(values, net)
+            ),
+            "That is the gradient of the first sample alone.": lambda values, net: flat(values[:1], net),
+            "The sign is reversed: the gradient is wanted, and not the step.": lambda *a: -flat(*a),
+            "That is the length of the gradient. The vector is wanted.": lambda *a: flat(*a).norm(),
+        },
+    ),
+    "04b.4": Exercise(
         asks='the Eulerian loss "convex", one number a sample, shape (B,)',
         shown="With the velocity held the residual is linear in v.",
         right=lambda X, s, t, x: square(X.eulerian(s, t, x, X.velocity(s, x).detach())[1]),
@@ -137,7 +166,7 @@ EXERCISES = {
             "The velocity and the first term are held.": lambda *a: eulerian(*a, velocity=True, clock=True),
         },
     ),
-    "04b.4": Exercise(
+    "04b.5": Exercise(
         asks='the Eulerian loss "full", one number a sample, shape (B,)',
         shown="The gradient reaches d/ds X alone. The value is the same as before.",
         right=lambda X, s, t, x: square(
@@ -158,7 +187,7 @@ EXERCISES = {
             ),
         },
     ),
-    "04b.5": Exercise(
+    "04b.6": Exercise(
         asks='the semigroup loss "convex" with the stop half way, one number a sample, shape (B,)',
         shown="The two short jumps teach, the long one learns.",
         right=lambda *a: semigroup(*a, first=True, second=True),
@@ -175,7 +204,7 @@ EXERCISES = {
             ),
         },
     ),
-    "04b.9": Exercise(
+    "04b.11": Exercise(
         asks="the growth of a squared error, one number a sample, shape (B,)",
         shown="Two products with the Jacobian gave all four of its entries.",
         right=lambda X, s, t, x: columns(X, s, t, x).square().sum((1, 2)) / 2,

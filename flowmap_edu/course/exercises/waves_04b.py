@@ -1,5 +1,7 @@
 """Lesson 04b's waves: an error a cos(kx + ws) + b sin(kx + ws), and what a gradient step makes of it."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -31,8 +33,14 @@ def waves() -> list[Wave]:
     return [(3.0, -2.0, 0.5, 1.5), (5.0, 4.0, 0.25, -0.8)]
 
 
+def descent(matrix: Tensor, steps: int, rate: float) -> list[float]:
+    """The height of (1, 0) under 0, 1, ..., steps gradient steps."""
+    once = torch.eye(2, dtype=torch.float64) - rate * matrix
+    return [float(torch.linalg.matrix_power(once, n)[:, 0].norm()) for n in range(steps + 1)]
+
+
 WAVES = {
-    "04b.6": Exercise(
+    "04b.7": Exercise(
         asks="two matrices, shape (2, 2) each, float64: of d/ds X and of grad X b",
         shown="The residual is their sum, applied to the two heights.",
         right=two_parts,
@@ -56,7 +64,7 @@ WAVES = {
             "The velocity b is missing in the second.": lambda k, omega, d, b: two_parts(k, omega, d, 1.0),  # noqa: ARG005
         },
     ),
-    "04b.7": Exercise(
+    "04b.8": Exercise(
         asks='a matrix of shape (2, 2) for stop = "convex", "full" or "semi"',
         shown="Its eigenvalues say at which rate the wave shrinks or grows.",
         right=step,
@@ -76,7 +84,7 @@ WAVES = {
             ),
         },
     ),
-    "04b.8": Exercise(
+    "04b.9": Exercise(
         asks='the real part of the rate under "full", a number',
         shown="It is negative: a step multiplies this wave by about 1 + 3 rate, and it grows for every rate.",
         right=-3.0,
@@ -88,6 +96,37 @@ WAVES = {
         },
     ),
     "04b.10": Exercise(
+        asks="steps + 1 heights, a list of numbers",
+        shown="The real part of the rate decides: positive shrinks, negative grows.",
+        right=descent,
+        cases=lambda: [(step("full", *wave), 5, 0.1) for wave in waves()],
+        mistakes={
+            "The step goes uphill: a gradient step subtracts.": lambda matrix, steps, rate: descent(
+                -matrix, steps, rate
+            ),
+            "The first height, before any step, is missing.": lambda matrix, steps, rate: descent(matrix, steps, rate)[
+                1:
+            ],
+            "The squares of the heights are returned.": lambda *a: [h**2 for h in descent(*a)],
+            "The rate is missing.": lambda matrix, steps, rate: descent(matrix / rate, steps, rate),
+        },
+    ),
+    "04b.12": Exercise(
+        asks="a list of two numbers, the bounds of the Eulerian and of the Lagrangian map",
+        shown="The next lines make both maps, and they are as wrong as that.",
+        right=[0.1, 0.1 * (math.exp(3) - 1) / 3],
+        tolerance=2e-3,
+        mistakes={
+            "The two have changed places.": [0.1 * (math.exp(3) - 1) / 3, 0.1],
+            "The division by L is missing in the second.": [0.1, 0.1 * (math.exp(3) - 1)],
+            "The -1 is missing in the second: a jump of length 0 makes no error.": [0.1, 0.1 * math.exp(3) / 3],
+            "The second is not epsilon times e^L: the early errors grow longer than the late ones.": [
+                0.1,
+                0.1 * math.exp(3),
+            ],
+        },
+    ),
+    "04b.13": Exercise(
         asks="the smallest wave number of the waves that can grow at d = 0.1 and b = 1, a number",
         shown="Short jumps are safe for all but very fine waves.",
         right=20.0,
