@@ -1,4 +1,4 @@
-"""The laws of lesson 04's checks, which have no single right answer: right ones pass, wrong ones are told apart."""
+"""The checks of lessons 04 and 04b without one right answer: what obeys the law passes, wrong ones are told apart."""
 
 import time
 
@@ -58,7 +58,19 @@ def learn(log_weight, s, t, values, sign=-1, steps=200):
         optimizer.step()
 
 
-RIGHT = [("04.1", by_root), ("04.1", by_sorting), ("04.11", fastest), ("04.14", learn)]
+def gradient(values, net, of=torch.mean, **how):
+    found = torch.autograd.grad(of(values), list(net.parameters()), allow_unused=True, **how)
+    return torch.cat([part.flatten() for part in found if part is not None])
+
+
+ALL_WEIGHTS = {"materialize_grads": True}
+RIGHT = [
+    ("04.1", by_root),
+    ("04.1", by_sorting),
+    ("04.11", fastest),
+    ("04.14", learn),
+    ("04b.3", lambda *a: gradient(*a, **ALL_WEIGHTS)),
+]
 WRONG = [
     ("04.1", uniform_end, "Too many pairs have a small t"),
     ("04.1", late_end, "Too few pairs have a small t"),
@@ -69,6 +81,10 @@ WRONG = [
     ("04.11", all_of_them, "time of all calls together"),
     ("04.11", lambda f: all_of_them(f) / 9, "slow first calls count"),
     ("04.11", lambda f: f(), "called 1 times"),
+    ("04b.3", lambda *a: gradient(*a, of=torch.sum, **ALL_WEIGHTS), "gradient of the sum"),
+    ("04b.3", gradient, "Some weights are missing"),
+    ("04b.3", lambda *a: -gradient(*a, **ALL_WEIGHTS), "sign is reversed"),
+    ("04b.3", lambda *a: gradient(*a, **ALL_WEIGHTS).norm(), "one number"),
     ("04.14", lambda *_: None, "has not moved"),
     ("04.14", lambda *a: learn(*a, sign=1), "minus the logarithm"),
     ("04.14", lambda *a: learn(*a, steps=10), "too few steps"),

@@ -22,7 +22,7 @@
 # - say what a weight does to a loss, and let the weight be learned.
 #
 # **It assumes** [lesson 03](03_three_characterizations.ipynb): the Lagrangian, Eulerian and semigroup conditions and
-# their residuals. **It takes** about an hour and a half: half an hour to read, the rest to write eleven short pieces
+# their residuals. **It takes** about two hours: thirty-five minutes to read, the rest to write thirteen short pieces
 # of code. The cells run in about a minute on two CPU cores.
 #
 # You write the cells that say "write this". The check after each says what is wrong, but not the answer. A cell with

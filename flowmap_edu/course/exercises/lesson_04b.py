@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowmap_edu.course.checking import difference
 from flowmap_edu.course.exercise import Exercise
 from flowmap_edu.course.exercises.cases import curved, parameters, points, times
 from flowmap_edu.course.exercises.waves_04b import WAVES
@@ -74,19 +75,27 @@ def columns(X: FlowMap, s: float, t: float, x: Tensor) -> Tensor:
     return torch.stack([X.push(s, t, x, e.expand_as(x))[1] for e in torch.eye(2, dtype=x.dtype)], 2)
 
 
-def graded() -> tuple[Tensor, nn.Module]:
-    """Three numbers, and the network that they depend on, but for its bias; no step of theirs keeps a tensor."""
-    net = nn.Linear(3, 2, dtype=torch.float64)
-    w = net.weight
-    return torch.stack([(k + 1) * w[k % 2].sum() - 0.5 * k * w[:, k].sum() for k in range(3)]), net
+def of_first_layer(net: nn.Sequential) -> Tensor:
+    """Three numbers that depend on the first layer of a network alone."""
+    return square(net[0](points(3, 3)))
 
 
-def flat(values: Tensor, net: nn.Module) -> Tensor:
-    """The gradient of the mean in the parameters of a network, one vector."""
+def of_the_mean(gradient: Any) -> str | None:
+    """The gradient of the mean in all weights, one vector. A graph is used once: each try makes its own."""
+    net = nn.Sequential(nn.Linear(3, 2, dtype=torch.float64), nn.Linear(2, 1, dtype=torch.float64))
     weights = list(net.parameters())
-    found = torch.autograd.grad(values.mean(), weights, retain_graph=True, allow_unused=True)
-    parts = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)]
-    return torch.cat([part.reshape(-1) for part in parts])
+    parts = torch.autograd.grad(of_first_layer(net).mean(), weights, allow_unused=True)
+    right = torch.cat(
+        [(torch.zeros_like(w) if g is None else g).flatten() for w, g in zip(weights, parts, strict=True)]
+    )
+    found = gradient(of_first_layer(net), net)
+    if isinstance(found, Tensor) and found.shape == right.shape and torch.allclose(found, 3 * right):
+        return "That is the gradient of the sum over the batch. The mean is wanted."
+    if isinstance(found, Tensor) and found.ndim == 0:
+        return "That is one number. The vector of all entries is wanted."
+    if isinstance(found, Tensor) and found.ndim == 1 and len(found) < len(right):
+        return "Some weights are missing. One that the values do not depend on has the gradient zero."
+    return difference(found, right, 1e-6)
 
 
 EXERCISES = {
@@ -140,16 +149,7 @@ EXERCISES = {
     "04b.3": Exercise(
         asks="the gradient of the mean, one vector with an entry for each weight",
         shown="A weight that the values do not depend on has the gradient zero.",
-        right=flat,
-        cases=lambda: [graded()],
-        mistakes={
-            "That is the gradient of the sum over the batch. The mean is wanted.": lambda values, net: (
-                len(values) * flat(values, net)
-            ),
-            "That is the gradient of the first sample alone.": lambda values, net: flat(values[:1], net),
-            "The sign is reversed: the gradient is wanted, and not the step.": lambda *a: -flat(*a),
-            "That is the length of the gradient. The vector is wanted.": lambda *a: flat(*a).norm(),
-        },
+        law=of_the_mean,
     ),
     "04b.4": Exercise(
         asks='the Eulerian loss "convex", one number a sample, shape (B,)',
