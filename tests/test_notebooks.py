@@ -21,6 +21,8 @@ from flowmap_edu.viz import alternative
 TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
 SOURCES = sources(TUTORIALS)
 LONGEST = 15
+PAGES = ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md", "tutorials/notation.md"]
+PAGES += [f"docs/{path.name}" for path in (TUTORIALS.parent / "docs").glob("*.md")]
 by_name = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
@@ -106,7 +108,7 @@ def test_links_lead_somewhere(source):
         assert (source.parent / target).resolve().is_relative_to(TUTORIALS.parent), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_of_the_pages_lead_somewhere(page):
     """So is every one of the project's pages."""
     path = TUTORIALS.parent / page
