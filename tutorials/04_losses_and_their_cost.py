@@ -23,7 +23,8 @@
 #
 # **It assumes** [lesson 03](03_three_characterizations.ipynb): the Lagrangian, Eulerian and semigroup conditions and
 # their residuals. **It takes** about two hours: thirty-five minutes to read, the rest to write thirteen short pieces
-# of code. The cells run in about a minute on two CPU cores.
+# of code. The cells run in about a minute on two CPU cores. All symbols are in
+# [notation](notation.md).
 #
 # You write the cells that say "write this". The check after each says what is wrong, but not the answer. A cell with
 # `prediction = None` asks for your guess before you see a result. A wrong guess is worth more than none.
@@ -112,7 +113,7 @@ assert torch.allclose(diagonal(exact, t, x0, x1), losses.diagonal(exact, t, at_t
 
 # %% [markdown]
 # **Predict.** `gauss` is a problem with Gaussian data, and `exact` is its flow map. Is the mean of `diagonal` zero for
-# it?
+# it? (To keep it short, the diagonal is read at the times $t$ of the pairs. A training draws them uniformly.)
 
 # %%
 prediction = None  # "yes" or "no"
@@ -175,9 +176,6 @@ def forward_mode(layers, z, dz):
     return z, dz
     ### END SOLUTION
 
-
-# %% [markdown]
-# The order of the lines matters: $\phi'$ is taken where the value went *in*.
 
 # %%
 course.check("04.3", forward_mode)
@@ -571,8 +569,8 @@ plt.show()
 # %% [markdown]
 # ## 7. Which jumps count most?
 #
-# The residuals of long jumps are larger than those of short ones. So a plain mean listens to some pairs $(s, t)$ more
-# than to others. A number $w_{s,t}$ can balance that, and it can be learned together with the map:
+# In section 4 the losses of long jumps were larger than those of short ones. So a plain mean listens to some pairs
+# $(s, t)$ more than to others. A number $w_{s,t}$ can balance that, and it can be learned together with the map:
 #
 # $$e^{-w_{s,t}}\; \ell + w_{s,t}, \qquad \ell = \big| R_{s,t}(x) \big|^2 .$$
 #
@@ -651,12 +649,12 @@ plt.show()
 # - Forward mode computes derivatives to rounding, in one pass together with the value.
 # - Comparing slopes or landing points is the same condition. The weights differ by $(t - s)^2$.
 # - Passes are counted: 1 for a value, 2 for a `jvp`, 2 more for the gradient of each. What is held counts once.
-# - A learned weight brings the losses of all pairs to the same size.
+# - A learned weight brings the losses of all pairs to about the same size.
 #
 # ## Exercises
 
 # %% [markdown]
-# **1.** What is the mean length $E[t - s]$ of a pair that is uniform on the triangle?
+# **1.** What is the mean length $E[t - s]$ of a pair that is uniform on the triangle? Set `mean_length`.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -675,8 +673,8 @@ course.check("04.15", mean_length)
 # </details>
 #
 # **2.** In section 2, the error of a difference quotient is about $\varepsilon^2$ from the bend of the function, and
-# $10^{-16} / \varepsilon$ from rounding. Near which power of ten is the best step $\varepsilon$? Give its exponent, a
-# whole number.
+# $10^{-16} / \varepsilon$ from rounding. Near which power of ten is the best step $\varepsilon$? Set
+# `exponent`, a whole number.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -691,13 +689,12 @@ course.check("04.16", exponent)
 #
 # The sum is smallest where its derivative $2 \varepsilon - 10^{-16} / \varepsilon^2$ is zero: $\varepsilon = (10^{-16}
 # / 2)^{1/3} \approx 3.7 \cdot 10^{-6}$. The nearest power of ten is $10^{-5}$ (on a logarithmic scale $-5.4$). In the
-# figure the lowest point is at a somewhat larger step: the factor before $\varepsilon^2$, a sixth of the third
-# derivative, is below 1 there.
+# figure the lowest point is at a somewhat larger step, since the factor before $\varepsilon^2$ is not 1.
 #
 # </details>
 #
 # **3.** In the batches of the source of these losses three samples of four are on the diagonal. By the count, how many
-# times the cost of flow matching with the same batch is a step of LSD, with its velocity held?
+# times the cost of flow matching with the same batch is a step of LSD, with its velocity held? Set `cost_of_a_step`.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION

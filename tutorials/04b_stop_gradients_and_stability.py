@@ -23,7 +23,7 @@
 # **It assumes** [lesson 04](04_losses_and_their_cost.ipynb): the three losses, forward mode, passes. **It takes**
 # about two hours: thirty-five minutes to read, the rest to write twelve short pieces of code. The cells run in about
 # three minutes on two CPU cores. Section 4 reads thirty trainings from a file; the command that made them is named
-# there.
+# there. All symbols are in [notation](notation.md).
 
 # %%
 import copy
@@ -289,7 +289,7 @@ explorer
 # (lesson 05 writes it out). `python -m flowmap_edu.bench.stopgradients FILE` made them. They differ in the loss, in
 # the stop-gradient, and in the share of pairs on two sides of the triangle (lesson 05 says why). All but the two
 # "smooth" kinds have *Fourier features*: the network also reads cosines and sines of $\kappa \cdot x$, for 32 random
-# wave vectors $\kappa$. With them it can draw fine waves. The smooth kind reads $x$ alone.
+# wave vectors $\kappa$. With them it can draw fine waves. The smooth kind reads $x$ and the times alone.
 #
 # Each map is compared with the exact one: its diagonal with the velocity, and its one jump with the exact map.
 #
@@ -313,8 +313,8 @@ plt.show()
 # %% [markdown]
 # **What to notice.** Each dot is one seed. For LSD and PSD the jump is better under "convex" than under "none", in all
 # seeds; for ESD the same with a smaller gap. ESD "full" with Fourier features has the worst jumps. Without them "full"
-# and "convex" do not differ: both are limited by the smooth network, whose diagonal is the worst of all. So neither
-# "full" alone nor the Fourier features alone explain the failure. It takes both.
+# and "convex" have the same errors, up to the seed. The smooth network has the worst diagonal of all, under both. So
+# neither "full" alone nor the Fourier features alone explain the failure. It takes both.
 #
 # The authors of these losses use "full" with a plain network, four layers of 512 with GELU and no Fourier features,
 # and with batches of 100,000. Their network is of the smooth kind. Their setting is not trained here, so these runs
@@ -343,7 +343,8 @@ plt.show()
 # other $k$ do not mix in, since the mean of their products over $x$ is zero. All is said by $2 \times 2$ matrices that
 # take the heights $(\theta_1, \theta_2)$ to $(r_1, r_2)$.
 #
-# The map is $X = x + d\, v$ with $d = t - s$. The residual has two terms:
+# The map is $X = x + d\, v$ with $d = t - s$. The end $t$ rests, so $d$ falls when $s$ grows: $\partial_s d = -1$. The
+# residual has two terms:
 #
 # $$\partial_s X = -v + d\, \partial_s v, \qquad \nabla X\, b = b + d\, b\, \partial_x v .$$
 #
@@ -419,7 +420,8 @@ for stop in ("convex", "full", "semi"):
 # is not real: the matrix is not symmetric. So the step of "full" is not the gradient of any function. That of "semi"
 # is not either, but it lets no wave grow.
 #
-# **Write** one rate by hand: the real part of $\Lambda$ under "full" for $k = 8$, $\omega = -4$, $d = 1/2$, $b = 1$.
+# **Write** one rate by hand, `rate_of_full`: the real part of $\Lambda$ under "full" for $k = 8$, $\omega = -4$, $d =
+# 1/2$, $b = 1$.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -478,8 +480,9 @@ plt.show()
 #
 # <details><summary>Answer</summary>
 #
-# Under "convex" $\Lambda = 5$ for $k = 8$, so a step multiplies by $|1 - 2.5| = 1.5$: too large a rate makes every
-# method diverge. "Small rate" means below $2 / \Lambda$ here.
+# For $k = 8$, "convex" and "semi" grow too. Under "convex" $\Lambda = 5$, so a step multiplies by $|1 - 2.5| = 1.5$.
+# Under "semi" $\Lambda = 1 - 2i$, and a step multiplies by $|1 - 0.5 + i| = 1.12$. Too large a rate makes every method
+# diverge. A small rate helps these two, and not "full".
 #
 # </details>
 
@@ -539,10 +542,10 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** Left: the slope of the map "full" swings around the exact one in waves. Right: its error is
-# larger than that of "convex" for waves up to about $k = 40$, in all seeds. For finer ones there is no difference:
-# both miss the edges of the exact map, which no small network draws. So the waves that grew are those that the network
-# can draw. That fits the calculation. It does not prove it: velocity and $d$ vary on the board, and the wedge is not
-# seen as such.
+# larger than that of "convex" in all seeds up to about $k = 18$, and in one seed up to 40. For the finest waves there
+# is no difference: both maps miss the edges of the exact one, which a small network does not draw. So waves grew that
+# the network can draw. This fits the calculation. It does not prove it: velocity and $d$ vary on the board, and the
+# wedge is not seen as such.
 #
 # **Try.** Train "full" with half of the learning rate: `recipes.recipe("checkerboard", ..., lr=1.5e-3)`. What does the
 # calculation say, and what happens?
@@ -662,7 +665,7 @@ print(f"Eulerian residual 0.1: error {errors[0]:.3f}; Lagrangian residual 0.1: e
 
 # %% [markdown]
 # **1.** By the formula, shorter jumps push the wedge to finer waves. For $d = 0.1$ and $b = 1$, from which wave number
-# $k$ on can a wave grow under "full"?
+# $k$ on can a wave grow under "full"? Set `smallest_k`.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION

@@ -142,7 +142,7 @@ def wedge(d: float, b: float, heights: Mapping[tuple[float, float, str], Sequenc
     for word, x, y in (("below 0", 9.5, -6), ("0 to 1", 0.3, -4.5), ("above 1", 7, 8)):
         axes[0].text(x, y, word)
     axes[0].set(xlabel="wave number k", ylabel=r"frequency $\omega$ in s", title='real part of the rate under "full"')
-    axes[1].set(xlabel="gradient step", ylabel="height of the wave", title="the library's loss, three waves")
+    axes[1].set(xlabel="gradient step", ylabel="height of the wave", title="three waves, one step after another")
     axes[1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -167,6 +167,9 @@ def failing(maps: Mapping[str, FlowMap], waves: Tensor, rows: Rows) -> Figure:
         for j, row in enumerate(seeds):
             words = name if j == 0 else None
             axes[1].loglog(waves, row["spectrum"], color=COLOURS["full" in name], lw=1, label=words)
+    axes[1].minorticks_off()
+    axes[1].set_xticks([3, 10, 30, 60], ["3", "10", "30", "60"])
+    axes[1].set_yticks([0.01, 0.03, 0.1], ["0.01", "0.03", "0.1"])
     axes[1].set(
         xlabel="wave number k of the error", ylabel="height of the wave", title="waves of the error, three seeds"
     )
