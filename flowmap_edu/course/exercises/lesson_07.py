@@ -43,6 +43,20 @@ EXERCISES = {
         },
     ),
     "07.2": Exercise(
+        asks="the consistency function of a map, shape (B, 2)",
+        shown="Their clock and their scale are translated: one map, two notations.",
+        right=p.translated,
+        cases=lambda: [(p.points(p.N), p.noisy()[2], p.curved())],
+        mistakes={
+            "The time s is 1 minus the right one: at the noise level 0 the point is data, and s is 1 there.": (
+                p.with_kind(p.translated, "time")
+            ),
+            "The point is not scaled: I_s is s times theirs.": p.with_kind(p.translated, "scale"),
+            "The jump goes from 1 to s. It goes from s to 1.": p.with_kind(p.translated, "order"),
+            "The noise has the standard deviation sigma, and s depends on it.": p.with_kind(p.translated, "sigma"),
+        },
+    ),
+    "07.3": Exercise(
         asks="the continuous consistency objective, one value a sample, shape (B,)",
         shown="The derivative along the sample's line is held, and f alone is trained.",
         right=p.continuous,
@@ -66,7 +80,7 @@ EXERCISES = {
             ),
         },
     ),
-    "07.3": Exercise(
+    "07.4": Exercise(
         asks="mean flow's loss with its adaptive weight, one value a sample, shape (B,)",
         shown="One derivative, one target that is held, one weight: this is mean flow.",
         right=p.mean_flow,
@@ -85,7 +99,7 @@ EXERCISES = {
             "The weight carries a gradient. It has to be held fixed, or it cancels what it weighs.": p.free_weight,
         },
     ),
-    "07.4": Exercise(
+    "07.5": Exercise(
         asks="mean flow as a row: dataclasses.replace of another row of the table",
         shown="Five choices and a share of the batch say all that the formula says.",
         law=p.is_mean_flow,
@@ -105,7 +119,7 @@ EXERCISES = {
             )
         },
     ),
-    "07.5": Exercise(
+    "07.6": Exercise(
         asks='the push on the true map under "convex", a number',
         shown="The push needs the map's gradient and the sample's error alone: its sign can be read off.",
         right=p.push,
@@ -129,7 +143,23 @@ EXERCISES = {
             ),
         },
     ),
-    "07.6": Exercise(
+    "07.7": Exercise(
+        asks="the point m at which the weighted mean of slopes - m is zero, shape (2,)",
+        shown="The weights depend on m and m on the weights: the point where both stand still is what a regression finds.",
+        right=p.centre,
+        cases=lambda: [(p.points(40), p.near)],
+        mistakes={
+            "This is the plain mean: the weights have no effect.": lambda slopes, weight: slopes.mean(0),
+            "The weights are taken once. They have to be taken again after each move of m.": (
+                p.with_kind(p.centre, "once")
+            ),
+            "The weight gets the distance. It wants the squared distance.": p.with_kind(p.centre, "length"),
+            "The weighted sum is divided by the number of slopes. A weighted mean is divided by the sum of the weights.": (
+                p.with_kind(p.centre, "count")
+            ),
+        },
+    ),
+    "07.8": Exercise(
         asks="flow map matching's loss, one value a sample, shape (B,)",
         shown="The jump ends at the sample, and there the sample's slope is a fair estimate of the velocity.",
         right=p.matching,
@@ -156,7 +186,7 @@ EXERCISES = {
             ),
         },
     ),
-    "07.7": Exercise(
+    "07.9": Exercise(
         asks="the loss of shortcut models, one value a sample, shape (B,)",
         shown="One step is fitted to two, and no derivative is needed.",
         right=p.shortcut,
@@ -172,7 +202,7 @@ EXERCISES = {
             "The first short step moves by its slope, not by d times its slope.": p.wrong_shortcut("length"),
         },
     ),
-    "07.8": Exercise(
+    "07.10": Exercise(
         asks="the squared residual of the alpha family, one value a sample, shape (B,)",
         shown="One number leads from flow matching at alpha = 1 to mean flow at alpha = 0.",
         right=p.bridge,
@@ -186,7 +216,26 @@ EXERCISES = {
             "The second jump starts at the time s. It starts at u.": p.with_kind(p.bridge, "time"),
         },
     ),
-    "07.9": Exercise(
+    "07.11": Exercise(
+        asks="True if every seed of a is below every seed of b and there are three or more of each, else False",
+        shown="A comparison that a single seed could turn round is not made.",
+        right=p.better,
+        cases=lambda: [([1.0, 1.2, 1.1], [1.3, 1.5, 1.4]), ([1.0, 1.35, 1.1], [1.3, 1.5, 1.4]),
+                       ([1.3, 1.5, 1.4], [1.0, 1.2, 1.1]), ([1.0], [2.0]), ([1.0, 1.1, 1.2, 1.3], [1.4, 1.5])],
+        mistakes={
+            "The medians are compared. The ranges may still overlap.": lambda a, b: (
+                min(len(a), len(b)) >= 3 and sorted(a)[len(a) // 2] < sorted(b)[len(b) // 2]
+            ),
+            "The best seeds are compared. The ranges may still overlap.": lambda a, b: (
+                min(len(a), len(b)) >= 3 and min(a) < min(b)
+            ),
+            "A single seed is enough here. Three or more of each are wanted.": lambda a, b: max(a) < min(b),
+            "The comparison is the wrong way round: lower is better.": lambda a, b: (
+                min(len(a), len(b)) >= 3 and min(a) > max(b)
+            ),
+        },
+    ),
+    "07.12": Exercise(
         asks="the loss of split mean flow, one value a sample, shape (B,)",
         shown="Split mean flow is the semigroup condition with a stop at a random time.",
         right=p.split,
@@ -203,7 +252,7 @@ EXERCISES = {
             "The two shares are exchanged: each jump counts by its own length.": p.with_kind(p.split, "swapped"),
         },
     ),
-    "07.10": Exercise(
+    "07.13": Exercise(
         asks="the name of a weight in methods.WEIGHTS, a word in quotes",
         shown="Dividing the residual and weighting its square are the same thing when the target is held.",
         right="tangent",

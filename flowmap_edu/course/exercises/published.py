@@ -10,6 +10,7 @@ from torch.func import jvp  # type: ignore[attr-defined]
 from flowmap_edu.course.exercises.cases import curved, points, times
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS, Method
+from flowmap_edu.problems import Checkerboard
 
 N = 7
 Network = Callable[..., Tensor]
@@ -67,6 +68,14 @@ def noisy() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def discrete(f: Network, x1: Tensor, z: Tensor, tau: Tensor, later: Tensor) -> Tensor:
     """|f(x1 + tau z, tau) - sg f(x1 + later z, later)|^2."""
     return norm2(f(x1 + tau[:, None] * z, tau) - f(x1 + later[:, None] * z, later).detach())
+
+
+def translated(x_tau: Tensor, tau: Tensor, X: FlowMap, *, kind: str = "") -> Tensor:
+    """X_{s,1}(s x_tau) with s = sigma / (sigma + tau) and the board's sigma."""
+    sigma = 1.0 if kind == "sigma" else Checkerboard().sigma
+    s = (tau if kind == "time" else sigma) / (sigma + tau)
+    ends = (torch.ones_like(s), s) if kind == "order" else (s, torch.ones_like(s))
+    return X(*ends, x_tau if kind == "scale" else s[:, None] * x_tau)
 
 
 def continuous(f: Network, x1: Tensor, z: Tensor, tau: Tensor, along: tuple[Any, ...] | None = None) -> Tensor:
@@ -127,6 +136,26 @@ def push(J: Tensor, delta: Tensor) -> Tensor:
     """2 E[(J delta) . ((J - 1) delta)]."""
     pushed = torch.einsum("bij,bj->bi", J, delta)
     return 2 * (pushed * (pushed - delta)).sum(1).mean()
+
+
+def near(square: Tensor) -> Tensor:
+    """A weight that prefers near points, shape (B,)."""
+    return 1 / (square + 0.5)
+
+
+def centre(slopes: Tensor, weight: Callable[[Tensor], Tensor], *, kind: str = "") -> Tensor:
+    """The m at which the weighted mean of slopes - m is zero, shape (2,)."""
+    m = slopes.mean(0)
+    for _ in range(1 if kind == "once" else 500):
+        square = norm2(slopes - m)
+        w = weight(square.sqrt() if kind == "length" else square)[:, None]
+        m = (w * slopes).sum(0) / (len(w) if kind == "count" else w.sum())
+    return m
+
+
+def better(a: list[float], b: list[float]) -> bool:
+    """Whether every entry of a is below every entry of b, three or more of each."""
+    return len(a) >= 3 and len(b) >= 3 and all(one < other for one in a for other in b)
 
 
 def matching(X: FlowMap, s: Tensor, t: Tensor, x: Tensor, dx: Tensor) -> Tensor:
