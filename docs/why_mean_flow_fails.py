@@ -190,8 +190,9 @@ def scratch() -> None:
     free = dataclasses.replace(methods.METHODS["meanflow"], stopgrad="none")
     report("meanflow, 75%, target not held", [short(free, seed) for seed in SEEDS])
     starts = [short("fm", seed) for seed in SEEDS]
-    ends = [short("split-meanflow", k, diagonal=0.0, net=begun(X)) for k, X in enumerate(starts)]
-    report("split-meanflow, 0%, from flow matching", ends)
+    for name, share in (("meanflow", 0.75), ("split-meanflow", 0.0)):
+        ends = [short(name, seed, diagonal=share, net=begun(X)) for seed, X in enumerate(starts)]
+        report(f"{name}, {share:.0%}, from flow matching", ends)
 
 
 def short(method: methods.Method | str, seed: int, **changes: Any) -> FlowMap:

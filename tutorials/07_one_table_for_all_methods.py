@@ -129,23 +129,29 @@ course.check("07.2", f)
 # The row `"ct-discrete"` of the table is this loss, divided by the distance $h = u - s$ of the two times. (A weight
 # that depends on the times alone changes how much a sample counts. It does not change what the sample asks for.)
 #
-# **Show it.** Set `theirs` to your loss over $u - s$, at the noise levels of $s$ and of $u$. Set `ours` to
-# `methods.loss(X, batch, table["ct-discrete"])`. The batch is `material.jumps(s, u, t, x, dx)`: jumps from $s$ over $u$
-# to $t$, here $t = 1$ (`one`), that begin at `x`, which is $I_s$. The next cell has the samples.
+# **Show it.** First `gradient(loss)`: the gradient of the mean of `loss` with respect to all weights of `net`, flat,
+# as one vector (`torch.autograd.grad` with `retain_graph=True`). Then set `theirs` to your loss over $u - s$, at the
+# noise levels of $s$ and of $u$. Set `ours` to `methods.loss(X, batch, table["ct-discrete"])`. The batch is
+# `material.jumps(s, u, t, x, dx)`: jumps from $s$ over $u$ to $t$, here $t = 1$ (`one`), that begin at `x`, which is
+# $I_s$. The next cell has the samples.
 
 # %%
 s, t, x1, z, x, dx, _ = material.on_the_board()  # 64 samples: times, data, noise z, I_s and its slope
 one, u = torch.ones_like(s), s + 1 / 64
 
 
-def gradient(loss):
-    """The gradient of the mean loss with respect to all weights, as one vector."""
-    return torch.cat([g.flatten() for g in torch.autograd.grad(loss.mean(), net.parameters(), retain_graph=True)])
-
-
 def apart(a, b):
     """How far a gradient is from another one, relative to that one."""
     return ((a - b).norm() / b.norm()).item()
+
+
+# %% tags=["solution"]
+def gradient(loss):
+    """The gradient of the mean loss with respect to all weights, as one vector."""
+    ### BEGIN SOLUTION
+    parts = torch.autograd.grad(loss.mean(), list(net.parameters()), retain_graph=True)
+    return torch.cat([part.flatten() for part in parts])
+    ### END SOLUTION
 
 
 # %% tags=["solution"]
@@ -181,12 +187,20 @@ prediction_loss = None  # a number: the loss at h over the loss at h / 2
 prediction_gradient = None  # a number: the length of the gradient at h over that at h / 2
 
 
-# %%
+# %% [markdown]
+# **Write** `neighbours(h)`: your discrete loss at our samples, at the noise levels of $s$ and of $s + h$.
+
+
+# %% tags=["solution"]
 def neighbours(h):
-    """The discrete loss at the distance h of the two times."""
-    return discrete_consistency(f, x1, z, tau, board.sigma * (1 - s - h) / (s + h))
+    """The discrete loss at the distance h of the two times, shape (B,)."""
+    ### BEGIN SOLUTION
+    later = board.sigma * (1 - s - h) / (s + h)
+    return discrete_consistency(f, x1, z, tau, later)
+    ### END SOLUTION
 
 
+# %%
 far, near = neighbours(2**-12), neighbours(2**-13)
 course.compare(prediction_loss, (far.mean() / near.mean()).item(), too_low="The loss would be linear in h.")
 ratio = (gradient(far).norm() / gradient(near).norm()).item()
@@ -441,24 +455,29 @@ course.check("07.6", convex_push)
 
 # %% [markdown]
 # Now the truth. (Times up to 0.6: later the map's gradient between the squares is so large that a few samples decide
-# the mean.) **Write** two things:
+# the mean.) **Write**
 #
-# - `J`, the gradient of the true map `truth` at the samples, shape (B, 2, 2). `truth.push(s, t, x, w)` returns
-#   $X_{s,t}(x)$ and $\nabla X\, w$; the columns of `J` belong to $w = (1, 0)$ and $w = (0, 1)$, each of shape (B, 2).
-# - `measured(stopgrad, velocity)`: the push of mean flow's row with this stop-gradient and velocity and with the weight
-#   "one", and two standard errors of it. `theta` has one entry a sample, so that the gradient of the summed loss in
-#   `theta` has the push of each sample. Return the mean and $2\,\mathrm{std} / \sqrt B$.
+# - `scaled`, the true map with its slope times $1 + \theta$: a `FlowMap` of a function of `(s, t, x)`. The true slope
+#   is `board.v(s, t, x)`. `theta` is given; it has one entry a sample.
+# - `J`, the gradient of the true map `truth` at the samples `at.s`, `at.t`, `at.x`, shape (B, 2, 2). `truth.push(s, t,
+#   x, w)` returns $X_{s,t}(x)$ and $\nabla X\, w$; the columns of `J` belong to $w = (1, 0)$ and $w = (0, 1)$, each of
+#   shape (B, 2).
+# - `predicted`, the number that your formula gives, with $\delta$ from `at.dx` and `board.velocity(s, x)`.
+# - `measured(stopgrad, velocity)`: the push of mean flow's row with this stop-gradient and velocity and with the
+#   weight "one", and two standard errors of it. The gradient of the *summed* loss in `theta` has the push of each
+#   sample. Return its mean and $2\,\mathrm{std} / \sqrt B$.
 
 # %%
 at = material.at_the_truth(200 if STEPS < 100 else 1000)
 truth = FlowMap(board.v)
 theta = torch.zeros(len(at.s), 1, dtype=torch.float64, requires_grad=True)
-scaled = FlowMap(lambda s, t, x: (1 + theta) * board.v(s, t, x))
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
+scaled = FlowMap(lambda s, t, x: (1 + theta) * board.v(s, t, x))
 axes = torch.eye(2).double().expand(len(at.s), 2, 2)
 J = torch.stack([truth.push(at.s, at.t, at.x, axes[:, k])[1] for k in range(2)], dim=2)
+predicted = convex_push(J, at.dx - board.velocity(at.s, at.x)).item()
 ### END SOLUTION
 
 
@@ -474,11 +493,7 @@ def measured(stopgrad, velocity):
 
 
 # %%
-predicted = convex_push(J, at.dx - board.velocity(at.s, at.x)).item()
-choices = [(stopgrad, "sample") for stopgrad in ("none", "convex", "full", "semi")] + [
-    ("convex", "self"),
-    ("semi", "self"),
-]
+choices = [*((held, "sample") for held in ("none", "convex", "full", "semi")), ("convex", "self"), ("semi", "self")]
 push = {f"{stopgrad}\n{velocity}": measured(stopgrad, velocity) for stopgrad, velocity in choices}
 
 # %%
@@ -539,10 +554,7 @@ course.check("07.7", weighted_centre)
 # %%
 time, x_here = 0.5, torch.tensor([0.05, 0.15])
 passing, b = material.through(time, x_here), board.velocity(time, x_here[None])[0]
-unused = [torch.zeros(1)] * 3  # these weights do not depend on the times
-fits = {
-    k: weighted_centre(passing, lambda r, k=k: methods.WEIGHTS[k](r, *unused)) for k in ("one", "tangent", "adaptive")
-}
+fits = {name: weighted_centre(passing, material.weight(name)) for name in ("one", "tangent", "adaptive")}
 for weight, m in fits.items():
     print(f"weight {weight:<9} finds a point {(m - b).norm():.3f} from the velocity (of length {b.norm():.3f})")
 farthest = max(fits, key=lambda weight: (fits[weight] - b).norm())
@@ -730,8 +742,8 @@ triangles.methods(["shortcut", "pd", "psd-m", "split-meanflow"])
 # **A family between two methods.** Take the first part of the way along the *sample's slope*, as in section 1, but for
 # every $t$. Stop at the share $\alpha$ of the way, $u = s + \alpha (t - s)$:
 #
-# $$\big|\, v_{s,t}(I_s) - \mathrm{sg}\big[ \alpha\, \dot I_s + (1-\alpha)\, v_{u,t}\big(I_s + (u-s)\, \dot I_s\big) \big]
-# \big|^2 .$$
+# $$\Big|\, v_{s,t}(I_s) - \mathrm{sg}\big[ \alpha\, \dot I_s
+# + (1-\alpha)\, v_{u,t}\big(I_s + (u-s)\, \dot I_s\big) \big] \Big|^2 .$$
 #
 # **Write** `alpha_family(X, s, t, x, dx, alpha)`, shape (B,), with `alpha` a number.
 
@@ -975,8 +987,8 @@ course.compare(prediction, verdict)
 #
 # $$(t-r)\, u(z, r, t) = (t-q)\, u(z, q, t) + (q-r)\, u(z', r, q), \qquad z' = z - (t-q)\, u(z, q, t).$$
 #
-# **Write** its loss: the squared difference of $u(z, r, t)$ and the right-hand side over $t - r$, the latter held. The
-# cell after the check compares it with the row `"psd-u"`.
+# **Write** its loss: the squared difference of $u(z, r, t)$ and the right-hand side over $t - r$, the latter held.
+# Then compare it with the row `"psd-u"`: set `theirs` and `ours`, with `middle` for our $u$.
 
 
 # %% tags=["solution"]
@@ -995,8 +1007,14 @@ course.check("07.12", split_mean_flow)
 
 # %%
 middle = (s + t) / 2
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
 theirs = split_mean_flow(lambda z, r, t: -net(1 - t, 1 - r, z), x, 1 - t, 1 - middle, 1 - s)
 ours = methods.loss(X, material.jumps(s, middle, t, x, dx), table["psd-u"])
+### END SOLUTION
+
+# %%
 assert apart(gradient(ours), gradient(theirs)) < 1e-8
 print(f"relative difference of the two gradients: {apart(gradient(ours), gradient(theirs)):.1e}")
 

@@ -1,15 +1,16 @@
 """What lesson 07 works on: samples on the board, at its true map, through one point of it, and on a Gaussian."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from flowmap_edu import losses, problems
+from flowmap_edu import losses, methods, problems
 from flowmap_edu.times import triangle
 from flowmap_edu.training import runs
 
-__all__ = ["Samples", "at_the_truth", "jumps", "network", "of_a_gaussian", "on_the_board", "through"]
+__all__ = ["Samples", "at_the_truth", "jumps", "network", "of_a_gaussian", "on_the_board", "through", "weight"]
 
 
 class Samples(NamedTuple):
@@ -68,6 +69,11 @@ def through(time: float, x: Tensor, n: int = 20_000) -> Tensor:
     log_chance = -(x - time * x1).square().sum(1) / (2 * ((1 - time) * board.sigma) ** 2)
     chosen = torch.multinomial(log_chance.softmax(0), n, replacement=True, generator=g)
     return ((x1 - x) / (1 - time))[chosen]
+
+
+def weight(name: str) -> Callable[[Tensor], Tensor]:
+    """A weight of `methods.WEIGHTS` that depends on the squared residual alone, as a function of it, shape (B,)."""
+    return lambda square: methods.WEIGHTS[name](square, *[torch.zeros_like(square)] * 3)
 
 
 def network() -> nn.Module:

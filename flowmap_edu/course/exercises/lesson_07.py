@@ -145,16 +145,16 @@ EXERCISES = {
     ),
     "07.7": Exercise(
         asks="the point m at which the weighted mean of slopes - m is zero, shape (2,)",
-        shown="The weights depend on m and m on the weights: the point where both stand still is what a regression finds.",
+        shown="The weights depend on m, and m on the weights. Where both stand still is what a regression finds.",
         right=p.centre,
         cases=lambda: [(p.points(40), p.near)],
         mistakes={
-            "This is the plain mean: the weights have no effect.": lambda slopes, weight: slopes.mean(0),
+            "This is the plain mean: the weights have no effect.": lambda slopes, _: slopes.mean(0),
             "The weights are taken once. They have to be taken again after each move of m.": (
                 p.with_kind(p.centre, "once")
             ),
             "The weight gets the distance. It wants the squared distance.": p.with_kind(p.centre, "length"),
-            "The weighted sum is divided by the number of slopes. A weighted mean is divided by the sum of the weights.": (
+            "The weighted sum is divided by the number of slopes, not by the sum of the weights.": (
                 p.with_kind(p.centre, "count")
             ),
         },
