@@ -56,7 +56,7 @@ test-faults: $(READY)  ## kill 200 trainings at random moments and resume them (
 lab: $(READY)  ## open the first lesson in JupyterLab
 	$(BIN)/flowmap-edu lab
 
-bench: $(READY)  ## measure what the README's tables claim (some seven CPU hours; JAX's rows where it is installed)
+bench: $(READY)  ## measure every table of docs/results.md (some seven CPU hours; JAX's rows where it is installed)
 	$(BIN)/python tests/benchmark.py
 	$(BIN)/python tests/benchmark_images.py
 

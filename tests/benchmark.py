@@ -1,4 +1,4 @@
-"""`make bench`: measure every number of the README's table, and write the table there.
+"""`make bench`: measure every number of docs/results.md, and write its tables there.
 
     python tests/benchmark.py                 everything that is not in runs/bench yet, about five CPU hours
     python tests/benchmark.py --only step     one part: quality, curve, methods, step, jax, growth, threads, memory,
@@ -8,7 +8,7 @@
 Trainings run on one thread each and have a budget in CPU minutes (`TRAININGS`), the CPU seconds they took are
 what is reported; a finished one is read back from runs/bench, a broken one resumed. Speeds on a
 shared machine swing, so they are ratios within one run: a training step over the matrix products in it.
-A part whose marks are not in the README is printed and not written there.
+A part whose marks are not on that page is printed and not written there.
 """
 
 import argparse
@@ -252,17 +252,17 @@ def wall() -> list[str]:
     return lines
 
 
-def write_table(parts: dict[str, list[str]], readme: Path = HERE / "README.md") -> None:
-    """Put the tables between the README's marks; one without marks stays out."""
-    text = readme.read_text()
+def write_table(parts: dict[str, list[str]], page: Path = HERE / "docs" / "results.md") -> None:
+    """Put the tables between the page's marks; one without marks stays out."""
+    text = page.read_text()
     for name, lines in parts.items():
         start, end = f"<!-- bench:{name} -->\n", f"<!-- /bench:{name} -->"
         if start not in text:
-            print(f"{readme.name} has no marks for {name}: it is not written there")
+            print(f"{page.name} has no marks for {name}: it is not written there")
             continue
         head, rest = text.split(start)
         text = head + start + "".join(f"{line}\n" for line in lines) + end + rest.split(end)[1]
-    readme.write_text(text)
+    page.write_text(text)
 
 
 def tables(jobs: int) -> dict[str, dict[str, Callable[[], list[str]]]]:
@@ -282,7 +282,7 @@ def tables(jobs: int) -> dict[str, dict[str, Callable[[], list[str]]]]:
 
 
 def main() -> None:
-    """Run the parts asked for, print them, and write them into the README."""
+    """Run the parts asked for, print them, and write them into docs/results.md."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", choices=tables(1), nargs="+")
     options.add_argument("--jobs", type=int, default=1)

@@ -1,4 +1,4 @@
-"""The second half of `make bench`: what the README says of images.
+"""The second half of `make bench`: what docs/results.md says of images.
 
     python tests/benchmark_images.py                   what is not in runs/bench yet, two CPU hours and more
     python tests/benchmark_images.py --only layouts    one part: digits, layouts
@@ -107,7 +107,7 @@ def layouts(rounds: int = 7) -> list[str]:
 
 
 def main() -> None:
-    """Run the parts asked for, print them, and write them into the README."""
+    """Run the parts asked for, print them, and write them into docs/results.md."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", choices=("digits", "layouts"), nargs="+")
     options.add_argument("--jobs", type=int, default=1)

@@ -1,4 +1,4 @@
-"""`make bench`: its tables go between the README's marks, and its trainings are the ones that the README names."""
+"""`make bench`: its tables go between the marks of docs/results.md, and its trainings are the ones named there."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,12 @@ import pytest
 
 from flowmap_edu.bench import step
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 
 
 def test_every_table_has_its_marks():
     """A pair each, in order; the curve and what benchmark_images writes aside."""
-    text = README.read_text(encoding="utf-8")
+    text = RESULTS.read_text(encoding="utf-8")
     marks = re.findall(r"<!-- (/?)bench:(\w+) -->", text)
     assert [name for end, name in marks[::2]] == [name for end, name in marks[1::2]]
     assert {end for end, _ in marks[::2]} == {""}

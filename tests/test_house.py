@@ -26,7 +26,7 @@ LONGEST = 275  # "about 250" lines
 
 FLOORS = (
     "flow_map interpolant losses times methods sample nets"
-    " _method _weights _checks _numbers _reference _shipped _threads _version",
+    " _batch _method _weights _checks _numbers _reference _shipped _threads _version",
     "metrics",
     "problems",
     "training",
@@ -38,7 +38,10 @@ FLOOR = {f"flowmap_edu.{place}": k for k, places in enumerate(FLOORS) for place 
 FLOOR |= {"flowmap_edu": len(FLOORS)}  # the roof: it imports everything, so nothing below may import it
 
 EXTRAS = "matplotlib PIL scipy sklearn tqdm pytorch_optimizer torchmetrics torchvision ipywidgets anywidget pandas ot"
-PACKAGES = ["flowmap_edu", *(f"flowmap_edu.{k}" for k in ("problems", "nets", "metrics", "losses", "methods", "viz"))]
+PACKAGES = [
+    "flowmap_edu",
+    *(f"flowmap_edu.{k}" for k in ("problems", "nets", "metrics", "losses", "methods", "viz", "course")),
+]
 MORE = ["flowmap_edu.flow_map", "flowmap_edu.interpolant", "flowmap_edu.times", "flowmap_edu.sample"]
 DOCUMENTED = [*PACKAGES, *MORE, "flowmap_edu.training", "flowmap_edu.recipes"]
 TABLES_THAT_ARE_NOT_OURS = ("sys.modules", "os.environ")

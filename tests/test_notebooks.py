@@ -21,6 +21,8 @@ from flowmap_edu.viz import alternative
 TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
 SOURCES = sources(TUTORIALS)
 LONGEST = 15
+PAGES = ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md", "tutorials/notation.md"]
+PAGES += [f"docs/{path.name}" for path in (TUTORIALS.parent / "docs").glob("*.md")]
 by_name = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
@@ -90,7 +92,7 @@ def test_no_widget_is_stored_that_cannot_come_back(source):
     assert not [mime for mime in stored if "widget" in mime]
 
 
-@pytest.mark.parametrize(("source", "following"), list(pairwise(SOURCES)), ids=lambda path: path.stem[:2])
+@pytest.mark.parametrize(("source", "following"), list(pairwise(SOURCES)), ids=lambda path: path.stem.partition("_")[0])
 def test_each_lesson_links_to_the_next(source, following):
     """Under "Next", at its end; the last lesson links to the list of all."""
     assert f"]({following.stem}.ipynb)" in notebook(source).cells[-1].source.split("## Next\n")[1].split("\n## ")[0]
@@ -106,7 +108,7 @@ def test_links_lead_somewhere(source):
         assert (source.parent / target).resolve().is_relative_to(TUTORIALS.parent), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_of_the_pages_lead_somewhere(page):
     """So is every one of the project's pages."""
     path = TUTORIALS.parent / page

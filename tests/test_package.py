@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import flowmap_edu
+
 ROOT = Path(__file__).resolve().parent.parent
 CODE = """
 import sys
@@ -73,3 +75,12 @@ def test_the_sdist_holds_what_a_wheel_is_made_of(built, tmp_path):
     assert names[0] == names[1]
     for needed in ("tutorials/00_start_here.ipynb", "tests/laws.py", "docs/extending.md", "LICENSE", "README.md"):
         assert (folder / needed).is_file(), needed
+
+
+def test_the_version_stands_in_one_place_and_its_copies_agree():
+    """CITATION.cff and the changelog's first heading name the version of _version.py, or the one that it leads to."""
+    version = flowmap_edu.__version__.partition(".dev")[0]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {version}\n" in citation
+    first = next(line for line in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if line[:3] == "## ")
+    assert first.split()[1] == version

@@ -23,7 +23,7 @@
 # - say when the slope of a single sample may stand for the velocity, and when it may not,
 # - compose a row of your own and train it.
 #
-# **It assumes** [lesson 04](04_losses_and_stop_gradients.ipynb) (the three losses and their stop-gradients) and
+# **It assumes** [lesson 04b](04b_stop_gradients_and_stability.ipynb) (the three losses and their stop-gradients) and
 # [lesson 06](06_distillation_with_and_without_a_teacher.ipynb) (teachers).
 # **It takes** about two and a half hours: one hour to read, one and a half to write the code and do the exercises. All
 # cells together run in about five minutes on two CPU cores.

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.problems.exact import ExactFlow, Time, float64, positive, positive_each, standard_normal
+from flowmap_edu.problems.posterior import Components
 from flowmap_edu.problems.truncated import gauss_legendre, log_normal
 
 
@@ -43,6 +44,11 @@ class GaussianMixture(ExactFlow):
         z = standard_normal(n, self.dim, generator)
         k = torch.multinomial(self.weights.to(z), n, replacement=True, generator=generator)
         return (self.means.to(z)[k] + self.stds.to(z)[k, None] * z).to(dtype or torch.get_default_dtype()), None
+
+    def components_of_data(self) -> Components:
+        """Its Gaussians."""
+        ends = torch.full_like(self.means, math.inf)
+        return Components(self.weights.log(), self.means, self.stds[:, None].expand_as(ends), -ends, ends)
 
     def components(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """log w_k N(x; m_k t, S_k^2 I), shape (B, K), and b_t^k(x), shape (B, K, D)."""

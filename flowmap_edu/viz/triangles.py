@@ -64,8 +64,8 @@ def example(method: Method) -> tuple[float, float, float]:
     return s, u, t
 
 
-def sources(method: Method) -> list[Source]:
-    """From where the example pair (s, t) takes what it learns.
+def sources(method: Method, pair: tuple[float, float, float] | None = None) -> list[Source]:
+    """From where a pair (s, t) takes what it learns; `pair` holds its times s, u, t, by default the example's.
 
         lagrangian   (s, t - dt): the map along t; and (t, t): the velocity where it lands
         eulerian     (s + ds, t): the map along s; and (s, s): the velocity at the start
@@ -73,16 +73,38 @@ def sources(method: Method) -> list[Source]:
 
     The steps dt and ds are drawn as 0.16, and u is drawn at least so far from s.
     """
-    s, u, t = example(method)
+    s, u, t = pair or example(method)
     if method.condition == "lagrangian":
-        return [Source((t - STEP, s), "self"), Source((t, t), method.velocity)]
+        return [Source((max(s, t - STEP), s), "self"), Source((t, t), method.velocity)]
     if method.condition == "eulerian":
         first = [Source((s, s), method.first_term)] if method.first_term else []
-        return [Source((t, s + STEP), "self"), Source((s, s), method.velocity), *first]
+        return [Source((t, min(t, s + STEP)), "self"), Source((s, s), method.velocity), *first]
     if method.condition == "semigroup":
         first = Source((u, s), method.short) if method.velocity == "self" else Source((s, s), method.velocity)
-        return [Source((t, max(u, s + STEP)), method.short), first]
+        return [Source((t, min(t, max(u, s + STEP)) if method.middle != "half" else u), method.short), first]
     return []
+
+
+def frame(ax: Axes, *, diagonal: bool) -> None:
+    """The empty triangle s <= t; its diagonal is green where it learns by flow matching."""
+    ax.plot([0, 1, 1], [0, 0, 1], color="0.75", lw=0.8, zorder=1)
+    ax.plot([0, 1], [0, 1], color=DIAGONAL if diagonal else "0.75", lw=2.4 if diagonal else 0.8, zorder=1)
+    ax.set(aspect="equal", xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    ax.set(xlabel="end time t", ylabel="start time s")
+
+
+def into(ax: Axes, pair: tuple[float, float, float], given: Sequence[Source]) -> None:
+    """Arrows from each source into the pair (s, t), of times s, u, t, and the marks of who gives what."""
+    s, _, t = pair
+    style: Any = {"arrowstyle": "-|>,head_width=0.22,head_length=0.45", "color": ARROW, "lw": 1.4}
+    for source in given:
+        ax.annotate("", xy=(t, s), xytext=source.at, arrowprops=style | {"shrinkA": 3, "shrinkB": 3}, zorder=3)
+    for k, (at, giver) in enumerate(given):
+        marker, colour, _ = GIVERS[giver]
+        behind = k < len(given) - 1 and given[k + 1].at == at  # two givers at one place: the first as a ring
+        size, inside = (130, "white") if behind else (50, colour)
+        ax.scatter(*at, s=size, marker=marker, zorder=4 + k, linewidths=1.4, facecolors=inside, edgecolors=colour)
+    ax.scatter(t, s, s=36, facecolors="white", edgecolors=ARROW, linewidths=1.4, zorder=5)
 
 
 def method(method: Method, ax: Axes | None = None, *, title: str | None = None, legend: bool = True) -> Axes:
@@ -104,25 +126,13 @@ def method(method: Method, ax: Axes | None = None, *, title: str | None = None, 
     if not isinstance(method, Method):
         raise ValueError(f"method must be a Method, such as METHODS['lsd'], got {checks.kind(method)}")
     ax = ax if ax is not None else plt.subplots(figsize=(3.6, 5.4))[1]
-    ax.plot([0, 1, 1], [0, 0, 1], color="0.75", lw=0.8, zorder=1)
-    diagonal = method.diagonal != 0
-    ax.plot([0, 1], [0, 1], color=DIAGONAL if diagonal else "0.75", lw=2.4 if diagonal else 0.8, zorder=1)
+    frame(ax, diagonal=method.diagonal != 0)
     given = sources(method)
     if given:
         s, _, t = times.draw(method, DRAWN, generator=torch.Generator().manual_seed(1))
         ax.scatter(t, s, s=5, color=PAIRS, alpha=0.7, linewidths=0, zorder=2)
-        s, _, t = example(method)
-        style: Any = {"arrowstyle": "-|>,head_width=0.22,head_length=0.45", "color": ARROW, "lw": 1.4}
-        for source in given:
-            ax.annotate("", xy=(t, s), xytext=source.at, arrowprops=style | {"shrinkA": 3, "shrinkB": 3}, zorder=3)
-        for k, (at, giver) in enumerate(given):
-            marker, colour, _ = GIVERS[giver]
-            behind = k < len(given) - 1 and given[k + 1].at == at  # two givers at one place: the first as a ring
-            ax.scatter(*at, s=130 if behind else 50, marker=marker, zorder=4 + k, linewidths=1.4,
-                       facecolors="white" if behind else colour, edgecolors=colour)  # fmt: skip
-        ax.scatter(t, s, s=36, facecolors="white", edgecolors=ARROW, linewidths=1.4, zorder=5)
-    ax.set(aspect="equal", xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-    ax.set(xlabel="end time t", ylabel="start time s", title=title or titled(method))
+        into(ax, example(method), given)
+    ax.set(title=title or titled(method))
     if legend:
         below(ax, handles=key([method]))
     return ax
