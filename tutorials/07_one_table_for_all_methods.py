@@ -23,10 +23,12 @@
 # - say when the slope of a single sample may stand for the velocity, and when it may not,
 # - compose a row of your own and train it.
 #
-# **It assumes** [lesson 04b](04b_stop_gradients_and_stability.ipynb) (the three losses and their stop-gradients) and
-# [lesson 06](06_distillation_with_and_without_a_teacher.ipynb) (teachers).
-# **It takes** about two and a half hours: one hour to read, one and a half to write the code and do the exercises. All
-# cells together run in about five minutes on two CPU cores.
+# **It assumes** [lesson 04](04_losses_and_their_cost.ipynb) (the three losses),
+# [lesson 04b](04b_stop_gradients_and_stability.ipynb) (stop-gradients) and
+# [lesson 06](06_distillation_with_and_without_a_teacher.ipynb) (teachers). The symbols are on the
+# [notation card](notation.md).
+# **It takes** an hour to read, and an hour and a half more to write the code and do the exercises. All cells together run
+# in about five minutes on two CPU cores.
 
 # %%
 import dataclasses
@@ -136,7 +138,7 @@ course.check("07.2", f)
 # $I_s$. The next cell has the samples.
 
 # %%
-s, t, x1, z, x, dx, _ = material.on_the_board()  # 64 samples: times, data, noise z, I_s and its slope
+s, t, x1, z, x, dx, x_t = material.on_the_board()  # 64 samples: times, data, noise z, I_s, its slope, I_t
 one, u = torch.ones_like(s), s + 1 / 64
 
 
@@ -574,9 +576,9 @@ figures.crowd(passing[:4000], b, fits)
 #
 # <details><summary>Answer</summary>
 #
-# Run the two cells again and read the three distances: all are small. At that time nearly all slopes through the
-# middle of a square lead to points of one square, so there is one crowd, and its mean, median and middle lie together.
-# The bias needs a point from which samples go different ways.
+# Run the two cells again and read the three distances: they are much smaller, that of "adaptive" still the largest. At
+# that time nearly all slopes through the middle of a square lead to points of one square. There is one crowd, and its
+# mean, median and middle lie near each other. The bias is large at points from which samples go different ways.
 #
 # </details>
 
@@ -651,25 +653,43 @@ course.compare(prediction, (value.mean() / left.mean()).item(), too_low="One slo
 # zero. In the regression on the slope the true map is therefore as good as any map can be: the sample's slope *may*
 # stand in the Lagrangian condition, if the jump lands on the sample.
 #
-# The price is a map in both directions. The Lagrangian rows without it read another velocity where they land.
-# Lagrangian self-distillation (`"lsd"`) reads the map's own, `"tvm"` (*terminal velocity matching*, Zhou et al., 2025)
-# that of the moving average of its weights, `"lmd"` and `"ayf-lmd"` a teacher's.
+# The table has this loss as the row `"fmm"`. It names the times in the other order: it goes from the sample at its $s$
+# to $t$ and comes back.
+#
+# **Show it.** Set `theirs` to your loss of `X` at our 64 samples; `x_t` is $I_t$. Set `ours` to the library's loss of
+# `table["fmm"]`. Its batch begins at the sample: at our time $t$ and at `x_t`, and its jumps go to our $s$.
 
-# %% tags=["figure"]
-triangles.methods(["lsd", "tvm", "lmd"])
+# %% tags=["solution"]
+### BEGIN SOLUTION
+theirs = flow_map_matching(X, s, t, x_t, dx)
+ours = methods.loss(X, material.jumps(t, t, s, x_t, dx), table["fmm"])
+### END SOLUTION
+
+# %%
+print(f"relative difference of the two gradients: {apart(gradient(ours), gradient(theirs)):.1e}")
+assert apart(gradient(ours), gradient(theirs)) < 1e-8
 
 # %% [markdown]
-# **What to notice.** In these triangles knowledge flows to the right, along $t$ at a fixed $s$, from the diagonal to
-# the corner. In the Eulerian triangles it flows down, along $s$ at a fixed $t$. The other arrow comes from the
-# diagonal above the pair, $(t, t)$: the velocity at the end of the jump. In the Eulerian triangles it comes from $(s,
-# s)$ beside the pair.
+# The price is a map in both directions. The other Lagrangian rows read another velocity where they land. Lagrangian
+# self-distillation (`"lsd"`) reads the map's own, `"tvm"` (*terminal velocity matching*, Zhou et al., 2025) that of the
+# moving average of its weights, `"lmd"`, `"ayf-lmd"` and `"freeflow"` a teacher's.
+
+# %% tags=["figure"]
+triangles.methods(["lsd", "tvm", "lmd", "fmm"])
+
+# %% [markdown]
+# **What to notice.** Here knowledge flows to the right, along $t$ at a fixed $s$, from the diagonal to the corner. In
+# the Eulerian triangles it flows down, along $s$ at a fixed $t$. The second arrow comes from the diagonal above the
+# pair, $(t, t)$: the velocity at the end of the jump. In the Eulerian triangles it comes from $(s, s)$, beside the
+# pair. The pairs of `"fmm"` fill the whole square, because its jumps go both ways.
 #
 # **Try.** Ask for the sample's slope in a jump that starts at the sample:
 # `dataclasses.replace(table["lsd"], velocity="sample")`. What does the library say?
 #
 # <details><summary>Answer</summary>
 #
-# It raises a ValueError, and the message gives the reason: a jump that starts at a sample lands on none.
+# It raises a ValueError, and the message gives the reason: a jump that starts at a sample lands on none. The row
+# `"fmm"` has the sample's slope together with times in both orders.
 #
 # </details>
 
@@ -735,9 +755,11 @@ triangles.methods(["shortcut", "pd", "psd-m", "split-meanflow"])
 
 # %% [markdown]
 # **What to notice.** Knowledge flows from two shorter jumps, both nearer to the diagonal, to a longer one. In shortcut
-# models and in progressive distillation (`"pd"`) the pairs lie on seven lines, one a length $2^{-k}$. `"psd-m"` and
-# `"split-meanflow"` fill the area, with a stop half way or anywhere. In `"pd"` the two jumps are a frozen teacher's,
-# and the pupil becomes the teacher of the next stage.
+# models and in progressive distillation (`"pd"`) the pairs lie on seven lines, one for each length $2^{-k}$. `"psd-m"`
+# and `"split-meanflow"` fill the area, with a stop half way or anywhere. In `"pd"` the two jumps are a frozen
+# teacher's, and the pupil becomes the teacher of the next stage. Two more rows: `"ctm"` (consistency trajectory
+# models) carries both landing points on to $t = 1$ before it compares them, and `"cmt"` compares with a teacher's
+# trajectory.
 #
 # **A family between two methods.** Take the first part of the way along the *sample's slope*, as in section 1, but for
 # every $t$. Stop at the share $\alpha$ of the way, $u = s + \alpha (t - s)$:
@@ -874,16 +896,14 @@ course.compare(prediction, table[best].condition)
 figures.table(saved["rows"])
 
 # %% [markdown]
-# Three things the picture shows whatever the seeds:
-#
-# - Flow matching has no jumps. Its curve needs the most evaluations.
-# - The rows that hold a derivative ("semi", "full") and those without a derivative need less memory than `"lmd"` and
-#   `"emd"`, which differentiate a derivative once more.
-# - A row that knows $t = 1$ alone adds new noise between its jumps. More evaluations need not help it.
+# **What to notice.** Flow matching has no jumps: with few evaluations it is far behind. Rows that hold nothing ("none")
+# differentiate a derivative once more; look at their memory. A row that knows $t = 1$ alone adds new noise between its
+# jumps, and more evaluations need not help it.
 #
 # This is no ranking of publications. It is one problem in the plane, with a recipe that was made for self-distillation;
-# mean flow and sCM were made for images. Besides the five choices, the share of the diagonal, the pairs of times on the
-# sides and the half of the budget that a teacher takes differ.
+# mean flow and sCM were made for images. Not only the five choices differ from row to row: also the share of the
+# diagonal, the pairs on the sides of the triangle, and the half of the budget that a teacher takes. One choice is the
+# same for all: noise and data are paired independently (the setting `coupling` of a training).
 #
 # **Try.** `flowmap-edu table checkerboard --methods ct,sct --minutes 1 --out runs/mine` in a terminal prints ten KL64
 # of your own.

@@ -24,7 +24,7 @@ HELD = {"none": ("s", 0), "convex": ("o", 1), "semi": ("^", 2), "full": ("D", 3)
 SHOWN = {1: ("o", 0), 4: ("s", 1), 16: ("^", 2)}  # evaluations: marker, colour
 IDEAS = (
     "velocity alone (Euler's method)", "Lagrangian", "Eulerian, every s < t", "Eulerian, t = 1 alone",
-    "semigroup, a slope and a jump", "semigroup, two jumps",
+    "semigroup, a slope and a jump", "semigroup, two jumps", "semigroup, a teacher's trajectory",
 )  # fmt: skip
 
 
@@ -36,6 +36,8 @@ def idea(method: Method) -> str:
         return IDEAS[1]
     if method.condition == "eulerian":
         return IDEAS[3] if method.sampler == "restarts" else IDEAS[2]
+    if method.points == "trajectory":
+        return IDEAS[6]
     return IDEAS[5] if method.velocity == "self" else IDEAS[4]
 
 
@@ -127,8 +129,6 @@ def cells(table: Mapping[str, Method]) -> None:
             hollow = "white" if table[name].sampler == "restarts" else COLOURS[colour]
             ax.plot(x + 0.07, y - 1 - k, marker, color=COLOURS[colour], mfc=hollow, ms=6)
             ax.text(x + 0.13, y - 1 - k, name, va="center", fontsize=8.5)
-        if not names:
-            ax.text(x + 0.07, y - 0.6, "flow map matching\n(section 5)", va="top", fontsize=8.5, style="italic")
     ax.hlines(top[1:3], 0, 3, color="0.8"), ax.vlines([1, 2], top[3], 0, color="0.8")
     middles = [(a + b) / 2 for a, b in pairwise(top)]
     ax.set(xlim=(0, 3), ylim=(top[3], 0), xticks=[0.5, 1.5, 2.5], yticks=middles, yticklabels=CONDITIONS)
