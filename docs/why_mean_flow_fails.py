@@ -9,6 +9,7 @@ has three seeds; a number is their median, the brackets hold the smallest and th
 
 import copy
 import dataclasses
+import functools
 import math
 import statistics
 import sys
@@ -29,7 +30,6 @@ STEPS = training.budget(600)
 BOARD = problems.Checkerboard()
 NOISE = BOARD.base(50_000, torch.Generator().manual_seed(9))
 START = NOISE[:2048].double()
-TRUTH = BOARD.flow_map(0.0, 1.0, START, tolerance=1e-6)
 PLAIN = {"stf_batch": 0, "stf_near": 0.0}  # the plain target dI, as the sources have it
 
 
@@ -45,9 +45,15 @@ def trained(method: methods.Method | str, seed: int, **changes: Any) -> FlowMap:
     return state.X
 
 
+@functools.cache
+def truth() -> Tensor:
+    """Where the exact flow carries the 2,048 points."""
+    return BOARD.flow_map(0.0, 1.0, START, tolerance=1e-6)
+
+
 def distance(X: FlowMap, evaluations: int = 1) -> float:
     """Root mean square distance of what a map draws from 2,048 points to where the exact flow carries them."""
-    return (X.sample(START.float(), evaluations) - TRUTH).square().sum(1).mean().sqrt().item()
+    return (X.sample(START.float(), evaluations) - truth()).square().sum(1).mean().sqrt().item()
 
 
 def kl(x: Tensor) -> float:
@@ -181,7 +187,7 @@ def restarted(X: FlowMap, s: float) -> Tensor:
 
 def scratch() -> None:
     """Does it collapse from scratch? Less and less of the batch on the diagonal; a target that is not held."""
-    stays = (START - TRUTH).square().sum(1).mean().sqrt().item()
+    stays = (START - truth()).square().sum(1).mean().sqrt().item()
     print(f"distance of a map that moves no point: {stays:.3f}")
     print(f"{'':<40}{'distance, one jump':>24}{'KL64, one jump':>24}")
     for name in ("meanflow", "split-meanflow"):
@@ -212,18 +218,21 @@ def report(words: str, maps: list[FlowMap]) -> None:
     print(f"{words:<40}{said([distance(X) for X in maps]):>24}{said(scores):>24}")
 
 
+def log_density(X: FlowMap, x0: Tensor, problem: problems.Problem = BOARD) -> tuple[Tensor, Tensor]:
+    """log p of X_{0,1}(x0) by the determinant of grad X_{0,1}, and that determinant; x0 of shape (B, 2), float64."""
+    columns = [X.push(0.0, 1.0, x0, axis.expand_as(x0))[1] for axis in torch.eye(2).double()]
+    det = torch.linalg.det(torch.stack(columns, -1))
+    log_p0 = -0.5 * (x0 / problem.sigma).square().sum(1) - math.log(2 * math.pi * problem.sigma**2)
+    return log_p0 - det.abs().log(), det
+
+
 def density() -> None:
-    """Is there no density? log p(X_{0,1}(x0)) = log p_0(x0) - log |det grad X_{0,1}(x0)|, beside the board's 1/2."""
-    x0 = NOISE[:4096].double()
+    """Is there no density? It has a formula: log p_0(x0) - log |det grad X_{0,1}(x0)|, beside the board's 1/2."""
     print(f"log-density on the board's squares: {math.log(0.5):.3f}")
-    for name in ("checkerboard-lsd", "mean flow, seed 0", "mean flow, seed 1", "mean flow, seed 2"):
-        X = runs.load(name) if name in runs.shipped() else trained("meanflow", int(name[-1]))
-        X = FlowMap(begun(X).requires_grad_(False).double())
-        axes = torch.eye(2).double()
-        columns = [X.push(0.0, 1.0, x0, axis.expand_as(x0)) for axis in axes]
-        det = torch.linalg.det(torch.stack([column for _, column in columns], -1))
-        log_p0 = -0.5 * (x0 / BOARD.sigma).square().sum(1) - math.log(2 * math.pi * BOARD.sigma**2)
-        log_p = log_p0 - det.abs().log()
+    maps = {"checkerboard-lsd": runs.load("checkerboard-lsd")}
+    maps |= {f"mean flow, seed {seed}": trained("meanflow", seed) for seed in SEEDS}
+    for name, X in maps.items():
+        log_p, det = log_density(FlowMap(begun(X).requires_grad_(False).double()), NOISE[:4096].double())
         low, middle, high = log_p.quantile(torch.tensor([0.25, 0.5, 0.75]).double()).tolist()
         folded = (det <= 0).double().mean().item()
         print(f"{name:<20} median {middle:.3f} (half within {low:.3f}, {high:.3f}); folded points {folded:.1%}")

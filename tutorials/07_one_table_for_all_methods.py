@@ -23,12 +23,11 @@
 # - say when the slope of a single sample may stand for the velocity, and when it may not,
 # - compose a row of your own and train it.
 #
-# **It assumes** [lesson 04](04_losses_and_their_cost.ipynb) (the three losses),
-# [lesson 04b](04b_stop_gradients_and_stability.ipynb) (stop-gradients) and
-# [lesson 06](06_distillation_with_and_without_a_teacher.ipynb) (teachers). The symbols are on the
-# [notation card](notation.md).
-# **It takes** an hour to read, and an hour and a half more to write the code and do the exercises. All cells together run
-# in about five minutes on two CPU cores.
+# **It assumes** [lesson 04](04_losses_and_their_cost.ipynb) (the three losses), [lesson
+# 04b](04b_stop_gradients_and_stability.ipynb) (stop-gradients) and [lesson
+# 06](06_distillation_with_and_without_a_teacher.ipynb) (teachers). The symbols are on the [notation
+# card](notation.md). **It takes** an hour to read, and an hour and a half more to write the code and do the exercises.
+# All cells together run in about five minutes on two CPU cores.
 
 # %%
 import dataclasses
@@ -220,9 +219,8 @@ course.compare(prediction_gradient, ratio, too_high="Both factors of the gradien
 #
 # $$f_\theta(x_\tau, \tau) \cdot \mathrm{sg}\Big[\frac{d}{d\tau} f(x_\tau, \tau)\Big] .$$
 #
-# The square has the factor $h^2$ and its gradient the factor $h$. Therefore the loss is divided by 4 and the gradient
-# by
-# 2. In the other order, first $h \to 0$ and then the gradient, nothing would be left. This is why the continuous
+# The square has the factor $h^2$ and its gradient the factor $h$: the loss falls to a quarter and the gradient to a
+# half. In the other order, first $h \to 0$ and then the gradient, nothing would be left. This is why the continuous
 # objective is a product and not a square.
 #
 # **Write** `continuous_consistency(f, x1, z, tau)`, shape (B,). `torch.func.jvp(f, (a, b), (da, db))` returns the value
@@ -299,7 +297,8 @@ triangles.methods(["ct-discrete", "ct"])
 # **What to notice.** The continuous objective and the row agree to rounding. The discrete one tends to it at first
 # order: the gap halves with $h$. At $h = 1/64$, the distance that the row `"ct-discrete"` is trained with, the gap is
 # still large. Song et al. make $h$ smaller as the training goes on, and so does *easy consistency tuning* (Geng et al.,
-# 2024; the row `"ect"`). The two triangles differ in the length of the upper arrow alone.
+# 2024; the row `"ect"`). The two triangles are alike: what
+# differs is the length of the step along $s$, 1/64 or infinitely short. (Both are drawn longer than they are.)
 #
 # **Try.** Compare `"cd"` with `"cd-discrete"`. They are the same pair with a teacher's velocity: pass
 # `teacher=FlowMap(slow)` to `methods.loss`. Is the order the same?
@@ -517,8 +516,8 @@ figures.pushes(push, predicted)
 #
 # Under "semi" and "full" the gradient is *linear* in the slope, its mean is the gradient with $b_s$, and the push is
 # zero within its error. ("Semi": the residual times $-v$, which holds no slope. "Full": the residual times the gradient
-# of $\partial_s X$, which holds no slope either.) "None" is quadratic like "convex". With the map's own velocity every
-# choice leaves the truth alone.
+# of $\partial_s X$, which holds no slope either.) "None" is quadratic like "convex". With the map's own velocity the
+# residual of the true map is zero, and with it every push.
 #
 # **A weight that depends on the residual breaks the linearity too.** What does a regression find under such a weight?
 # Take a point $x$ at time $s$ and draw the slopes of all samples that pass through it. Look, beginning at their mean,
@@ -823,13 +822,14 @@ triangles.methods(["ect", "alphaflow", "soflow", "meanflow"])
 # %% [markdown]
 # **What to notice.** The gap falls like $\alpha$. `"alphaflow"` and `"soflow"` begin with a large $\alpha$ and let it
 # fall during the training; `"ect"` does so at $t = 1$. They differ in the schedule of $\alpha$ and in the weight. So
-# consistency models and mean flow are the ends of one family: $t = 1$ or every $t$, $\alpha > 0$ or $\alpha \to 0$.
+# the family has two choices: $t = 1$ or every $t$, and $\alpha$ above 0 or going to 0. Discrete consistency training,
+# continuous consistency training and mean flow are members of it.
 #
-# **Try.** Which gradient has the loss at $\alpha = 1$?
+# **Try.** What does the loss train at $\alpha = 1$?
 #
 # <details><summary>Answer</summary>
 #
-# That of $|v_{s,t}(I_s) - \dot I_s|^2$. Its minimiser is $v_{s,t}(x) = b_s(x)$ for every $t$: one Euler step. An
+# It is $|v_{s,t}(I_s) - \dot I_s|^2$. Its minimiser is $v_{s,t}(x) = b_s(x)$ for every $t$: one Euler step. An
 # $\alpha$ near 1 teaches the jumps a stable but wrong answer, from which the training begins.
 #
 # </details>
@@ -983,7 +983,8 @@ course.compare(prediction, verdict)
 #
 # - Consistency training compares two neighbouring points of a sample's line. Differentiate its square, then let the
 #   times meet: what is left is $f \cdot \mathrm{sg}[df/d\tau]$, the Eulerian row at $t = 1$.
-# - With a free end time it is mean flow. Between the two lies a family with one number, $\alpha$.
+# - With a free end time it is mean flow. The family with the number $\alpha$ joins flow matching ($\alpha = 1$) and
+#   mean flow ($\alpha \to 0$); at $t = 1$ it is discrete consistency training.
 # - The sample's own slope may stand for the velocity where the gradient is linear in it: in the Eulerian condition
 #   under "semi" and "full". In the Lagrangian condition it may if the jump ends at the sample. A weight that depends
 #   on the residual makes it biased.
@@ -1048,7 +1049,7 @@ print(f"relative difference of the two gradients: {apart(gradient(ours), gradien
 # </details>
 #
 # **3.** sCM divides the residual $R$ under "semi" by $|R| + 0.1$, held fixed, before it fits $v_{s,t}$ to $v_{s,t} +
-# R$. Which name in `methods.WEIGHTS` gives the same gradient as a weight on $|R|^2$?
+# R$. Which name in `methods.WEIGHTS` gives the same gradient as a weight on $|R|^2$? Set `answer` to it.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION

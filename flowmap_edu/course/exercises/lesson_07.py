@@ -220,7 +220,8 @@ EXERCISES = {
         asks="True if every seed of a is below every seed of b and there are three or more of each, else False",
         shown="A comparison that a single seed could turn round is not made.",
         right=p.better,
-        cases=lambda: [([1.0, 1.2, 1.1], [1.3, 1.5, 1.4]), ([1.0, 1.35, 1.1], [1.3, 1.5, 1.4]),
+        cases=lambda: [([1.0, 1.6, 1.7], [1.3, 1.5, 1.4]),
+            ([1.0, 1.2, 1.1], [1.3, 1.5, 1.4]), ([1.0, 1.35, 1.1], [1.3, 1.5, 1.4]),
                        ([1.3, 1.5, 1.4], [1.0, 1.2, 1.1]), ([1.0], [2.0]), ([1.0, 1.1, 1.2, 1.3], [1.4, 1.5])],
         mistakes={
             "The medians are compared. The ranges may still overlap.": lambda a, b: (
