@@ -51,8 +51,9 @@ def gaps(steps: Sequence[float], found: Mapping[str, Sequence[float]], xlabel: s
     ax = plt.subplots(figsize=(5.2, 3.2))[1]
     for k, (name, values) in enumerate(found.items()):
         ax.loglog(steps, values, ("o-", "s-")[k % 2], color=COLOURS[k], label=name)
-    last = next(iter(found.values()))[-1]
-    ax.loglog(steps, [last * h / steps[-1] for h in steps], ":", color="0.4", label="falls like the step")
+    least = min(range(len(steps)), key=lambda k: steps[k])
+    through = next(iter(found.values()))[least] / steps[least]
+    ax.loglog(steps, [through * h for h in steps], ":", color="0.4", label="falls like the step")
     ax.set(xlabel=xlabel, ylabel="relative gap of the gradients", title="a step, and its limit")
     ax.legend()
     plt.show()
@@ -66,8 +67,8 @@ def pushes(measured: Mapping[str, tuple[float, float]], predicted: float) -> Non
     first = next(k for k, name in enumerate(measured) if name.startswith("convex"))
     ax.plot(first + 0.15, predicted, "x", color=COLOURS[1], ms=8, mew=2, label="from the formula")
     ax.axhline(0, color="0.4", lw=1)
-    ax.set(xticks=range(len(measured)), xticklabels=measured, ylabel="push on the true map", xlim=(-0.5, None))
-    ax.set_title("one way to hold, one velocity a point; bars: two standard errors")
+    ax.set(xticks=range(len(measured)), xticklabels=measured, ylabel="push on the true map")
+    ax.set(xlim=(-0.5, len(measured) - 0.5), title="what is held, whose velocity; bars: two standard errors")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     plt.show()
 
