@@ -7,6 +7,7 @@ why_mean_flow_fails.md has the questions, what these functions print, and the cu
 has three seeds; a number is their median, the brackets hold the smallest and the largest.
 """
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from flowmap_edu import FlowMap, methods, metrics, problems, recipes, sample, training
 from flowmap_edu.training import runs
@@ -30,7 +32,7 @@ STEPS = training.budget(600)
 BOARD = problems.Checkerboard()
 NOISE = BOARD.base(50_000, torch.Generator().manual_seed(9))
 START = NOISE[:2048].double()
-PLAIN = {"stf_batch": 0, "stf_near": 0.0}  # the plain target dI, as the sources have it
+PLAIN: dict[str, Any] = {"stf_batch": 0, "stf_near": 0.0}  # the plain target dI, as the sources have it
 
 
 def fitted(method: methods.Method | str, seed: int, *, steps: int = STEPS, **changes: Any) -> Iterator[training.State]:
@@ -160,6 +162,19 @@ def precision() -> None:
         words = [f"not finite at step {end}" if end else f"finite for {steps} steps" for end in ends]
         loss = "float32" if wide else str(dtype).removeprefix("torch.")
         print(f"{dtype!s:<16}data up to {unit:<4g} loss in {loss:<10}{'; '.join(dict.fromkeys(words))}")
+    print(f"jvp of attention: fused, {attention(True)}; by SDPBackend.MATH, {attention(False)}")
+
+
+def attention(fused: bool) -> str:
+    """Whether forward mode goes through attention: "works", or the error's name."""
+    x = torch.randn(2, 2, 8, 4)
+    chosen = contextlib.nullcontext() if fused else sdpa_kernel(SDPBackend.MATH)
+    try:
+        with chosen:
+            jvp(lambda x: nn.functional.scaled_dot_product_attention(x, x, x), (x,), (torch.ones_like(x),))
+    except NotImplementedError as error:
+        return type(error).__name__
+    return "works"
 
 
 def two_steps() -> None:

@@ -130,7 +130,8 @@ def cells(table: Mapping[str, Method]) -> None:
             hollow = "white" if table[name].sampler == "restarts" else COLOURS[colour]
             ax.plot(x + 0.07, y - 1 - k, marker, color=COLOURS[colour], mfc=hollow, ms=6)
             ax.text(x + 0.13, y - 1 - k, name, va="center", fontsize=8.5)
-    ax.hlines(top[1:3], 0, 3, color="0.8"), ax.vlines([1, 2], top[3], 0, color="0.8")
+    ax.hlines(top[1:3], 0, 3, color="0.8")
+    ax.vlines([1, 2], top[3], 0, color="0.8")
     middles = [(a + b) / 2 for a, b in pairwise(top)]
     ax.set(xlim=(0, 3), ylim=(top[3], 0), xticks=[0.5, 1.5, 2.5], yticks=middles, yticklabels=CONDITIONS)
     ax.set(xticklabels=["the map itself", "the sample", "a teacher"], xlabel="whose velocity, or whose short jumps")
