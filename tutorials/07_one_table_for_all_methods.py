@@ -518,7 +518,8 @@ figures.pushes(push, predicted)
 # zero within its error. ("Semi": the residual times $-v$, which holds no slope. "Full": the residual times the gradient
 # of $\partial_s X$, which holds no slope either.) "None" is quadratic like "convex". With the map's own velocity the
 # residual of the true map is zero, and with it every push.
-#
+
+# %% [markdown]
 # **A weight that depends on the residual breaks the linearity too.** What does a regression find under such a weight?
 # Take a point $x$ at time $s$ and draw the slopes of all samples that pass through it. Look, beginning at their mean,
 # for an $m$ with
