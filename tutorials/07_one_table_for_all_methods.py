@@ -16,8 +16,8 @@
 #
 # After this lesson you can
 #
-# - write the losses of consistency models, mean flow, flow map matching and shortcut models as their sources write
-#   them,
+# - write the losses of consistency models, mean flow, flow map matching, terminal velocity matching and shortcut models
+#   as their sources write them,
 # - draw for each method which pairs of times it trains, and from where a pair learns,
 # - prove by gradients that a published loss is a row of one table,
 # - say when the slope of a single sample may stand for the velocity, and when it may not,
@@ -670,9 +670,48 @@ print(f"relative difference of the two gradients: {apart(gradient(ours), gradien
 assert apart(gradient(ours), gradient(theirs)) < 1e-8
 
 # %% [markdown]
-# The price is a map in both directions. The other Lagrangian rows read another velocity where they land. Lagrangian
-# self-distillation (`"lsd"`) reads the map's own, `"tvm"` (*terminal velocity matching*, Zhou et al., 2025) that of the
-# moving average of its weights, `"lmd"`, `"ayf-lmd"` and `"freeflow"` a teacher's.
+# The price is a map in both directions. The other Lagrangian rows start at the sample and read another velocity where
+# they land. Lagrangian self-distillation (`"lsd"`) reads the map's own; `"lmd"`, `"ayf-lmd"` and `"freeflow"` read a
+# teacher's. *Terminal velocity matching* (Zhou et al., 2025) reads that of the moving average of the weights, $F^*$.
+# Its time runs from data at 0 to noise at 1. $F(x, t, r)$ is the mean velocity of the jump from $t$ down to $r$, which
+# lands at $x + (r - t)\, F(x, t, r)$:
+#
+# $$\Big|\, \frac{d}{dr} \big[ (r - t)\, F(x, t, r) \big]
+# - \mathrm{sg}\, F^*\big( x + (r - t)\, F(x, t, r),\ r,\ r \big)\, \Big|^2 .$$
+#
+# **Write** `terminal_velocity(F, slow_F, x, t, r)`, shape (B,). Both are called as `F(x, t, r)`.
+
+
+# %% tags=["solution"]
+def terminal_velocity(F, slow_F, x, t, r):
+    """|d/dr [(r - t) F(x, t, r)] - sg F*(x + (r - t) F(x, t, r), r, r)|^2, shape (B,)."""
+    ### BEGIN SOLUTION
+    move, moves = torch.func.jvp(lambda r: (r - t)[:, None] * F(x, t, r), (r,), (torch.ones_like(r),))
+    target = slow_F(x + move, r, r).detach()
+    return ((moves - target) ** 2).sum(1)
+    ### END SOLUTION
+
+
+# %%
+course.check("07.9", terminal_velocity)
+
+# %% [markdown]
+# **Show it.** Set `theirs` to this loss with the mean velocities of `net` and `slow` ($F(x, t, r) = -v_{1-t,\,
+# 1-r}(x)$) at our 64 samples, and `ours` to the library's loss of `table["tvm"]` with `average=FlowMap(slow)`.
+
+# %%
+slow.body[0].weight += 0.01 * torch.randn_like(slow.body[0].weight)  # a moving average that lags behind
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+terminal = [lambda x, t, r, v=v: -v(1 - t, 1 - r, x) for v in (net, slow)]
+theirs = terminal_velocity(*terminal, x, 1 - s, 1 - t)
+ours = methods.loss(X, material.jumps(s, s, t, x, dx), table["tvm"], average=FlowMap(slow))
+### END SOLUTION
+
+# %%
+print(f"relative difference of the two gradients: {apart(gradient(ours), gradient(theirs)):.1e}")
+assert apart(gradient(ours), gradient(theirs)) < 1e-8
 
 # %% tags=["figure"]
 triangles.methods(["lsd", "tvm", "fmm"])
@@ -720,7 +759,7 @@ def shortcut(step, slow_step, x, t, d):
 
 
 # %%
-course.check("07.9", shortcut)
+course.check("07.10", shortcut)
 
 # %% [markdown]
 # In our notation $s(x, t, d) = v_{t,\,t+d}(x)$, and the loss is the semigroup residual at the midpoint: the row
@@ -732,7 +771,6 @@ course.check("07.9", shortcut)
 
 # %%
 s_k, u_k, t_k = (time.double() for time in draw(table["shortcut"], len(s)))  # dyadic: u half way from s to t
-slow.body[0].weight += 0.01 * torch.randn_like(slow.body[0].weight)  # a moving average that lags behind
 
 
 # %% tags=["solution"]
@@ -782,7 +820,7 @@ def alpha_family(X, s, t, x, dx, alpha):
 
 
 # %%
-course.check("07.10", alpha_family)
+course.check("07.11", alpha_family)
 
 # %% [markdown]
 # At $\alpha = 1$ the target is $\dot I_s$: flow matching, for jumps. As $\alpha \to 0$ the residual tends to $\alpha$
@@ -886,7 +924,7 @@ def better(a, b):
 
 
 # %%
-course.check("07.11", better)
+course.check("07.12", better)
 
 # %%
 saved = json.loads((runs.shipped_folder() / "methods" / "methods.json").read_text())
@@ -1026,7 +1064,7 @@ def split_mean_flow(u, z, r, q, t):
 
 
 # %%
-course.check("07.12", split_mean_flow)
+course.check("07.13", split_mean_flow)
 
 # %%
 middle = (s + t) / 2
@@ -1059,7 +1097,7 @@ answer = "tangent"
 ### END SOLUTION
 
 # %%
-course.check("07.13", answer)
+course.check("07.14", answer)
 
 # %% [markdown]
 # <details><summary>Answer</summary>

@@ -170,6 +170,35 @@ def matching_at(X: FlowMap, s: Tensor, t: Tensor, x: Tensor, dx: Tensor, y: Tens
     return norm2(moves - dx) + norm2(landed - x)
 
 
+class Terminal(nn.Module):
+    """F(x, t, r) = -v_{1-t,1-r}(x), the mean velocity from t down to r, of a small random network."""
+
+    def __init__(self, seed: int = 0):
+        super().__init__()
+        self.X = curved(seed=seed)
+        self.net = self.X.slope
+
+    def forward(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """F(x, t, r), shape (B, 2)."""
+        return -self.X.v(1 - t, 1 - r, x)
+
+
+def terminal(F: Network, slow: Network, x: Tensor, t: Tensor, r: Tensor, *, kind: str = "") -> Tensor:
+    """|d/dr [(r - t) F(x, t, r)] - sg F*(x + (r - t) F(x, t, r), r, r)|^2."""
+    still = r if kind == "factor" else None
+    moved = moving(lambda r: ((r if still is None else still) - t)[:, None] * F(x, t, r), (r,), (1.0,))
+    landed = x if kind == "start" else x + (r - t)[:, None] * F(x, t, r)
+    end = t if kind == "time" else r
+    target = (F if kind == "own" else slow)(landed, end, end)
+    return norm2(moved - (target if kind == "free" else target.detach()))
+
+
+def terminal_cases() -> list[tuple[Any, ...]]:
+    """A mean velocity, that of the slow weights, points, and times t > r."""
+    r, t = times(N)
+    return [(Terminal(), Terminal(1), points(N), t, r)]
+
+
 def jumps() -> list[tuple[Any, ...]]:
     """A map, times s < t, points and slopes."""
     s, t = times(N)
