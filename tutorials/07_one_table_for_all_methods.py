@@ -127,7 +127,7 @@ def f(x_tau, tau, X=X):
 course.check("07.2", f)
 
 # %% [markdown]
-# The row `"ct-discrete"` of the table is this loss, divided by the distance $h = u - s$ of the two times. (A weight
+# The row `"ct-discrete"` of the table is this loss, divided by the distance $u - s$ of the two times. (A weight
 # that depends on the times alone changes how much a sample counts. It does not change what the sample asks for.)
 #
 # **Show it.** First `gradient(loss)`: the gradient of the mean of `loss` with respect to all weights of `net`, flat,
@@ -179,49 +179,49 @@ assert apart(gradient(ours), gradient(theirs)) < 1e-8
 # %% [markdown]
 # ## 2. What is left when the two times meet?
 #
-# **Let the distance $h$ of the two times go to 0. What happens to the loss, and what to its gradient?** Predict before
-# you read on: when $h$ is halved, by which factor does the loss fall, and by which factor does its gradient? (Take the
-# loss as its source has it, without the division by $h$.)
+# **Let the distance $u - s$ of the two times go to 0. What happens to the loss, and what to its gradient?** Predict
+# before you read on: when the distance is halved, by which factor does the loss fall, and by which factor does its
+# gradient? (Take the loss as its source has it, without the division by $u - s$.)
 
 # %%
-prediction_loss = None  # a number: the loss at h over the loss at h / 2
-prediction_gradient = None  # a number: the length of the gradient at h over that at h / 2
+prediction_loss = None  # a number: the loss at some small distance over that at half of it
+prediction_gradient = None  # a number: the same for the length of the gradient
 
 
 # %% [markdown]
-# **Write** `neighbours(h)`: your discrete loss at our samples, at the noise levels of $s$ and of $s + h$.
+# **Write** `neighbours(dt)`: your discrete loss at our samples, at the noise levels of $s$ and of $u = s + dt$.
 
 
 # %% tags=["solution"]
-def neighbours(h):
-    """The discrete loss at the distance h of the two times, shape (B,)."""
+def neighbours(dt):
+    """The discrete loss at the distance dt of the two times, shape (B,)."""
     ### BEGIN SOLUTION
-    later = board.sigma * (1 - s - h) / (s + h)
+    later = board.sigma * (1 - s - dt) / (s + dt)
     return discrete_consistency(f, x1, z, tau, later)
     ### END SOLUTION
 
 
 # %%
 far, near = neighbours(2**-12), neighbours(2**-13)
-course.compare(prediction_loss, (far.mean() / near.mean()).item(), too_low="The loss would be linear in h.")
+course.compare(prediction_loss, (far.mean() / near.mean()).item(), too_low="The loss would be linear in the distance.")
 ratio = (gradient(far).norm() / gradient(near).norm()).item()
 course.compare(prediction_gradient, ratio, too_high="Both factors of the gradient would have to vanish.")
 
 # %% [markdown]
-# The derivation needs three lines. Write $\delta = f(x_\tau, \tau) - f(x_{\tau'}, \tau')$.
+# The derivation needs three lines. Write $D = f(x_\tau, \tau) - f(x_{\tau'}, \tau')$.
 #
 # 1. **Differentiate the square first.** The second term is held, so the gradient in the weights is
-#    $\nabla_\theta |\delta|^2 = 2\, \nabla_\theta f(x_\tau, \tau) \cdot \delta$.
-# 2. **Then let the times meet.** $\delta \approx (\tau - \tau')\, \frac{d}{d\tau} f$, where the derivative is taken
+#    $\nabla_\theta |D|^2 = 2\, \nabla_\theta f(x_\tau, \tau) \cdot D$.
+# 2. **Then let the times meet.** $D \approx (\tau - \tau')\, \frac{d}{d\tau} f$, where the derivative is taken
 #    along the sample's line: $x_\tau$ moves with $\frac{d}{d\tau} x_\tau = z$, and the clock moves too.
 # 3. So the gradient, divided by $2 (\tau - \tau')$, tends to $\nabla_\theta f \cdot \frac{df}{d\tau}$. That is the
 #    gradient of
 #
 # $$f_\theta(x_\tau, \tau) \cdot \mathrm{sg}\Big[\frac{d}{d\tau} f(x_\tau, \tau)\Big] .$$
 #
-# The square has the factor $h^2$ and its gradient the factor $h$: the loss falls to a quarter and the gradient to a
-# half. In the other order, first $h \to 0$ and then the gradient, nothing would be left. This is why the continuous
-# objective is a product and not a square.
+# The square holds the small factor $\tau - \tau'$ twice, its gradient holds it once: the loss falls to a quarter and
+# the gradient to a half. In the other order, first the limit and then the gradient, nothing would be left. This is why
+# the continuous objective is a product and not a square.
 #
 # **Write** `continuous_consistency(f, x1, z, tau)`, shape (B,). `torch.func.jvp(f, (a, b), (da, db))` returns the value
 # of `f(a, b)` and its derivative when `a` moves along `da` and `b` along `db`.
@@ -269,8 +269,8 @@ print(f"relative difference of the two gradients: {apart(gradient(ours), gradien
 assert apart(gradient(ours), gradient(theirs)) < 1e-8
 
 # %% [markdown]
-# **Show the limit.** Set `found` to a list: for each distance `h` in `steps`, how far (`apart`) the gradient of the row
-# `"ct-discrete"` at $u = s + h$ is from that of `ours`.
+# **Show the limit.** Set `found` to a list: for each distance `dt` in `steps`, how far (`apart`) the gradient of the
+# row `"ct-discrete"` at $u = s + dt$ is from that of `ours`.
 
 # %%
 steps = [2.0**-k for k in range(6, 15)]
@@ -278,27 +278,27 @@ steps = [2.0**-k for k in range(6, 15)]
 # %% tags=["solution"]
 ### BEGIN SOLUTION
 limit = gradient(ours)
-discrete = [methods.loss(X, material.jumps(s, s + h, one, x, dx), table["ct-discrete"]) for h in steps]
+discrete = [methods.loss(X, material.jumps(s, s + dt, one, x, dx), table["ct-discrete"]) for dt in steps]
 found = [apart(gradient(loss), limit) for loss in discrete]
 ### END SOLUTION
 
 # %%
-print(f"between the last two steps the gap falls like h to the power {torch.tensor(found[-2] / found[-1]).log2():.3f}")
-print(f"at h = 1/64 the gap is {found[0]:.2f}")
+print(f"between the last two steps the gap falls like dt to the power {torch.tensor(found[-2] / found[-1]).log2():.3f}")
+print(f"at dt = 1/64 the gap is {found[0]:.2f}")
 assert abs(found[-2] / found[-1] - 2) < 0.1
 
 # %% tags=["figure"]
-figures.gaps(steps, {"discrete against continuous": found}, "distance h of the two times")
+figures.gaps(steps, {"discrete against continuous": found}, "distance dt of the two times")
 
 # %% tags=["figure"]
 triangles.methods(["ct-discrete", "ct"])
 
 # %% [markdown]
 # **What to notice.** The continuous objective and the row agree to rounding. The discrete one tends to it at first
-# order: the gap halves with $h$. At $h = 1/64$, the distance that the row `"ct-discrete"` is trained with, the gap is
-# still large. Song et al. make $h$ smaller as the training goes on, and so does *easy consistency tuning* (Geng et al.,
-# 2024; the row `"ect"`). The two triangles are alike: what
-# differs is the length of the step along $s$, 1/64 or infinitely short. (Both are drawn longer than they are.)
+# order: when the distance is halved, so is the gap. At $1/64$, the distance that the row `"ct-discrete"` is trained
+# with, the gap is still large. Song et al. shrink the distance as the training goes on, and so does *easy consistency
+# tuning* (Geng et al., 2024; the row `"ect"`). The two triangles are alike: what differs is the length of the step
+# along $s$, 1/64 or infinitely short. (Both are drawn longer than they are.)
 #
 # **Try.** Compare `"cd"` with `"cd-discrete"`. They are the same pair with a teacher's velocity: pass
 # `teacher=FlowMap(slow)` to `methods.loss`. Is the order the same?

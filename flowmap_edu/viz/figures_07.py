@@ -53,7 +53,7 @@ def gaps(steps: Sequence[float], found: Mapping[str, Sequence[float]], xlabel: s
         ax.loglog(steps, values, ("o-", "s-")[k % 2], color=COLOURS[k], label=name)
     least = min(range(len(steps)), key=lambda k: steps[k])
     through = next(iter(found.values()))[least] / steps[least]
-    ax.loglog(steps, [through * h for h in steps], ":", color="0.4", label="falls like the step")
+    ax.loglog(steps, [through * step for step in steps], ":", color="0.4", label="falls like the step")
     ax.set(xlabel=xlabel, ylabel="relative gap of the gradients", title="a step, and its limit")
     ax.legend()
     plt.show()
