@@ -131,10 +131,10 @@ course.check("07.2", f)
 # that depends on the times alone changes how much a sample counts. It does not change what the sample asks for.)
 #
 # **Show it.** First `gradient(loss)`: the gradient of the mean of `loss` with respect to all weights of `net`, flat,
-# as one vector (`torch.autograd.grad` with `retain_graph=True`). Then set `theirs` to your loss over $u - s$, at the
-# noise levels of $s$ and of $u$. Set `ours` to `methods.loss(X, batch, table["ct-discrete"])`. The batch is
-# `material.jumps(s, u, t, x, dx)`: jumps from $s$ over $u$ to $t$, here $t = 1$ (`one`), that begin at `x`, which is
-# $I_s$. The next cell has the samples.
+# as one vector (`torch.autograd.grad` with `retain_graph=True`). Then set `tau` and `later` to the noise levels of $s$
+# and of $u$, and `theirs` to your loss over $u - s$. Set `ours` to `methods.loss(X, batch, table["ct-discrete"])`. The
+# batch is `material.jumps(s, u, t, x, dx)`: jumps from $s$ over $u$ to $t$, here $t = 1$ (`one`), that begin at `x`,
+# which is $I_s$. The next cell has the samples.
 
 # %%
 s, t, x1, z, x, dx, x_t = material.on_the_board()  # 64 samples: times, data, noise z, I_s, its slope, I_t
@@ -355,6 +355,7 @@ course.check("07.4", mean_flow)
 # have $r = t$.
 
 # %% tags=["solution"]
+row = None
 ### BEGIN SOLUTION
 row = dataclasses.replace(
     table["esd"], title="mean flow, composed", velocity="sample", stopgrad="semi", weight="adaptive", diagonal=0.75
@@ -899,7 +900,8 @@ figures.cells(table)
 # **What to notice.** Every cell has a method. The tests of this library compare the gradient of every row with its
 # source's own objective, up to a weight on each sample. They do not cover what stands in the field `departs` of a row.
 # Two examples: while the tangent of sCM is ramped up, the row `"sct"` splits it in another place; and `"pd"` trains one
-# network where its source trains one a stage. Print `table["pd"].substitution` and `table["pd"].departs`.
+# network where its source trains one a stage. Print
+# `table["pd"].substitution` and `table["pd"].departs`; `.title` is a row's name in full, `.source` its publication.
 #
 # **How good are they?** The repository holds KL64 of the rows at one budget of CPU time, made by `flowmap-edu table
 # checkerboard --methods all`. A row with a teacher gets half of the time, its teacher the other half. Costs are those
@@ -1092,6 +1094,7 @@ print(f"relative difference of the two gradients: {apart(gradient(ours), gradien
 # R$. Which name in `methods.WEIGHTS` gives the same gradient as a weight on $|R|^2$? Set `answer` to it.
 
 # %% tags=["solution"]
+answer = None
 ### BEGIN SOLUTION
 answer = "tangent"
 ### END SOLUTION
