@@ -21,11 +21,11 @@ def _figures_stay(monkeypatch):
 
 
 def saved(count: int) -> dict:
-    """A file of numbers with this many seeds a row: row k has about k + 1 at one evaluation."""
+    """A file of numbers with this many seeds a row, or of the older form, without seeds: row k has about k + 1."""
     rows = {}
     for k, name in enumerate(METHODS):
-        kl = [[(k + 1 + 0.1 * seed) / n for n in figures.EVALUATIONS] for seed in range(count)]
-        rows[name] = {"kl64": kl if count > 1 else kl[0], "diverged": False, "step_time": 1.0, "step_memory": 1.0 + k}
+        each = [{"diverged": False, "kl64": [(k + 1 + 0.1 * i) / n for n in figures.EVALUATIONS]} for i in range(count)]
+        rows[name] = dict(each[count // 2], step_time=1.0, step_memory=1.0 + k) | ({"seeds": each} if count > 1 else {})
     return {"rows": rows, "minutes": 3.0, "machine": "a machine"}
 
 
@@ -49,8 +49,11 @@ def test_rows_that_are_missing_or_diverged_are_said(capsys):
     file = saved(3)
     del file["rows"]["lsd"]
     file["rows"]["tvm"] |= {"diverged": True, "kl64": []}
+    file["rows"]["esd"]["seeds"][1] |= {"diverged": True, "kl64": []}
     figures.findings(file, surely)
-    assert "not in the file: lsd, tvm" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not in the file: lsd, tvm" in said
+    assert "seeds a row: 2" in said  # the least of all rows
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -42,8 +42,9 @@ def idea(method: Method) -> str:
 
 
 def seeds(row: Mapping[str, Any]) -> Tensor:
-    """The KL64 of a row of methods.json, shape (seeds, 5): one list of five numbers, or one such list a seed."""
-    return torch.tensor(row["kl64"], dtype=torch.float64).reshape(-1, len(EVALUATIONS))
+    """The KL64 of a row of methods.json, shape (seeds, 5): of each seed that did not diverge, or of the only one."""
+    each = [one["kl64"] for one in row["seeds"] if not one["diverged"]] if "seeds" in row else [row["kl64"]]
+    return torch.tensor(each, dtype=torch.float64).reshape(-1, len(EVALUATIONS))
 
 
 def gaps(steps: Sequence[float], found: Mapping[str, Sequence[float]], xlabel: str) -> None:
