@@ -77,10 +77,6 @@ def test_the_chart_names_every_row_once_and_no_name_is_on_another():
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
 
 
-def test_each_row_stands_under_an_idea():
-    assert {figures.idea(method) for method in METHODS.values()} == set(figures.IDEAS)
-
-
 def test_slopes_through_a_point_have_the_velocity_for_their_mean():
     time, x = 0.4, torch.tensor([0.1, -0.2])
     slopes = material.through(time, x, n=200_000)

@@ -37,6 +37,7 @@ import torch
 from tqdm.auto import tqdm
 
 from flowmap_edu import FlowMap, course, methods, problems, recipes, training
+from flowmap_edu.bench.report import group
 from flowmap_edu.course import material_07 as material
 from flowmap_edu.times import draw
 from flowmap_edu.training import runs
@@ -891,7 +892,7 @@ triangles.methods(["ect", "alphaflow", "soflow", "meanflow"])
 print(f"{'':<16}{'condition':<12}{'velocity':<10}{'held':<8}{'times':<12}{'weight':<15}idea")
 for name, choice in table.items():
     print(f"{name:<16}{choice.condition:<12}{choice.velocity:<10}{choice.stopgrad:<8}{choice.times:<12}", end="")
-    print(f"{choice.weight:<15}{figures.idea(choice)}")
+    print(f"{choice.weight:<15}{group(choice)}")
 
 # %% tags=["figure"]
 figures.cells(table)

@@ -10,35 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from flowmap_edu.bench.report import GROUPS, group
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS, Method
 from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz.plane import CHORD, PATH, VELOCITY, arrow, dot, legend, plane, point
 from flowmap_edu.viz.plots import COLOURS
 
-__all__ = ["EVALUATIONS", "cells", "crowd", "findings", "gaps", "idea", "pushes", "seeds", "table", "there_and_back"]
+__all__ = ["EVALUATIONS", "cells", "crowd", "findings", "gaps", "pushes", "seeds", "table", "there_and_back"]
 
 EVALUATIONS = (1, 2, 4, 8, 16)
 CONDITIONS, VELOCITIES = ("lagrangian", "eulerian", "semigroup"), ("self", "sample", "teacher")
 HELD = {"none": ("s", 0), "convex": ("o", 1), "semi": ("^", 2), "full": ("D", 3)}  # marker, colour
 SHOWN = {1: ("o", 0), 4: ("s", 1), 16: ("^", 2)}  # evaluations: marker, colour
-IDEAS = (
-    "velocity alone (Euler's method)", "Lagrangian", "Eulerian, every s < t", "Eulerian, t = 1 alone",
-    "semigroup, a slope and a jump", "semigroup, two jumps", "semigroup, a teacher's trajectory",
-)  # fmt: skip
-
-
-def idea(method: Method) -> str:
-    """Under which idea a method stands: its condition, and what its triangle looks like."""
-    if method.condition == "diagonal":
-        return IDEAS[0]
-    if method.condition == "lagrangian":
-        return IDEAS[1]
-    if method.condition == "eulerian":
-        return IDEAS[3] if method.sampler == "restarts" else IDEAS[2]
-    if method.points == "trajectory":
-        return IDEAS[6]
-    return IDEAS[5] if method.velocity == "self" else IDEAS[4]
 
 
 def seeds(row: Mapping[str, Any]) -> Tensor:
@@ -159,12 +143,12 @@ def findings(saved: Mapping[str, Any], better: Callable[[list[float], list[float
         print("With so few seeds the order of rows that lie near to each other is not known.")
     print("\nlowest median of KL64 with one evaluation, of each idea:")
     leaders = []
-    for group in IDEAS[1:]:
-        names = [name for name in kl if idea(METHODS[name]) == group]
+    for title in list(GROUPS)[1:]:
+        names = [name for name in kl if group(METHODS[name]) == title]
         if names:
             leaders.append(min(names, key=lambda name: kl[name].median(0).values[0].item()))
             first = kl[leaders[-1]][:, 0]
-            print(f"  {group:<31} {leaders[-1]:<14} {first.median():.3f}  [{first.min():.3f}, {first.max():.3f}]")
+            print(f"  {title:<38} {leaders[-1]:<14} {first.median():.3f}  [{first.min():.3f}, {first.max():.3f}]")
     best = min(leaders, key=lambda name: kl[name].median(0).values[0].item())
     others = [name for name in kl if name not in ("fm", best)]
     beaten = [name for name in others if better(kl[best][:, 0].tolist(), kl[name][:, 0].tolist())]
@@ -189,10 +173,10 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> None:
     known = {name: row for name, row in rows.items() if name in METHODS and not row["diverged"]}
     ordered: list[str | None] = []
     places: list[tuple[str, float]] = []
-    for group in IDEAS:
-        names = [name for name in known if idea(METHODS[name]) == group]
+    for title in GROUPS:
+        names = [name for name in known if group(METHODS[name]) == title]
         if names:
-            places.append((group, len(ordered)))
+            places.append((title, len(ordered)))
             ordered += [None, *sorted(names, key=lambda name: seeds(known[name]).median(0).values[0].item())]
     _, (left, right) = plt.subplots(1, 2, figsize=(8.8, 0.2 * len(ordered) + 1.2), sharey=True, width_ratios=[2.2, 1])
     for y, name in enumerate(ordered):
@@ -217,7 +201,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> None:
 
 def labelled(ax: Axes, ordered: Sequence[str | None], places: Sequence[tuple[str, float]]) -> None:
     """Name the rows on the left; each group's name stands in bold on a line of its own."""
-    groups = {int(y): group for group, y in places}
+    groups = {int(y): title for title, y in places}
     ax.set_yticks(range(len(ordered)), [name or groups[y] for y, name in enumerate(ordered)])
     for y, text in enumerate(ax.get_yticklabels()):
         text.set_fontsize(8)
