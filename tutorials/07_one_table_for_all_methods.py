@@ -722,7 +722,8 @@ triangles.methods(["lsd", "tvm", "fmm"])
 # **What to notice.** Here knowledge flows to the right, along $t$ at a fixed $s$, from the diagonal to the corner. In
 # the Eulerian triangles it flows down, along $s$ at a fixed $t$. The second arrow comes from the diagonal above the
 # pair, $(t, t)$: the velocity at the end of the jump. In the Eulerian triangles it comes from $(s, s)$, beside the
-# pair. The pairs of `"fmm"` fill the whole square, because its jumps go both ways.
+# pair. The pairs of `"fmm"` fill the whole square, because its jumps go both
+# ways. Its third arrow comes from the jump in the other direction, which leads to the start.
 #
 # **Try.** Ask for the sample's slope in a jump that starts at the sample:
 # `dataclasses.replace(table["lsd"], velocity="sample")`. What does the library say?
