@@ -78,3 +78,13 @@ class GaussianMixture(ExactFlow):
                 between += float(w * w_k * (b[:, k] - mean).square().sum(-1).mean())
         within = math.pi / 2 * self.dim * self.sigma * float(self.weights @ self.stds)
         return within + between
+
+
+def two_modes() -> GaussianMixture:
+    """The problem on the line of the lessons: two narrow modes, N(-1, 0.1^2) and N(1, 0.1^2), of equal weight.
+
+    sigma = 0.6. The path that starts at 0 stays at 0. Each other path ends at the mode on its side: from one side of 0
+    to the other the map X_{0,1} rises by almost 2. Its slope at 0 is p_0(0) / p_1(0), about 10^21, so that a drawing
+    and a computer see a tear.
+    """
+    return GaussianMixture(torch.tensor([[-1.0], [1.0]]), 0.1, sigma=0.6)
