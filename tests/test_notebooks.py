@@ -106,7 +106,10 @@ def test_links_lead_somewhere(source):
         assert (source.parent / target).resolve().is_relative_to(TUTORIALS.parent), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md"])
+PAGES = ("README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md", "tutorials/notation.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_of_the_pages_lead_somewhere(page):
     """So is every one of the project's pages."""
     path = TUTORIALS.parent / page
