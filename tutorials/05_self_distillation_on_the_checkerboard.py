@@ -270,9 +270,9 @@ assert torch.allclose(averaged_target(t, x_t, y, board.sigma), library, atol=1e-
 figures.averaging(board, averaged_target, times=(0.3, 0.7, 0.95))
 
 # %% [markdown]
-# **What to notice.** The cross is a place $I_t$, and the points are data; a darker point has more weight. At $t = 0.3$
-# many points share the weight. The mean slope (orange) is close to the velocity (black), while the slope of the pair
-# itself (blue) leads elsewhere. At $t = 0.95$ few points are left.
+# **What to notice.** The cross is a place $I_t$, and the points are data; a darker point has more weight. The blue
+# arrow is the slope of one pair through this place. At $t = 0.3$ and $t = 0.7$ many points share the weight, and the
+# mean slope (orange) lies on the velocity (green). At $t = 0.95$ few points have weight, and the two differ.
 #
 # **Predict.** How many times smaller is the mean squared distance to the exact velocity at $t = 0.5$, with 256 samples
 # and 1,024 fresh data points?

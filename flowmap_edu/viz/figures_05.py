@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from flowmap_edu.flow_map import FlowMap
@@ -55,16 +54,16 @@ def averaging(problem: Checkerboard, target: Target, times: Sequence[float]) -> 
         plots.squares(ax)
         ax.scatter(*y.T, s=9, c=w / w.max(), cmap="Greys", vmin=-0.15, vmax=1, linewidths=0, zorder=1)
         slopes = {
-            "the pair's own slope": (y[own : own + 1] - x0, plots.COLOURS[0], 0.012),
-            "velocity": (problem.velocity(t, x), plots.COLOURS[6], 0.018),
-            "averaged target": (target(t, x, y, problem.sigma), plots.COLOURS[4], 0.009),
+            "the pair's own slope": (y[own : own + 1] - x0, plots.COLOURS[0], 0.01),
+            "velocity": (problem.velocity(t, x), plots.COLOURS[2], 0.016),
+            "averaged target": (target(t, x, y, problem.sigma), plots.COLOURS[4], 0.007),
         }
         for name, (slope, colour, width) in slopes.items():
             how: Any = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": width, "color": colour, "zorder": 3}
-            ax.quiver(*x[0], *(0.6 * slope[0]), label=name, **how)
+            ax.quiver(*x[0], *(0.7 * slope[0]), label=name, **how)
         ax.plot(*x[0], "x", color=plots.COLOURS[1], ms=8, mew=2, zorder=4)
         plots.window(ax, 1.2)
-        ax.set_title(f"t = {time:g}: {int((w > w.max() / 10).sum())} points with weight")
+        ax.set_title(f"t = {time:g}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     plt.show()
 
@@ -75,6 +74,7 @@ def scatter_of_targets(problem: Checkerboard, target: Target) -> tuple[Tensor, d
     As in training: 256 samples and 1,024 fresh data points, four batches a time.
     """
     g, pool = torch.Generator().manual_seed(2), near.Near(problem, Linear(), seed=0)
+    pool.fill(0)
     when, found = torch.linspace(0.05, 0.975, 38), {"one pair": [], "averaged": [], "near points": []}
     for now in when:
         squares: list[list[Tensor]] = [[], [], []]
@@ -108,7 +108,15 @@ def pairs(recipes: Mapping[str, Recipe]) -> None:
         given = run.training
         s, r = triangle(200, at_zero=given.at_zero, at_one=given.at_one, generator=torch.Generator().manual_seed(3))
         side = (s == 0) | (r == 1)
-        ax.scatter(r[side], s[side], s=14, color=plots.COLOURS[4], zorder=6, linewidths=0, label="additional pairs")
+        ax.scatter(
+            r[side],
+            s[side],
+            s=14,
+            color=plots.COLOURS[4],
+            zorder=6,
+            linewidths=0,
+            label="additional pairs of the recipe",
+        )
         ax.set(xlabel="end time r", ylabel="start time s")
         ax.label_outer()
     handles = triangles.key([run.method for run in recipes.values()]) + axes[0].get_legend_handles_labels()[0]
@@ -138,8 +146,7 @@ def losses(
     """The loss over the training, with the floor of plain targets; and the diagonal's distance, a point a seed."""
     _, axes = plt.subplots(1, 2, figsize=(9.0, 3.1), width_ratios=(1.7, 1))
     for name, history in histories.items():
-        steps, loss = list(zip(*history, strict=True))[:2]
-        axes[0].semilogy(steps, loss, "--" if "plain" in name else "-", label=name)
+        axes[0].semilogy(*list(zip(*history, strict=True))[:2], "--" if "plain" in name else "-", label=name)
     axes[0].axhline(floor, color="0.4", ls=":", label="floor, plain")
     axes[0].set(xlabel="step", ylabel="loss of the batch", title="Loss, seed 0")
     axes[0].legend(ncols=2, fontsize=8)
@@ -245,21 +252,19 @@ def misses(problem: Checkerboard, maps: Mapping[str, FlowMap]) -> None:
     plane = torch.cartesian_prod(axis, axis)
     truth = problem.flow_map(0.0, 1.0, plane).float()
     figure, axes = plt.subplots(1, len(maps), figsize=(9.4, 2.8), sharex=True, sharey=True)
-    shown = None
     for ax, (name, X) in zip(axes, maps.items(), strict=True):
         with torch.no_grad():
             miss = (X(0.0, 1.0, plane.float()) - truth).norm(dim=1).reshape(45, 45)
-        shown = ax.imshow(miss.T.log10(), origin="lower", extent=(-1.43, 1.43, -1.43, 1.43), vmin=-2.5, vmax=-0.5)
+        ax.imshow(miss.T.log10(), origin="lower", extent=(-1.43, 1.43, -1.43, 1.43), vmin=-2.5, vmax=-0.5)
         ax.set(title=name, xlabel="first coordinate")
     axes[0].set_ylabel("second coordinate")
-    figure.colorbar(shown, ax=axes, label="log10 of the distance", shrink=0.8)
-    figure.suptitle("Start of one jump, coloured by the distance of its landing point to the exact one")
+    figure.colorbar(axes[0].images[0], ax=axes, label="log10 of the distance", shrink=0.8)
+    figure.suptitle("Distance of one jump to its exact end, by its start")
     plt.show()
 
 
 def last_jumps(starts: Sequence[float], late: Mapping[str, Sequence[Sequence[float]]]) -> None:
     """The median distance of X_{s,1} against s: the middle seed, and the range over seeds as a band."""
-    ax: Axes
     _, ax = plt.subplots(figsize=(6.0, 3.5))
     for k, (name, seeds) in enumerate(late.items()):
         values = torch.tensor(seeds).sort(0).values
