@@ -272,7 +272,8 @@ figures.averaging(board, averaged_target, times=(0.3, 0.7, 0.95))
 # %% [markdown]
 # **What to notice.** The cross is a place $I_t$, and the points are data; a darker point has more weight. The blue
 # arrow is the slope of one pair through this place. At $t = 0.3$ and $t = 0.7$ many points share the weight, and the
-# mean slope (orange) lies on the velocity (green). At $t = 0.95$ few points have weight, and the two differ.
+# mean slope (orange) lies on the velocity (green). At $t = 0.95$ few points have weight, and the two differ. (Arrows
+# are drawn at 0.7 of their length.)
 #
 # **Predict.** How many times smaller is the mean squared distance to the exact velocity at $t = 0.5$, with 256 samples
 # and 1,024 fresh data points?
@@ -570,8 +571,8 @@ figures.two_scores(table)
 # give emptier gaps than one jump of these maps, and a larger root mean square distance than one jump of LSD. Neither
 # score is the right one. Name both.
 #
-# The last column is a warning. In the trained maps a twentieth of the points makes most of the squared distance. The
-# root mean square is about these few points, and it scatters with them. The median is about the others.
+# The last column is a warning. In the maps of the recipe a twentieth of the points makes most of the squared distance.
+# The root mean square is about these few points, and it scatters with them. The median is about the others.
 #
 # **Try.** Exchange two squares of the data after a map has made its samples. What becomes of both scores? (Exercise 2.)
 

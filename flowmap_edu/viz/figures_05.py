@@ -49,8 +49,7 @@ def averaging(problem: Checkerboard, target: Target, times: Sequence[float]) -> 
     for ax, time in zip(axes, times, strict=True):
         t = torch.tensor([time])
         x = (1 - time) * x0 + time * y[own : own + 1]
-        square = (x - time * y).square().sum(1)
-        w = torch.softmax(-square / (2 * ((1 - time) * problem.sigma) ** 2), 0)
+        w = torch.softmax(-(x - time * y).square().sum(1) / (2 * ((1 - time) * problem.sigma) ** 2), 0)
         plots.squares(ax)
         ax.scatter(*y.T, s=9, c=w / w.max(), cmap="Greys", vmin=-0.15, vmax=1, linewidths=0, zorder=1)
         slopes = {
@@ -93,8 +92,12 @@ def scatters(when: Tensor, found: Mapping[str, Tensor]) -> None:
     """The scatter of each target over time; near points where they serve, from 0.85 on."""
     _, ax = plt.subplots(figsize=(5.4, 3.1))
     for (name, values), colour in zip(found.items(), (0, 4, 2), strict=True):
-        shown = when >= (0.85 if name == "near points" else 0)
-        ax.semilogy(when[shown], values[shown], "o-", color=plots.COLOURS[colour], label=name)
+        ax.semilogy(
+            *(z[when >= (0.85 if name == "near points" else 0)] for z in (when, values)),
+            "o-",
+            color=plots.COLOURS[colour],
+            label=name,
+        )
     ax.set(xlabel="time t", ylabel="E |target - velocity|$^2$", title="Scatter of three targets around the velocity")
     ax.legend()
     plt.show()
@@ -169,13 +172,8 @@ def against_jumps(
         ax.errorbar(at, centre, (below, above), marker=MARKS[k], capsize=2, label=name)
     ax.axhline(floor, color="0.4", ls="--", lw=1, label="exact draws")
     ax.axhline(ruler[1], color="0.4", ls=":", lw=1, label=ruler[0])
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel="number of jumps",
-        ylabel=ylabel,
-        title=f"{ylabel}, middle and range of seeds",
-    )
+    ax.set(xscale="log", yscale="log", xlabel="number of jumps", ylabel=ylabel)
+    ax.set_title(f"{ylabel}, middle and range of seeds")
     ax.set_xticks(jumps, [str(n) for n in jumps])
     ax.minorticks_off()
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -236,10 +234,8 @@ def two_scores(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
             euler = name.startswith("Euler")
             how: Any = {"color": "0.3" if euler else plots.COLOURS[(k // 2) % 6], "capsize": 2}
             bars = ([[beside[0]], [beside[1]]], [[above[0]], [above[1]]])
-            full = how["color"] if euler or "16" in name else "white"
-            ax.errorbar(
-                x, y, bars[1], bars[0], marker="s^v"[k % 3] if euler else MARKS[k // 2], mfc=full, label=name, **how
-            )
+            how |= {"mfc": how["color"] if euler or "16" in name else "white", "label": name}
+            ax.errorbar(x, y, bars[1], bars[0], marker="s^v"[k % 3] if euler else MARKS[k // 2], **how)
         ax.set(xscale="log", yscale="log", xlabel="KL64 (samples)", title=f"{title} of the distance")
     axes[0].set_ylabel("distance to the exact map")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
