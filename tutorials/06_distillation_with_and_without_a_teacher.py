@@ -98,12 +98,10 @@ course.check("06.2", eulerian)
 problem, net, method, settings = recipes.recipe("checkerboard", "esd", steps=100, compile=False)
 print(f'ESD in the table: "{METHODS["esd"].stopgrad}", in the recipe: "{method.stopgrad}"')
 batch = training.draw_batch(problem, method, settings, torch.Generator().manual_seed(1))
-s, _, t, x = batch.jumps[:4]
-X = FlowMap(net)
-assert torch.equal(lagrangian(X, s, t, x, board.velocity), losses.lagrangian(X, s, t, x, velocity=board.velocity))
-assert torch.equal(
-    eulerian(X, s, t, x, board.velocity), losses.eulerian(X, s, t, x, velocity=board.velocity, stopgrad="convex")
-)
+X, (s, _, t, x) = FlowMap(net), batch.jumps[:4]
+exact = board.velocity  # the teacher
+assert torch.equal(lagrangian(X, s, t, x, exact), losses.lagrangian(X, s, t, x, velocity=exact))
+assert torch.equal(eulerian(X, s, t, x, exact), losses.eulerian(X, s, t, x, velocity=exact, stopgrad="convex"))
 
 # %% [markdown]
 # **Predict.** Take for a teacher a *frozen copy of the map's own diagonal*. Is the gradient of the losses then
@@ -112,14 +110,24 @@ assert torch.equal(
 # %%
 prediction = None  # a word: "the same" or "another"
 
+# %% [markdown]
+# **Write** `gradient(loss, b)`: the gradient of the mean of `loss(X, s, t, x, b)` in the weights of `net`, as one long
+# vector. `torch.autograd.grad` takes the number and the list of parameters.
+
+
+# %% tags=["solution"]
+def gradient(loss, b):
+    """The gradient of the mean loss in the weights, one vector."""
+    ### BEGIN SOLUTION
+    found = torch.autograd.grad(loss(X, s, t, x, b).mean(), list(net.parameters()))
+    return torch.cat([g.flatten() for g in found])
+    ### END SOLUTION
+
+
 # %%
 frozen = FlowMap(copy.deepcopy(net).requires_grad_(False))
 for loss in (lagrangian, eulerian):
-    grads = []
-    for velocity in (X.velocity, frozen.velocity):
-        found = torch.autograd.grad(loss(X, s, t, x, velocity).mean(), list(net.parameters()))
-        grads.append(torch.cat([g.flatten() for g in found]))
-    assert torch.allclose(*grads, rtol=1e-4, atol=1e-7)
+    assert torch.allclose(gradient(loss, X.velocity), gradient(loss, frozen.velocity), rtol=1e-4, atol=1e-7)
 course.compare(prediction, "the same", wrong={"another": "Then a gradient would pass through the held velocity."})
 
 # %% [markdown]
@@ -170,29 +178,50 @@ def loss_of(X, batch, residual, on=None, off=None):
 # %%
 course.check("06.3", loss_of)
 taught = replace(METHODS["lsd"], velocity="teacher", stages=1)
-library = methods.loss(X, batch, taught, teacher=FlowMap(lambda s, t, x: board.velocity(t, x)))  # noqa: ARG005
-assert torch.allclose(loss_of(X, batch, lagrangian, off=board.velocity), library.mean())
+library = methods.loss(X, batch, taught, teacher=FlowMap(lambda s, t, x: exact(t, x)))  # noqa: ARG005
+assert torch.allclose(loss_of(X, batch, lagrangian, off=exact), library.mean())
 
 # %% [markdown]
-# The training is that of lesson 05. `training.State` holds the network, its average, whose map is `X`, and the
-# optimiser. Twenty times we measure the distance of the one-step map to the exact one,
-# $\sqrt{E\, |X_{0,1}(x_0) - X^\ast_{0,1}(x_0)|^2}$.
+# The training is that of lesson 05. `training.State(problem, net, method, training)` holds the network `net`, its
+# average, whose map is `X`, and the optimiser.
+#
+# **Write** `train(method, residual, on, off, steps, **changes)`. The four objects of the state are
+# `recipes.recipe("checkerboard", method, steps=steps, compile=False, **changes)`. A step
+#
+# 1. draws `training.draw_batch(state.problem, state.method, state.training, state.generator)`,
+# 2. computes your `loss_of` for `FlowMap(state.net)`, and its gradient by `backward()`,
+# 3. shortens the gradient with `torch.nn.utils.clip_grad_norm_(state.net.parameters(), state.training.clip)`, which
+#    returns the norm that it had,
+# 4. calls `state.take_step()`, the optimiser and the averages, and `state.schedule.step()`, the learning rate.
+#
+# After every 20th part of the steps append a row (step, distance, norm). The distance is
+# `metrics.map_error(state.X, board, n=1024)`, the root mean square distance of one jump to the exact map. Return
+# `figures.Found(state.X, torch.tensor(rows))`.
 
 
-# %%
+# %% tags=["solution"]
 def train(method, residual, on=None, off=None, steps=STEPS, **changes):
     """The averaged map, and rows (step, distance, norm of the gradient)."""
+    ### BEGIN SOLUTION
     state, rows = training.State(*recipes.recipe("checkerboard", method, steps=steps, compile=False, **changes)), []
     for step in range(1, steps + 1):
         batch = training.draw_batch(state.problem, state.method, state.training, state.generator)
         loss_of(FlowMap(state.net), batch, residual, on, off).backward()
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), state.training.clip)
-        state.take_step()  # the optimiser, and the averages
-        state.schedule.step()  # the learning rate of the next step
+        state.take_step()
+        state.schedule.step()
         if step % max(1, steps // 20) == 0:
             rows.append((step, metrics.map_error(state.X, board, n=1024), norm.item()))
     return figures.Found(state.X, torch.tensor(rows))
+    ### END SOLUTION
 
+
+# %% [markdown]
+# Is it right? On the same batches `methods.loss` of the library must give the same map.
+
+# %%
+library, mine = figures.by_library("lsd", steps=20), train("lsd", lagrangian, steps=20).X
+assert torch.allclose(mine(0.0, 1.0, torch.zeros(1, 2)), library(0.0, 1.0, torch.zeros(1, 2)), atol=1e-4)
 
 # %% [markdown]
 # **Predict.** Three trainings of LSD with 800 steps: without a teacher, with the exact velocity *on* the diagonal only,
@@ -207,17 +236,13 @@ prediction = None  # a number: distance with the exact teacher off the diagonal,
 # `python data/lessons/make_06.py`.)
 
 # %%
-exact, lsd = board.velocity, {}
-for name, places in {"none": {}, "on": {"on": exact}, "off": {"off": exact}}.items():
-    lsd[name] = train("lsd", lagrangian, **places)
+lsd = {"none": train("lsd", lagrangian), "on": train("lsd", lagrangian, on=exact)}
+lsd["off"] = train("lsd", lagrangian, off=exact)
 
 # %%
-others = figures.other_seeds()
-ends = {k: [one.rows[-1, 1].item()] + [row["distance"] for row in others[f"lsd: {k}"]] for k, one in lsd.items()}
+ends = figures.ends(lsd)
 figures.print_seeds(ends)
-course.compare(
-    prediction, ends["off"][0] / ends["none"][0], too_low="Then the exact velocity would be good everywhere."
-)
+course.compare(prediction, ends["off"][0] / ends["none"][0], too_low="Then its answers would be good everywhere.")
 
 # %% tags=["figure"]
 figures.distances(lsd, ends, "LSD, an exact teacher in one place")
@@ -266,10 +291,9 @@ prediction = None  # a number: the speed
 
 # %%
 course.compare(prediction, 0.1 / (1 - 0.98), within=0.3, too_low="Only the time 1 - t is left for the distance d.")
-times = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99]
-speeds = figures.speeds(board, X_none, times)
+speeds = figures.speeds(board, X_none, times := [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99])
 print(f"99th percentile of the exact speed: {speeds['exact velocity'][3, 1]:.2f} at t = 0.8,", end=" ")
-print(f"{speeds['exact velocity'][-1, 1]:.2f} at t = 0.99; of the map's own: {speeds["the map's own"][-1, 1]:.2f}")
+print(f"{speeds['exact velocity'][-1, 1]:.2f} at t = 0.99; of the map's own: {speeds['own velocity'][-1, 1]:.2f}")
 
 # %% tags=["figure"]
 figures.speed(times, speeds)
@@ -295,7 +319,7 @@ def stopped(t, x):
 
 # %%
 lsd["off, stopped"] = train("lsd", lagrangian, off=stopped)
-ends["off, stopped"] = [lsd["off, stopped"].rows[-1, 1].item()] + [r["distance"] for r in others["lsd: off, stopped"]]
+ends = figures.ends(lsd)
 figures.print_seeds(ends)
 
 # %% tags=["figure"]
@@ -343,10 +367,9 @@ course.check("06.5", flow)
 
 # %%
 teacher = train("lsd", None, steps=STEPS // 2).X
-teacher.slope.requires_grad_(False)
 noise, goal = errors.exact_pairs(board, 0.0, 1.0, 1024, 0)
 end = flow(teacher.velocity, noise, 256)
-limit = (end - goal).square().sum(1).mean().sqrt().item()
+limit = errors.root_mean_square(end - goal)
 pupils = {m: train(m, f, teacher.velocity, teacher.velocity) for m, f in (("lsd", lagrangian), ("esd", eulerian))}
 
 # %% [markdown]
@@ -359,8 +382,10 @@ prediction = None  # words: "zero", "the teacher's" or "its own"
 # %%
 course.compare(prediction, "the teacher's", wrong={"zero": "It never sees the data, where the teacher is not asked."})
 print(f"the teacher's flow is {limit:.4f} from the exact map")
-maps = {"LSD, no teacher": lsd["none"].X} | {f"{m.upper()}, learned teacher": one.X for m, one in pupils.items()}
-figures.print_landings(maps, noise, {"to the exact map": goal, "to the teacher's flow": end})
+figures.print_landings(
+    {"LSD, no teacher": lsd["none"].X, "LSD, learned": pupils["lsd"].X, "ESD, learned": pupils["esd"].X},
+    noise, {"to the exact map": goal, "to the teacher's flow": end},
+)  # fmt: skip
 
 # %% tags=["figure"]
 both = {"LSD": {"no teacher": lsd["none"], "learned teacher": pupils["lsd"]}, "ESD": {"learned teacher": pupils["esd"]}}
@@ -389,14 +414,12 @@ figures.pupils(both, limit)
 # %%
 quarter = train("lsd", None, steps=STEPS // 4).X
 before = {"no teacher": 0, "a quarter for the teacher": STEPS // 4, "half for the teacher": STEPS // 2}
-equal = {"no teacher": lsd["none"]}
-for name, guide in zip(list(before)[1:], (quarter, teacher), strict=True):
-    equal[name] = train("lsd", lagrangian, guide.velocity, guide.velocity, steps=STEPS - before[name])
-of_quarter = (flow(quarter.velocity, noise, 256) - goal).square().sum(1).mean().sqrt().item()
-limits = {"a quarter for the teacher": of_quarter, "half for the teacher": limit}
+guides = dict(zip(list(before)[1:], (quarter, teacher), strict=True))
+equal = {name: train("lsd", lagrangian, X.velocity, X.velocity, STEPS - before[name]) for name, X in guides.items()}
+limits = [errors.root_mean_square(flow(quarter.velocity, noise, 256) - goal), limit]
 
 # %% tags=["figure"]
-figures.costs(equal, before, limits)
+figures.costs({"no teacher": lsd["none"]} | equal, before, dict(zip(list(before)[1:], limits)))  # noqa: B905
 
 # %% [markdown]
 # **What to notice.** A pupil's curve begins where its teacher's training ends. It has fewer steps left, and the thick
@@ -427,24 +450,34 @@ figures.costs(equal, before, limits)
 # %%
 prediction = None  # a word: "fall" or "grow"
 
+# %% [markdown]
+# **Write** `full(X, s, t, x, b)`, the Eulerian loss in which $\nabla X\, b$ is held as a whole: `X.push(s, t, x, w)[1]`
+# is $\nabla X\, w$, and `X.partial_s(s, t, x)[1]` is $\partial_s X$. Only the latter carries a gradient.
 
-# %%
+
+# %% tags=["solution"]
 def full(X, s, t, x, b):
     """The Eulerian loss with the pushed velocity held as well."""
-    return losses.eulerian(X, s, t, x, velocity=None if b == X.velocity else b, stopgrad="full")
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        pushed = X.push(s, t, x, b(s, x))[1]
+    moves = X.partial_s(s, t, x)[1]
+    return (moves + pushed).square().sum(1)
+    ### END SOLUTION
 
 
-esd = {
-    '"convex", exact teacher': train("esd", eulerian, off=exact),
-    '"full", exact teacher': train("esd", full, off=exact),
-}
-esd['"full", no teacher'] = train("esd", full)
+# %% [markdown]
+# (Three trainings, one seed.)
 
 # %%
-norms = {name: one.rows[:, 2] for name, one in esd.items()}
-print({name: f"{n[2:5].mean():.3f} early, {n[-5:].mean():.3f} at the end" for name, n in norms.items()})
-held = norms['"full", exact teacher']
-course.compare(prediction, "grow" if held[-5:].mean() > held[2:5].mean() else "fall")
+assert torch.equal(full(X, s, t, x, exact), losses.eulerian(X, s, t, x, velocity=exact, stopgrad="full"))
+esd = {"convex, exact teacher": train("esd", eulerian, off=exact), "full, exact teacher": train("esd", full, off=exact)}
+esd["full, no teacher"] = train("esd", full)
+
+# %%
+early, late = (esd["full, exact teacher"].rows[k, 2].mean() for k in (slice(2, 5), slice(-5, None)))
+figures.print_norms(esd)
+course.compare(prediction, "grow" if late > early else "fall")
 
 # %% tags=["figure"]
 figures.gradients(esd)
@@ -513,7 +546,7 @@ course.check("06.7", pairs)
 
 
 # %% tags=["solution"]
-def stage(net, teacher, length, generator, steps=training.budget(200)):
+def stage(net, teacher, length, generator, steps=STEPS // 4):
     """The map whose one jump follows the teacher's two."""
     ### BEGIN SOLUTION
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
@@ -533,32 +566,35 @@ def stage(net, teacher, length, generator, steps=training.budget(200)):
 # The first teacher makes 16 Euler steps with the learned velocity of section 3: a jump's slope is the velocity at its
 # start. The pupil starts from that network's weights.
 #
-# **Predict.** After each stage we measure the distance of the 16, 8, 4, 2, 1 jumps to where the *first* teacher lands.
-# From stage to stage: does it `"grow"`, `"stay"` or `"fall"`?
-
-# %%
-prediction = None  # a word: "grow", "stay" or "fall"
+# **Write** `chain(seed)`: the list of five maps, the first teacher `first` and those of the stages with the lengths
+# 1/8, 1/4, 1/2 and 1. The pupil is a deep copy of `teacher.slope`, with `requires_grad_()`; its generator has the seed
+# `seed`. Each stage goes on with the weights of the one before.
 
 # %%
 first = FlowMap(lambda s, t, x: teacher.velocity(s, x))  # noqa: ARG005
-rows = []
-for seed in tqdm(range(3)):
-    net, X, generator, seeds = (
-        copy.deepcopy(teacher.slope).requires_grad_(),
-        first,
-        torch.Generator().manual_seed(seed),
-        [],
-    )
-    for jumps in (16, 8, 4, 2, 1):
-        X = X if jumps == 16 else stage(net, X, 1 / jumps, generator)
-        at = X.sample(noise, jumps)
-        seeds.append((jumps, errors.root_mean_square(at - goal), errors.root_mean_square(at - first.sample(noise, 16))))
-    rows.append(seeds)
+
+
+# %% tags=["solution"]
+def chain(seed):
+    """The first teacher, and the map after each stage."""
+    ### BEGIN SOLUTION
+    pupil, maps = copy.deepcopy(teacher.slope).requires_grad_(), [first]
+    generator = torch.Generator().manual_seed(seed)
+    for length in (1 / 8, 1 / 4, 1 / 2, 1):
+        maps.append(stage(pupil, maps[-1], length, generator))
+    return maps
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** After each stage we measure the distance of the 16, 8, 4, 2, 1 jumps to where the *first* teacher lands.
+# From the first stage to the last: does it `"grow"`, or not (`"stay"`)? (Three seeds, half a minute.)
 
 # %%
-for jumps, *found in zip((16, 8, 4, 2, 1), *rows, strict=True):
-    print(f"{jumps:>2} jumps: to the first teacher " + ", ".join(f"{row[2]:.3f}" for row in found), end="   ")
-    print("to the exact map " + ", ".join(f"{row[1]:.3f}" for row in found))
+prediction = None  # a word: "grow" or "stay"
+
+# %%
+rows = figures.of_stages([chain(seed) for seed in tqdm(range(3))], noise, goal)
 course.compare(prediction, "grow" if all(seed[-1][2] > seed[1][2] for seed in rows) else "stay")
 
 # %% tags=["figure"]
@@ -614,9 +650,8 @@ def limit_of(X, s, t, x):
 course.check("06.8", limit_of)
 s, t, x = torch.full((5,), 0.2).double(), torch.full((5,), 0.7).double(), board.base(5).double()
 curve = FlowMap(lambda s, t, x: torch.sin(x.flip(1) + (2 * s + t)[:, None]))  # no flow map at all
-for e in (1e-2, 1e-3, 1e-4):
-    quotient = losses.semigroup(curve, s, t - e, t, x) / e**2
-    print(f"e = {e:g}: relative difference {((quotient - limit_of(curve, s, t, x)) / quotient).abs().max():.5f}")
+quotients = {e: losses.semigroup(curve, s, t - e, t, x) / e**2 for e in (1e-2, 1e-3, 1e-4)}
+print({e: f"{(q / limit_of(curve, s, t, x) - 1).abs().max():.5f}" for e, q in quotients.items()}, "relative difference")
 
 # %% [markdown]
 # <details><summary>Answer</summary>

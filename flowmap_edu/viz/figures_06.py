@@ -1,6 +1,5 @@
 """The figures and tables of lesson 06: one function each."""
 
-import collections
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,9 +9,12 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from flowmap_edu import methods
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.metrics.errors import root_mean_square
 from flowmap_edu.problems import Checkerboard
-from flowmap_edu.training import runs
+from flowmap_edu.recipes import recipe
+from flowmap_edu.training import State, draw_batch, runs
 from flowmap_edu.viz import plots
 
 LOOKS = ("-", "--", "-.", ":")
@@ -27,10 +29,15 @@ class Found(NamedTuple):
     rows: Tensor
 
 
-def other_seeds() -> Mapping[str, list[dict[str, Any]]]:
-    """What data/lessons/make_06.py measured, by the name of the training: one entry a seed, none for other names."""
-    rows = json.loads((runs.shipped_folder() / "lessons" / "06.json").read_text())["rows"]
-    return collections.defaultdict(list, rows)
+def ends(found: Mapping[str, Found]) -> dict[str, list[float]]:
+    """The last distance of each training of LSD, then those of other seeds, by data/lessons/make_06.py."""
+    rows: dict[str, list[dict[str, Any]]] = json.loads((runs.shipped_folder() / "lessons" / "06.json").read_text())[
+        "rows"
+    ]
+    return {
+        name: [one.rows[-1, 1].item()] + [row["distance"] for row in rows[f"lsd: {name}"]]
+        for name, one in found.items()
+    }
 
 
 def curves(ax: Axes, found: Mapping[str, Found], column: int = 1, colours: Sequence[int] = (0, 1, 2, 3)) -> None:
@@ -61,8 +68,8 @@ def print_seeds(seeds: Mapping[str, Sequence[float]]) -> None:
 
 
 def speeds(problem: Checkerboard, X: FlowMap, times: Sequence[float]) -> dict[str, Tensor]:
-    """Speeds at the landing points of X_{0,t}: of the exact velocity and of the map's own; (times, shares) each."""
-    x0, found = problem.base(4000, torch.Generator().manual_seed(2)), {"exact velocity": [], "the map's own": []}
+    """Speeds at the landing points of X_{0,t}: of the exact velocity and of own velocity; (times, shares) each."""
+    x0, found = problem.base(4000, torch.Generator().manual_seed(2)), {"exact velocity": [], "own velocity": []}
     with torch.no_grad():
         for t in times:
             landed = X(0.0, t, x0)
@@ -114,7 +121,7 @@ def print_landings(maps: Mapping[str, FlowMap], noise: Tensor, goals: Mapping[st
     for name, X in maps.items():
         with torch.no_grad():
             x = X(0.0, 1.0, noise)
-        found = [(x - goal).square().sum(1).mean().sqrt().item() for goal in goals.values()]
+        found = [root_mean_square(x - goal) for goal in goals.values()]
         print(f"{name:<26}" + "".join(f"{value:>24.4f}" for value in found))
 
 
@@ -139,6 +146,37 @@ def gradients(found: Mapping[str, Found]) -> None:
     ax.set_title("ESD, gradient before it is clipped, seed 0")
     ax.legend()
     plt.show()
+
+
+def by_library(method: str, steps: int) -> FlowMap:
+    """The averaged map after some steps by `methods.loss`, on the batches of `training.draw_batch`."""
+    state = State(*recipe("checkerboard", method, steps=steps, compile=False))
+    for _ in range(steps):
+        batch = draw_batch(state.problem, state.method, state.training, state.generator)
+        methods.loss(FlowMap(state.net), batch, state.method).mean().backward()
+        torch.nn.utils.clip_grad_norm_(state.net.parameters(), state.training.clip)
+        state.take_step()
+        state.schedule.step()
+    return state.X
+
+
+def print_norms(found: Mapping[str, Found]) -> None:
+    """Print the mean norm of the gradient early and late in the training."""
+    for name, one in found.items():
+        print(f"{name:<24} early {one.rows[2:5, 2].mean():.3f}, at the end {one.rows[-5:, 2].mean():.3f}")
+
+
+def of_stages(chains: Sequence[Sequence[FlowMap]], noise: Tensor, goal: Tensor) -> list[list[tuple[int, float, float]]]:
+    """Print and return, for each chain's map: its jumps, its distance to the exact map and to the first teacher."""
+    rows = []
+    for chain in chains:
+        first = chain[0].sample(noise, 16)
+        landed = {16 // 2**k: X.sample(noise, 16 // 2**k) for k, X in enumerate(chain)}
+        rows.append([(n, *(root_mean_square(x - y) for y in (goal, first))) for n, x in landed.items()])
+    for found in zip(*rows, strict=True):
+        print(f"{found[0][0]:>2} jumps: to the first teacher " + ", ".join(f"{row[2]:.3f}" for row in found), end="   ")
+        print("to the exact map " + ", ".join(f"{row[1]:.3f}" for row in found))
+    return rows
 
 
 def stages(rows: Sequence[Sequence[tuple[int, float, float]]]) -> None:
