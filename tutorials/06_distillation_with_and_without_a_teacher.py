@@ -692,9 +692,9 @@ print(f"{100 * (moved.abs() > 0.3).double().mean():.0f} % of the points by more 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# No. The exact velocity acts on the moved point: it makes the shift smaller for some points and larger for others. A few
-# points near a seam end in another square (the printed share). A perfect pupil lands where this flow ends, and not at
-# the data.
+# No. The exact velocity acts on the moved point: it makes the shift smaller for some points and larger for others. A
+# few points near a seam end in another square (the printed share). A perfect pupil lands where this flow ends, and not
+# at the data.
 #
 # </details>
 #

@@ -91,15 +91,15 @@ def speed(times: Sequence[float], found: Mapping[str, Tensor]) -> None:
 
 def where_asked(problem: Checkerboard, places: Mapping[str, Tensor], t: float) -> None:
     """The places at which two losses ask for a velocity at time t, on the squares of the data."""
-    _, axes = plt.subplots(1, len(places), figsize=(3.4 * len(places), 3.5), sharex=True, sharey=True)
+    figure, axes = plt.subplots(1, len(places), figsize=(3.4 * len(places), 3.8), sharex=True, sharey=True)
     for ax, (name, x) in zip(axes, places.items(), strict=True):
         far = problem.velocity(torch.full((len(x),), t), x).norm(dim=1) > 3
         plots.squares(ax)
-        ax.plot(*x[~far].T, ".", ms=2, color=plots.COLOURS[0], label="exact speed up to 3")
+        ax.plot(*x[~far].T, ".", ms=2, color=plots.COLOURS[0], label="exact speed there at most 3")
         ax.plot(*x[far].T, "x", ms=5, color=plots.COLOURS[1], label="above 3")
         plots.window(ax, 1.2)
         ax.set_title(f"{name}, at t = {t:g}")
-    axes[0].legend(fontsize=8, loc="lower left")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     plt.show()
 
 
@@ -107,7 +107,7 @@ def pupils(found: Mapping[str, Mapping[str, Found]], limit: float) -> None:
     """The distance of pupils as they train, a panel a method, with the line of their teacher."""
     _, axes = plt.subplots(1, len(found), figsize=(3.6 * len(found), 3.1), sharey=True)
     for ax, (method, runs_of) in zip(axes, found.items(), strict=True):
-        curves(ax, runs_of)
+        curves(ax, runs_of, colours=[{"no teacher": 0, "learned teacher": 2}[name] for name in runs_of])
         ax.axhline(limit, color="0.4", lw=1, ls=":", label="the teacher's flow")
         ax.set_title(f"{method}, seed 0")
     axes[1].set_ylabel("")
