@@ -17,7 +17,7 @@
 # After this lesson you can
 #
 # - write the whole training of a flow map: the batch, the loss, the loop and the averaged weights,
-# - explain why an averaged target makes training faster, and write it,
+# - write a target that is averaged over data, and say why it scatters less than a single slope,
 # - train a map by four methods (LSD, ESD, PSD-M and PSD-U) and compare them fairly,
 # - measure a map by its samples and by its distance to the exact map, and say why the two scores disagree.
 #
@@ -356,8 +356,9 @@ figures.pairs({m: recipes.recipe("checkerboard", m, steps=100) for m in ("lsd", 
 #
 # We train by four methods. LSD, ESD, PSD-M (a stop in the middle) and PSD-U (a stop anywhere) differ in the second part
 # of the loss, in the pairs of section 5, and in the shares of the batch. ESD is used with the stop-gradient "convex",
-# which lesson 04b recommends. Each training has **1,500 steps of 384 samples**. A fifth map, "LSD, plain", has as many
-# steps and samples, but plain targets, times at random, no additional pairs, no Fourier features, and Adam.
+# because lesson 04b saw "full" fail with Fourier features. Each training has **1,500 steps of 384 samples**. A fifth
+# map, "LSD, plain", has as many steps and samples, but plain targets, times at random, no additional pairs, no Fourier
+# features, and Adam.
 #
 # **Predict with a formula.** A plain target scatters, so the loss has a floor. A perfect network still has
 # $E\,|x_1 - x_0 - b_t(I_t)|^2$ on the diagonal, which is `board.irreducible_loss()`. Its jumps can reach zero. The

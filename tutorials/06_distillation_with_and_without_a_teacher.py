@@ -24,7 +24,7 @@
 # **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop and the methods. Symbols
 # are on the [notation card](notation.md).
 #
-# **It takes** an hour if you write the code, and five minutes of computing on two CPU cores.
+# **It takes** an hour and a quarter if you write the code, and five minutes of computing on two CPU cores.
 
 # %%
 import copy
@@ -92,7 +92,8 @@ course.check("06.2", eulerian)
 
 # %% [markdown]
 # One default must be told. The table of methods has ESD as its source does, with the stop-gradient "full". The recipe
-# of lesson 05 takes "convex" instead, because "full" is unstable there. This lesson uses "convex" until section 5.
+# of lesson 05 takes "convex" instead, because "full" failed in lesson 04b with Fourier features, which the recipe has.
+# This lesson uses "convex" until section 5.
 
 # %%
 problem, net, method, settings = recipes.recipe("checkerboard", "esd", steps=100, compile=False)
@@ -334,8 +335,8 @@ figures.distances(lsd, ends, "LSD")
 #
 # <details><summary>Answer</summary>
 #
-# ESD asks at $(s, I_s)$ only, where the exact velocity is moderate. Section 5 trains this map. It comes as close as
-# without a teacher, or closer.
+# ESD asks at $(s, I_s)$ only: on the left of the figure above, where no place asks for a large speed. So expect no such
+# harm. Section 5 trains this map.
 #
 # </details>
 #
