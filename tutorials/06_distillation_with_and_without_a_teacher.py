@@ -249,9 +249,9 @@ course.compare(prediction, ends["off"][0] / ends["none"][0], too_low="Then its a
 figures.distances(lsd, ends, "LSD, an exact teacher in one place")
 
 # %% [markdown]
-# **What to notice.** The printed ranges are those of three seeds. On the diagonal the exact velocity changes little:
-# the averaged targets of lesson 05 were good already. Off the diagonal the *exact* velocity does harm, in every seed.
-# Why?
+# **What to notice.** The printed ranges are those of three seeds. On the diagonal the exact velocity helps a
+# little, in each seed: the averaged targets of lesson 05 were good already. Off the diagonal the *exact* velocity does
+# harm, in every seed. Why?
 #
 # Ask *where* each loss asks its teacher.
 #
