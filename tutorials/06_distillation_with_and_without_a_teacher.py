@@ -221,10 +221,10 @@ def train(method, residual, on=None, off=None, steps=STEPS, **changes):
 # Is it right? On the same batches `methods.loss` of the library must give the same map.
 
 # %%
-x = board.base(100, torch.Generator().manual_seed(0))
+points = board.base(100, torch.Generator().manual_seed(0))
 library, mine = figures.by_library("lsd", steps=20), train("lsd", lagrangian, steps=20).X
-moved = (library(0.0, 1.0, x) - x).square().mean().sqrt()
-assert (mine(0.0, 1.0, x) - library(0.0, 1.0, x)).abs().max() < 1e-3 * moved
+moved = (library(0.0, 1.0, points) - points).square().mean().sqrt()
+assert (mine(0.0, 1.0, points) - library(0.0, 1.0, points)).abs().max() < 1e-3 * moved
 
 # %% [markdown]
 # **Predict.** Three trainings of LSD with 800 steps: without a teacher, with the exact velocity *on* the diagonal only,
