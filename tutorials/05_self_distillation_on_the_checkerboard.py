@@ -402,11 +402,11 @@ figures.table({m: [{"diagonal error": error} for error in seeds] for m, seeds in
 figures.losses({name: state.history for name, state in states.items()}, diagonal, floor)
 
 # %% [markdown]
-# **What to notice.** Left: the plain loss stays above its floor, the dotted line. The averaged target scatters less, so
-# the other losses are lower. PSD has a smaller share on the diagonal, hence another floor. So the *losses* of two
-# recipes cannot be compared. Right: the distance of the diagonal to the exact velocity can. With equal steps, all three
-# seeds of each recipe map are below all three of the plain map. (The plain map differs in six things at once. This
-# comparison does not say which of them matters.)
+# **What to notice.** Left: the plain loss comes down to its floor, the dotted line, and stays there. The averaged
+# target scatters less, so the other losses are lower. PSD has a smaller share of the batch on the diagonal, and its
+# loss is lower again. So the *losses* of two recipes cannot be compared. Right: the distance of the diagonal to the
+# exact velocity can. With equal steps, every seed of the recipe's maps is more than ten times below every seed of the
+# plain map. (The plain map differs in six things at once. This comparison does not say which of them matters.)
 #
 # **Try.** Take out one ingredient at a time: `stf_batch=0`, or `net={"fourier": 0}`, or `optimizer="adam", lr=2e-3`.
 # Print `losses.diagonal` against the exact velocity for each.
@@ -422,8 +422,9 @@ figures.losses({name: state.history for name, state in states.items()}, diagonal
 # %% [markdown]
 # ## 7. How good are the samples?
 #
-# The same noise for every picture: 1 to 16 jumps by each map. (A minute.) Above is the density. Below are the points,
-# coloured by the quarter of the plane in which each began. Use the arrow keys to change the number of jumps.
+# The same noise for every picture: 1 to 16 jumps by each map. (A minute.) The still shows the densities. The live
+# figure also shows the points, coloured by the quarter of the plane in which each began. Use the arrow keys to change
+# the number of jumps.
 
 # %%
 widgets.step_slider({name: maps[name] for name in ("LSD", "ESD", "PSD-M", "LSD, plain")}, noise[:6000])
@@ -504,10 +505,10 @@ print(f"CPU seconds of these trainings: { {name: round(state.cpu_seconds) for na
 figures.against_jumps(rows, "kl64", "KL64", metrics.floor64(50_000), ("a board 2 % too small", small.kl))
 
 # %% [markdown]
-# **What to notice.** KL64 of every recipe map falls with the number of jumps. The lines connect middle seeds, and the
-# bars are the range of three seeds: where the bars of two methods overlap, these runs do not tell them apart. The
-# budgets are equal in steps and samples; the CPU seconds of this run are printed, since a step does not cost the same
-# in each method.
+# **What to notice.** From two jumps on, KL64 of every recipe map falls with the number of jumps. From one jump to two
+# it rises for PSD-M and PSD-U, in every seed. The lines connect middle seeds, and the bars are the range of the seeds:
+# where the bars of two methods overlap, these runs do not tell them apart. The budgets are equal in steps and samples.
+# The CPU seconds of this run are printed, since a step does not cost the same in each method.
 #
 # The maps that come with the library are the same recipe with longer budgets. Their scores are of one seed each.
 
@@ -567,10 +568,10 @@ figures.table(table, ["rms", "median", "kl64", "worst"])
 figures.two_scores(table)
 
 # %% [markdown]
-# **What to notice.** The two scores do not rank alike. The distance is about *destinations*: is each point in its
-# square, and where in it? KL64 is about the *density*: are the edges sharp, are the gaps empty? Sixteen Euler steps
-# give emptier gaps than one jump of these maps, and a larger root mean square distance than one jump of LSD. Neither
-# score is the right one. Name both.
+# **What to notice.** The two scores do not rank alike. Sixteen Euler steps have a lower KL64 than one jump of any map
+# here. One jump of each recipe map has a smaller distance, in the root mean square and in the median. The distance is
+# about *destinations*: is each point in its square, and where in it? KL64 is about the *density*: are the edges sharp,
+# are the gaps empty? Neither score is the right one. Name both.
 #
 # The last column is a warning. In the maps of the recipe a twentieth of the points makes most of the squared distance.
 # The root mean square is about these few points, and it scatters with them. The median is about the others.
@@ -636,9 +637,10 @@ assert all(seeds[0][0] > seeds[0][-1] for name, seeds in late.items() if steps =
 figures.last_jumps(starts, late)
 
 # %% [markdown]
-# **What to notice.** In every method the median falls as the jump gets shorter. Where the bands of two methods do not
-# overlap, three seeds agree on their order at this budget. The figure does not say why: the methods also differ in the
-# pairs that they visit and in their share on the diagonal.
+# **What to notice.** The last jump of every map is easier when it is short. For the longest jumps the medians of PSD-M
+# and PSD-U are above those of LSD and ESD in every seed, although their diagonal is the more exact one (section 6).
+# Where the bands of two methods do not overlap, three seeds agree on their order at this budget. The figure does not
+# say why: the methods differ in the loss, in the pairs that they visit and in their share on the diagonal.
 #
 # **Try.** Draw the growth of the exact map, the largest singular value of $\nabla X_{0,1}$, on the same plane as the
 # misses.

@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
 from flowmap_edu.flow_map import FlowMap
@@ -155,7 +156,8 @@ def losses(
     axes[0].legend(ncols=2, fontsize=8)
     for k, (name, values) in enumerate(diagonal.items()):
         axes[1].semilogx(values, [k] * len(values), MARKS[k], color=plots.COLOURS[k], alpha=0.7, label=name)
-    axes[1].set(xlabel="E |v - b|$^2$ on the diagonal", title="Distance of the diagonal, a mark a seed")
+    axes[1].set(xlabel="E |v - b|$^2$ on the diagonal", title="Error of the diagonal, a mark a seed", xlim=(1e-3, 0.1))
+    axes[1].xaxis.set_minor_formatter(NullFormatter())
     axes[1].set(yticks=range(len(diagonal)), yticklabels=list(diagonal), ylim=(len(diagonal) - 0.5, -0.5))
     plt.show()
 
