@@ -167,15 +167,14 @@ def against_jumps(
 ) -> None:
     """A score against the number of jumps: the middle seed, and the range over seeds as a bar."""
     _, ax = plt.subplots(figsize=(6.4, 3.6))
+    jumps = [int(n) for n in next(iter(rows.values()))[0]]
     for k, (name, seeds) in enumerate(rows.items()):
-        jumps = [int(n) for n in seeds[0]]
         centre, below, above = zip(*(middle([seed[str(n)][score] for seed in seeds]) for n in jumps), strict=True)
         at = [n * 1.035 ** (k - 2) for n in jumps]  # side by side, so that bars do not hide each other
         ax.errorbar(at, centre, (below, above), marker=MARKS[k], capsize=2, label=name)
     ax.axhline(floor, color="0.4", ls="--", lw=1, label="exact draws")
     ax.axhline(ruler[1], color="0.4", ls=":", lw=1, label=ruler[0])
-    ax.set(xscale="log", yscale="log", xlabel="number of jumps", ylabel=ylabel)
-    ax.set_title(f"{ylabel}, middle and range of seeds")
+    ax.set(xscale="log", yscale="log", xlabel="number of jumps", ylabel=ylabel, title="Middle and range of seeds")
     ax.set_xticks(jumps, [str(n) for n in jumps])
     ax.minorticks_off()
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -210,6 +209,7 @@ def by_jumps(rows: Mapping[str, Sequence[Scores]], score: str) -> None:
 def shipped(names: Mapping[str, str]) -> None:
     """Print KL64 of the shipped maps, with their steps and CPU seconds, and the paper's KL."""
     print(f"{'number of jumps':<52}" + "".join(f"{n:>8}" for n in (1, 2, 4, 8, 16)))
+    rows: list[dict[str, float]] = []
     for title, name in names.items():
         folder = runs.shipped_folder() / f"checkerboard-{name}"
         rows = json.loads((folder / "evaluation.json").read_text())["rows"]
@@ -239,7 +239,7 @@ def two_scores(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
             how |= {"mfc": how["color"] if euler or "16" in name else "white", "label": name}
             ax.errorbar(x, y, bars[1], bars[0], marker="s^v"[k % 3] if euler else MARKS[k // 2], **how)
         ax.set(xscale="log", yscale="log", xlabel="KL64 (samples)", title=f"{title} of the distance")
-    axes[0].set_ylabel("distance to the exact map")
+    axes[0].set(ylabel="distance to the exact map")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     plt.show()
 

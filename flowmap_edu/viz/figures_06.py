@@ -183,8 +183,9 @@ def stages(rows: Sequence[Sequence[tuple[int, float, float]]]) -> None:
     """The distances of each stage's map to the exact map and to the first teacher, a line a seed."""
     _, ax = plt.subplots(figsize=(5.6, 3.2))
     labels: Callable[[str, int], str | None] = lambda words, k: words if k == 0 else None  # noqa: E731
+    jumps = [jumps for jumps, _, _ in rows[0]]
     for k, seed in enumerate(rows):
-        jumps, exact, first = zip(*seed, strict=True)
+        _, exact, first = zip(*seed, strict=True)
         ax.plot(range(len(jumps)), exact, "o-", color=plots.COLOURS[0], alpha=0.7, label=labels("to the exact map", k))
         ax.plot(
             range(len(jumps)), first, "s--", color=plots.COLOURS[1], alpha=0.7, label=labels("to the first teacher", k)

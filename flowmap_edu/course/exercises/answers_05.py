@@ -153,9 +153,9 @@ def weighted(t: Tensor, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
     return (w @ y - x) / (1 - t)[:, None]
 
 
-def gauss(x: Tensor, y: Tensor, spread: Tensor, where: Tensor | float = 1.0, power: float = 2.0) -> Tensor:
-    """exp(-|x - where y|^2 / (power spread^2)), not normalised."""
-    there = where * y[None] if isinstance(where, float) else where[:, None, None] * y[None]
+def gauss(x: Tensor, y: Tensor, spread: Tensor, where: Tensor | None = None, power: float = 2.0) -> Tensor:
+    """exp(-|x - where y|^2 / (power spread^2)), not normalised; where is 1 unless it is given."""
+    there = y[None] if where is None else where[:, None, None] * y[None]
     return torch.exp(-(x[:, None] - there).square().sum(2) / (power * spread[:, None] ** 2))
 
 
