@@ -296,12 +296,13 @@ figures.scatters(when, scatter)
 # hardly one is there. The third curve takes 256 *near points* from a pool of 260,000 instead. It is the quieter one at
 # the end.
 #
-# **Try.** Use 64 fresh points in place of 1,024.
+# **Try.** Use 64 fresh points in place of 1,024: set `figures.AT_ONCE = 64` and run the two cells again.
 #
 # <details><summary>Answer</summary>
 #
-# The orange curve rises about tenfold where many points shared the weight, since the variance of a mean falls with the
-# number of points that share it. It meets the blue curve earlier.
+# The set then has 320 points in place of 1,280, since the 256 ends of the batch belong to it. The variance of a mean
+# falls with the number of points that share it. So expect the orange curve about four times higher where many points
+# share the weight.
 #
 # </details>
 
@@ -406,10 +407,10 @@ figures.losses({name: state.history for name, state in states.items()}, diagonal
 # target scatters less, so the other losses are lower. PSD has a smaller share of the batch on the diagonal, and its
 # loss is lower again. So the *losses* of two recipes cannot be compared. Right: the distance of the diagonal to the
 # exact velocity can. With equal steps, every seed of the recipe's maps is more than ten times below every seed of the
-# plain map. (The plain map differs in six things at once. This comparison does not say which of them matters.)
+# plain map. (The plain map differs in several things at once. This comparison does not say which of them matters.)
 #
 # **Try.** Take out one ingredient at a time: `stf_batch=0`, or `net={"fourier": 0}`, or `optimizer="adam", lr=2e-3`.
-# Print `losses.diagonal` against the exact velocity for each.
+# Print `figures.diagonal_error(board, X)` for each.
 #
 # <details><summary>Answer</summary>
 #
@@ -582,7 +583,7 @@ figures.two_scores(table)
 # ## 9. Where is a map wrong?
 #
 # Two views. First, the plane of the noise, coloured by how far one jump from there lands from its exact destination.
-# We look at the shipped maps (budgets in section 7), where little else is left to see.
+# We look at the shipped maps, one seed of each (budgets in section 7).
 #
 # **Predict.** Where are the large distances: `"everywhere"`, at the `"outside"`, where noise is rare, or along
 # `"lines"`?
@@ -607,7 +608,6 @@ figures.misses(board, final)
 #
 # The second view leaves the seams out. The *median* distance of the last jump $X_{s,1}$ does not see a few bad points.
 # Here are the maps of section 6, with equal steps and three seeds.
-
 #
 # **Write** `last(X)`: a list of the median distance of `X(s, 1.0, x_s)` to its exact end, for each s in `starts`. The
 # points and their ends are `x_s, end = errors.exact_pairs(board, s, 1.0, 2048, 0)`. Work under `torch.no_grad()`.
