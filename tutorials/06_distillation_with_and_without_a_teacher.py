@@ -395,7 +395,7 @@ both = {"LSD": {"no teacher": lsd["none"], "learned teacher": pupils["lsd"]}, "E
 figures.pupils(both, limit)
 
 # %% [markdown]
-# **What to notice.** The dotted line is the teacher's distance to the exact map. The pupils come near it. A pupil can
+# **What to notice.** The dotted line is the teacher's distance to the exact map. Both pupils end above it. A pupil can
 # be on either side of the line, because its own errors are added to its teacher's. But nothing pulls it past the
 # teacher: its goal is the teacher's flow, and in the last column a perfect pupil would have zero. A map without a
 # teacher has no such line. Its velocity keeps learning.
@@ -412,7 +412,8 @@ figures.pupils(both, limit)
 # ## 4. What does each way cost?
 #
 # A fair comparison gives both ways the same total. We count steps: those of the teacher come before those of the pupil.
-# A step of flow matching is cheaper than one of LSD, so this count is against the teacher. (Two trainings, one seed.)
+# Lesson 04 measured that a step of flow matching is cheaper than one of LSD, so this count is against the teacher. (Two
+# trainings, one seed.)
 
 # %%
 quarter = train("lsd", None, steps=STEPS // 4).X

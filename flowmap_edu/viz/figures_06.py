@@ -127,7 +127,7 @@ def print_landings(maps: Mapping[str, FlowMap], noise: Tensor, goals: Mapping[st
 
 def costs(found: Mapping[str, Found], before: Mapping[str, int], limits: Mapping[str, float]) -> None:
     """The distance against the steps of teacher and pupil together; a short line is the teacher's own distance."""
-    _, ax = plt.subplots(figsize=(6.2, 3.4))
+    _, ax = plt.subplots(figsize=(7.8, 3.4))
     for k, (name, one) in enumerate(found.items()):
         steps = before[name] + one.rows[:, 0]
         ax.semilogy(steps, one.rows[:, 1], LOOKS[k], color=plots.COLOURS[k], label=name)
@@ -135,7 +135,7 @@ def costs(found: Mapping[str, Found], before: Mapping[str, int], limits: Mapping
             ax.plot([20, before[name]], [limits[name]] * 2, LOOKS[k], color=plots.COLOURS[k], lw=3, alpha=0.4)
     ax.set(xlabel="steps of teacher and pupil together", ylabel="distance to the exact map, one jump")
     ax.set_title("LSD, seed 0; thick: while the teacher learns, what it will reach")
-    ax.legend()
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     plt.show()
 
 
