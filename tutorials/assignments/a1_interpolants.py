@@ -127,7 +127,8 @@ course.graded("a1.3", velocity, student=STUDENT, seeds=(1, 2))
 # %% [markdown]
 # ## Part 4 (2 points)
 #
-# A point is at `MY_PLACE` at the time `MY_TIME`. How likely is it that its $x_1$ is in the upper right square?
+# A point is at `MY_PLACE` at the time `MY_TIME`. How likely is it that its $x_1$ is in the upper right square? Call the
+# number `upper_right`.
 
 # %% nbgrader={"grade": false, "grade_id": "a1-4-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 ### BEGIN SOLUTION
@@ -142,7 +143,7 @@ course.graded("a1.4", upper_right, student=STUDENT)
 # ## Part 5 (2 points)
 #
 # The loss $E|\dot I_t - v(I_t)|^2$ is smallest at $v = b_t$. How small is it? At the time `MY_TIME`, draw 100,000 pairs
-# and measure $E|\dot I_t - b_t(I_t)|^2 / E|\dot I_t|^2$.
+# and measure $E|\dot I_t - b_t(I_t)|^2 / E|\dot I_t|^2$. Call the number `unexplained`.
 
 # %% nbgrader={"grade": false, "grade_id": "a1-5-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 ### BEGIN SOLUTION
