@@ -26,6 +26,7 @@ __all__ = ["Assignment", "Part", "assignments", "load"]
 
 HIDDEN = re.compile(r"^ *### BEGIN HIDDEN TESTS\n.*?^ *### END HIDDEN TESTS\n?", re.MULTILINE | re.DOTALL)
 STUB = 'raise NotImplementedError("write this")'
+LINES = re.compile(r"  # about \d+ lines?$", re.MULTILINE)  # nbgrader's stub says no number of lines
 BY_HAND = "YOUR ANSWER HERE"
 
 
@@ -89,7 +90,7 @@ def student_cell(cell: Cell) -> Cell:
     if cell.mark.get("grade") and cell.mark.get("solution"):
         return replace(cell, text=BY_HAND)
     text = HIDDEN.sub("", cell.text)
-    return replace(cell, text=doing(text).rstrip("\n") if cell.code else text.rstrip("\n"))
+    return replace(cell, text=LINES.sub("", doing(text) if cell.code else text).rstrip("\n"))
 
 
 def folder() -> Path:

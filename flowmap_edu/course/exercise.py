@@ -1,10 +1,10 @@
 """What an exercise is: the right answer, the cases on which it is asked, and the mistakes that are known."""
 
 import importlib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -92,5 +92,5 @@ def exercises(lesson: str, *, student: int = 0, seed: int = 0) -> dict[str, Exer
 
 
 def hidden() -> bool:
-    """Whether no right answer is to be found: so it is where submissions are run."""
-    return not any((Path(__file__).parent / "exercises").glob("*_*.py"))
+    """Whether this process runs a submission for `flowmap-edu grade`: the right answers are elsewhere."""
+    return "FLOWMAP_EDU_GRADING" in os.environ
