@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowmap_edu.course.asking import UNWRITTEN, Recorded, Result, outcome, raised, result
 from flowmap_edu.course.exercise import Answer, Exercise, find, hidden, made
+from flowmap_edu.course.grading.wire import Foreign
 from flowmap_edu.course.students import student_seed
 
 __all__ = ["CheckError", "check", "graded"]
@@ -236,6 +237,8 @@ def kind(value: object) -> str:
     """What a message says of a value."""
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, Foreign):
+        return value.words
     if isinstance(value, np.ndarray):
         return f"a NumPy array of shape {value.shape}"
     if isinstance(value, (tuple, list)):
