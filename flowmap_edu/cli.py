@@ -148,7 +148,7 @@ def add_grade(p: argparse.ArgumentParser) -> None:
         "--report", required=True, metavar="DIR", help="a page a student; an interrupted grading goes on here"
     )
     p.add_argument(
-        "--seconds", type=values.seconds, default=30.0, help="of a cell or a part (default 30), thrice in all"
+        "--seconds", type=values.minutes, default=30.0, help="of a cell or a part (default 30), thrice in all"
     )
     p.add_argument("--memory", type=values.count, default=4096, metavar="MB", help="of a submission (default 4096)")
     p.add_argument("--files", type=values.count, default=64, metavar="MB", help="that a submission writes (default 64)")

@@ -12,23 +12,28 @@ from collections.abc import Mapping
 
 LOAD, EQUAL, AND, RETURN = 0x20, 0x15, 0x45, 0x06  # instructions of a seccomp filter: ld, jeq, jset, ret
 ALLOW, ERROR = 0x7FFF0000, 0x00050000
+LIBRARIES = 8 * 2**30  # addresses that libraries take without using memory: torch's own are 3 GB
 EPERM, ENOSYS, THREAD = 1, 38, 0x10000
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
-# architecture's code in the kernel, clone, calls that only fork; clone3 is 435 everywhere
-CALLS = {"x86_64": (0xC000003E, 56, (57, 58)), "aarch64": (0xC00000B7, 220, ())}
+# the architecture's code in the kernel, its number of clone, and the calls that are refused: fork and vfork; shmget and
+# memfd_create, whose memory no limit counts; unshare, setns and mount. clone3 is 435 everywhere.
+CALLS = {
+    "x86_64": (0xC000003E, 56, (57, 58, 29, 319, 272, 308, 165)),
+    "aarch64": (0xC00000B7, 220, (194, 279, 97, 268, 40)),
+}
 
 
 def filter_program(machine: str) -> bytes:
-    """The seccomp filter that lets threads be made and no processes: a list of (code, jump if, jump else, value).
+    """The seccomp filter: threads can be made, processes cannot; a list of (code, jump if, jump else, value).
 
     clone is allowed with CLONE_THREAD. clone3 hides its flags in memory, so it is said not to exist; the C library
     then calls clone. Calls of another architecture are refused.
     """
-    architecture, clone, forks = CALLS[machine]
+    architecture, clone, refused = CALLS[machine]
     program = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, architecture), (RETURN, 0, 0, ERROR | EPERM), (LOAD, 0, 0, 0)]
     if machine == "x86_64":  # the numbers of the x32 calls have this bit
         program += [(AND, 0, 1, 0x40000000), (RETURN, 0, 0, ERROR | EPERM)]
-    for number in forks:
+    for number in refused:
         program += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERROR | EPERM)]
     program += [(EQUAL, 0, 1, 435), (RETURN, 0, 0, ERROR | ENOSYS)]
     program += [(EQUAL, 0, 3, clone), (LOAD, 0, 0, 16), (AND, 1, 0, THREAD), (RETURN, 0, 0, ERROR | EPERM)]
@@ -66,7 +71,9 @@ def limit(sizes: Mapping[str, int]) -> list[str]:
     except ImportError:
         return ["memory, files and processor time are not limited on this system"]
     wanted = {
-        "memory": (resource.RLIMIT_AS, sizes["memory"]), "files": (resource.RLIMIT_FSIZE, sizes["file"]),
+        "memory": (resource.RLIMIT_DATA, sizes["memory"]),
+        "addresses": (resource.RLIMIT_AS, sizes["memory"] + LIBRARIES),
+        "files": (resource.RLIMIT_FSIZE, sizes["file"]),
         "processor time": (resource.RLIMIT_CPU, sizes["processor"]), "core dumps": (resource.RLIMIT_CORE, 0),
         "open files": (resource.RLIMIT_NOFILE, 256),
     }  # fmt: skip
