@@ -25,7 +25,7 @@ def answer(name: str, text: str) -> Cell:
     return cell(name, f"### BEGIN SOLUTION\n{text}\n### END SOLUTION", solution=True)
 
 
-def test(name: str, text: str) -> Cell:
+def part(name: str, text: str) -> Cell:
     """The test of a part of one point."""
     part = name.replace("-", ".")
     return cell(name, f'course.graded("{part}", {text}, student=STUDENT)', grade=True, locked=True, points=1)
@@ -42,9 +42,9 @@ TINY = Assignment(
     (
         answer("a9-student", "STUDENT = 5"),
         answer("a9-1-answer", "first = 42"),
-        test("a9-1", "first"),
+        part("a9-1", "first"),
         answer("a9-2-answer", "second = 7.5"),
-        test("a9-2", "second"),
+        part("a9-2", "second"),
         Cell(False, "**Model answer.** Because.", BY_HAND),
     ),
     exercises,
