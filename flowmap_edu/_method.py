@@ -1,7 +1,7 @@
 """What a method is, and the loss that its choices describe. The table of known ones is in methods.py."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,8 +12,9 @@ from flowmap_edu._weights import OF_THE_RESIDUAL, WEIGHTS
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.times import LEVELS, MOVING, moved
 
-TIMES = ("triangle", "to one", "grid", "segments", "dyadic")
+TIMES = ("triangle", "square", "from zero", "to one", "grid", "segments", "dyadic")
 VELOCITIES = ("self", "average", "sample", "teacher")
+SAMPLERS = {"from zero": "once", "to one": "restarts", "grid": "restarts", "segments": "segments"}  # of these times
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,20 @@ class Method:
         velocity: who gives the velocity in the residual: "self" (the diagonal v_{t,t}), "average" (that of the
             weights' moving average), "sample" (dI_s) or "teacher". In the semigroup it is the slope of the first short
             jump; "self" is that of `short`. "sample" is right in the mean only where the gradient is linear in it:
-            Eulerian "semi" and "full", semigroup "convex", with a weight that does not depend on the residual.
+            Eulerian "semi" and "full", semigroup "convex", with a weight that does not depend on the residual. In the
+            Lagrangian condition it is `losses.matching`, for jumps that land on the sample.
         stopgrad: as in losses.py.
-        times: "triangle" (all s <= t), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point), "segments"
-            (t the end of s's half of [0, 1]; u 0.001 after s, or t itself from 0.9 on) or "dyadic" (t - s = 2^-k, s
-            a multiple of it).
+        times: "triangle" (all s <= t), "square" (s and t in either order, for `losses.matching` alone), "from zero"
+            (s = 0), "to one" (t = 1), "grid" (t = 1, s = k/64, u the next point), "segments" (t the end of s's half of
+            [0, 1]; u 0.001 after s, or t itself from 0.9 on) or "dyadic" (t - s = 2^-k, s a multiple of it).
         middle: the semigroup's u: "half" way, "uniform" between s and t, the "next" point of a grid or segment, or a
             name in `times.MOVING`: nearer to s as the training goes on.
         short: the map that makes the semigroup's short jumps: "self", "average" (its moving average)
             or "teacher".
+        points: where the semigroup's jumps start: on the "path", at I_s, or on a teacher's "trajectory", which is then
+            its two short jumps as well: the jump from s to t is compared with the steps of a solver.
+        compared: where the semigroup compares its two points: at the "landing", or carried on "to one" by the moving
+            average, `onward` in losses.semigroup.
         weight: a name in WEIGHTS: the factor on a sample's squared residual, itself held fixed.
         first_term: "sample" puts dI_s where the Eulerian bracket has the velocity alone ("semi" only).
         tangent_warmup: share of the training in which the Eulerian tangent is ramped up from 0 ("semi" only), or a
@@ -58,6 +64,8 @@ class Method:
     times: str = "triangle"
     middle: str = "half"
     short: str = "self"
+    points: str = "path"
+    compared: str = "landing"
     weight: str = "one"
     first_term: str | None = None
     tangent_warmup: float = 0.0
@@ -76,6 +84,8 @@ class Method:
         checks.one_of("times", self.times, TIMES)
         checks.one_of("middle", self.middle, ("half", "uniform", "next", *MOVING))
         checks.one_of("short", self.short, ("self", "average", "teacher"))
+        checks.one_of("points", self.points, ("path", "trajectory"))
+        checks.one_of("compared", self.compared, ("landing", "to one"))
         checks.one_of("weight", self.weight, WEIGHTS)
         checks.one_of("first_term", self.first_term, (None, "sample"))
         checks.share("tangent_warmup", self.tangent_warmup)
@@ -84,30 +94,7 @@ class Method:
         checks.whole("stages", self.stages)
         if self.condition != "diagonal":
             checks.one_of("stopgrad", self.stopgrad, losses.STOPGRADS[self.condition])
-        if self.condition == "lagrangian" and self.velocity == "sample":
-            raise ValueError(
-                "the Lagrangian condition reads the velocity where the map lands, and a jump that starts at a sample "
-                "lands on none: the sample's slope serves only a jump that starts at X_{t,s}(I_t), as in flow map "
-                "matching (arXiv 2406.07507)"
-            )
-        moves, semi = self.middle in MOVING, (self.condition, self.stopgrad) == ("eulerian", "semi")
-        if not semi and (self.first_term or (self.tangent_warmup and not moves)):
-            raise ValueError("first_term and tangent_warmup belong to the Eulerian condition with the stopgrad 'semi'")
-        if self.difference and (self.condition != "eulerian" or self.stopgrad == "full"):
-            raise ValueError("difference belongs to the Eulerian condition with a stopgrad other than 'full'")
-        wanted = ("triangle", "to one") if self.middle != "stages" else ("to one",)
-        if moves and (self.condition != "semigroup" or self.times not in wanted or not self.tangent_warmup):
-            raise ValueError(
-                f"middle {self.middle!r} moves in the share tangent_warmup of a training: it goes with the semigroup "
-                f"condition, times {' or '.join(map(repr, wanted))} and a tangent_warmup above 0, got "
-                f"{self.condition!r}, {self.times!r} and {self.tangent_warmup}"
-            )
-        if (self.middle == "next") != (self.times in ("grid", "segments")):
-            came = f"{self.middle!r} and {self.times!r}"
-            raise ValueError(f'middle "next" goes with times "grid" or "segments", got {came}')
-        if self.needs_teacher != (self.stages > 0):
-            came = f"stages={self.stages}, needs_teacher={self.needs_teacher}"
-            raise ValueError(f"stages must be above 0 exactly if a teacher is read, got {came}")
+        refuse_contradictions(self)
 
     @property
     def needs_teacher(self) -> bool:
@@ -116,12 +103,50 @@ class Method:
 
     @property
     def sampler(self) -> str:
-        """How its maps are sampled, a name in `sample.SAMPLERS`: Euler's method where only the diagonal is trained,
-        restarts where the map is known for t = 1 only, steps along the jump to the segment's end, jumps otherwise.
+        """How its maps are sampled, a name in `sample.SAMPLERS`: Euler's method where only the diagonal is trained, one
+        jump where the map is known for s = 0 only, restarts where it is known for t = 1 only, steps along the jump to
+        the segment's end, jumps otherwise.
         """
-        if self.condition == "diagonal":
-            return "euler"
-        return {"to one": "restarts", "grid": "restarts", "segments": "segments"}.get(self.times, "jumps")
+        return "euler" if self.condition == "diagonal" else SAMPLERS.get(self.times, "jumps")
+
+
+def refuse_contradictions(method: Method) -> None:
+    """Raise ValueError for choices of a method that do not go together."""
+    back = (method.condition, method.velocity) == ("lagrangian", "sample")
+    if back != (method.times == "square") or (back and method.stopgrad != "none"):
+        raise ValueError(
+            "the Lagrangian condition reads the velocity where the map lands, and a jump that starts at a sample lands "
+            "on none: the sample's slope serves only a jump that comes back to it, as in flow map matching (arXiv "
+            f"2406.07507). So velocity 'sample', times 'square' and stopgrad 'none' go together, got "
+            f"{method.condition!r}, {method.velocity!r}, {method.times!r} and {method.stopgrad!r}"
+        )
+    if method.times == "from zero" and method.condition != "lagrangian":
+        raise ValueError(
+            f"times 'from zero' are for the Lagrangian condition, which stays at its s; got {method.condition!r}"
+        )
+    choices = (method.condition, method.velocity, method.times)
+    if method.points == "trajectory" and choices != ("semigroup", "teacher", "grid"):
+        raise ValueError(f"points 'trajectory' go with 'semigroup', velocity 'teacher' and times 'grid', got {choices}")
+    if method.compared == "to one" and choices[::2] != ("semigroup", "triangle"):
+        raise ValueError(f"compared 'to one' goes with 'semigroup' and times 'triangle', got {choices[::2]}")
+    moves, semi = method.middle in MOVING, (method.condition, method.stopgrad) == ("eulerian", "semi")
+    if not semi and (method.first_term or (method.tangent_warmup and not moves)):
+        raise ValueError("first_term and tangent_warmup belong to the Eulerian condition with the stopgrad 'semi'")
+    if method.difference and (method.condition != "eulerian" or method.stopgrad == "full"):
+        raise ValueError("difference belongs to the Eulerian condition with a stopgrad other than 'full'")
+    wanted = ("triangle", "to one") if method.middle != "stages" else ("to one",)
+    if moves and (method.condition != "semigroup" or method.times not in wanted or not method.tangent_warmup):
+        raise ValueError(
+            f"middle {method.middle!r} moves in the share tangent_warmup of a training: it goes with the semigroup "
+            f"condition, times {' or '.join(map(repr, wanted))} and a tangent_warmup above 0, got "
+            f"{method.condition!r}, {method.times!r} and {method.tangent_warmup}"
+        )
+    if (method.middle == "next") != (method.times in ("grid", "segments")):
+        came = f"{method.middle!r} and {method.times!r}"
+        raise ValueError(f'middle "next" goes with times "grid" or "segments", got {came}')
+    if method.needs_teacher != (method.stages > 0):
+        came = f"stages={method.stages}, needs_teacher={method.needs_teacher}"
+        raise ValueError(f"stages must be above 0 exactly if a teacher is read, got {came}")
 
 
 def euler_below(X: FlowMap, finest: float) -> FlowMap:
@@ -151,7 +176,8 @@ def loss(
         batch: from `training.draw_batch`, or made by hand; either part may be empty.
         method: from METHODS, or composed.
         teacher: the frozen map of a method that needs one; its diagonal is the velocity.
-        average: the moving average of X, for a method whose velocity or short jumps it gives; None: X itself.
+        average: the moving average of X, for a method whose velocity or short jumps it gives; None: X itself. Where
+            points are compared at time 1 it carries them there: no gradient should reach its weights.
         ramp: where the tangent's warm-up stands, or a moving middle, from 0 to 1. The latter's u is not read from the
             batch.
 
@@ -197,11 +223,15 @@ def residual(
     s, u, t, x, dx, _ = jumps
     if method.needs_teacher and teacher is None:
         raise ValueError(f"{method.title} reads a teacher, got none: pass teacher=, a FlowMap")
-    if "sample" in (method.velocity, method.first_term) and dx is None:
+    if ("sample" in (method.velocity, method.first_term) or method.points == "trajectory") and dx is None:
         raise ValueError(f"{method.title} reads the samples' own slopes, the batch's jumps have no dx")
+    if method.compared == "to one" and average is None:
+        raise ValueError(f"{method.title} compares at time 1, got no map that leads there: pass average=, a frozen one")
     slow = average or X
     of = {"self": None, "average": slow.velocity, "sample": dx, "teacher": teacher and teacher.velocity}
     velocity = of[method.velocity]
+    if method.times == "square":
+        return losses.matching(X, s, t, x, cast(Tensor, dx))
     if method.condition == "lagrangian":
         return losses.lagrangian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity)
     if method.condition == "eulerian":
@@ -209,7 +239,10 @@ def residual(
         if method.stopgrad == "semi":
             more |= {"first_term": dx if method.first_term else None, "ramp": ramp}
         return losses.eulerian(X, s, t, x, stopgrad=method.stopgrad, velocity=velocity, **more)
+    if method.points == "trajectory":  # dx is the average slope of the solver's steps from s to t
+        return losses.sum_square(X.v(s, t, x) - cast(Tensor, dx))
     short = {"self": X, "average": slow, "teacher": teacher or X}[method.short]
     if method.times == "dyadic":
         short = euler_below(short, 2.0**-LEVELS)
-    return losses.semigroup(X, s, u, t, x, stopgrad=method.stopgrad, short=short, velocity=velocity)
+    onward = average if method.compared == "to one" else None
+    return losses.semigroup(X, s, u, t, x, stopgrad=method.stopgrad, short=short, velocity=velocity, onward=onward)

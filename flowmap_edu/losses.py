@@ -17,16 +17,19 @@ Source: Boffi, Albergo & Vanden-Eijnden 2025, arXiv 2505.18825.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from flowmap_edu import _checks as checks
+from flowmap_edu._batch import Batch, Diagonal, Jumps
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import per_sample
 
-__all__ = ["STOPGRADS", "Batch", "Diagonal", "Jumps", "diagonal", "eulerian", "lagrangian", "semigroup", "sum_square"]
+__all__ = [
+    "STOPGRADS", "Batch", "Diagonal", "Jumps", "diagonal", "eulerian", "lagrangian", "matching", "semigroup",
+    "sum_square",
+]  # fmt: skip
 
 Velocity = Callable[[Tensor, Tensor], Tensor] | Tensor
 
@@ -115,6 +118,30 @@ def lagrangian(
     return sum_square(residual)
 
 
+def matching(X: FlowMap, s: Tensor, t: Tensor, x: Tensor, dx: Tensor) -> Tensor:
+    """Flow map matching, there and back: |d/ds X_{t,s}(y) - dI_s|^2 + |X_{t,s}(y) - I_s|^2 with y = X_{s,t}(I_s).
+
+    The Lagrangian condition of the way back, which lands on the sample: there the sample's slope stands for the
+    velocity, as in flow matching. The second term makes the way back undo the way there. No part is held fixed.
+
+    Args:
+        s, t: times, shape (B,), in either order: the map must know both ways.
+        x, dx: the interpolant I_s and its slope dI_s, shape (B, *D).
+
+    Returns:
+        one value a sample, shape (B,). As for flow matching, its least mean is not zero.
+
+    Raises:
+        ValueError: if a time leaves [0, 1] or a shape is wrong.
+
+    Source: Boffi, Albergo & Vanden-Eijnden 2024, arXiv 2406.07507, with their s and t exchanged.
+    """
+    checks.points("x", x)
+    checks.same_shape("x", x, "dx", dx)
+    back, moved = X.partial_t(t, s, X(s, t, x))  # (B, *D) each
+    return sum_square(moved - dx) + sum_square(back - x)
+
+
 def eulerian(
     X: FlowMap,
     s: Tensor,
@@ -186,6 +213,7 @@ def semigroup(
     velocity_form: bool = True,
     short: FlowMap | None = None,
     velocity: Velocity | None = None,
+    onward: FlowMap | None = None,
 ) -> Tensor:
     """Semigroup residual, squared: |v_{s,t}(x) - [(1-h) v_{s,u}(x) + h v_{u,t}(X_{s,u}(x))]|^2.
 
@@ -200,13 +228,15 @@ def semigroup(
             the weight (t - s)^2.
         short: the map that makes the two short jumps: None for X itself, or a teacher.
         velocity: replaces v_{s,u}, the slope of the first short jump: a callable (s, x), or its values.
+        onward: a map of frozen weights that carries both landing points on to time 1, where they are compared:
+            |onward_{t,1}(X_{s,t}(x)) - onward_{t,1}(X_{u,t}(X_{s,u}(x)))|^2; None: they are compared where they land.
 
     Returns:
         one value a sample, shape (B,).
 
     Raises:
-        ValueError: if the times are out of order or outside [0, 1], a shape is wrong or the
-            stopgrad is unknown.
+        ValueError: if the times are out of order or outside [0, 1], a shape is wrong, the
+            stopgrad is unknown, or velocity_form is False with `onward`.
 
     Source: Boffi, Albergo & Vanden-Eijnden 2025, progressive self-distillation (PSD).
     """
@@ -221,50 +251,10 @@ def semigroup(
         )
         second = short.v(u, t, x + per_sample(u - s, x) * first)
         two_jumps = (1 - h) * first + h * second
+    if onward is not None:
+        checks.one_of("velocity_form with onward", velocity_form, (True,))
+        ends = (x + per_sample(t - s, x) * slope for slope in (one_jump, two_jumps))
+        here, there = (onward(t, torch.ones_like(t), end) for end in ends)
+        return sum_square(here - there)
     residual = one_jump - two_jumps
     return sum_square(residual if velocity_form else per_sample(t - s, x) * residual)
-
-
-class Diagonal(NamedTuple):
-    """What flow matching reads: times t (D,), points x = I_t (D, *shape), target (D, *shape), label (D,) or None."""
-
-    t: Tensor
-    x: Tensor
-    target: Tensor
-    label: Tensor | None = None
-
-
-class Jumps(NamedTuple):
-    """What a condition reads: times s <= u <= t (J,), points x = I_s and slopes dx = dI_s (J, *shape), label (J,)."""
-
-    s: Tensor
-    u: Tensor
-    t: Tensor
-    x: Tensor
-    dx: Tensor | None = None
-    label: Tensor | None = None
-
-
-class Batch(NamedTuple):
-    """What one step of training reads: points on the diagonal, and jumps off it. Either part may be empty."""
-
-    diagonal: Diagonal
-    jumps: Jumps
-
-    def share(self, part: int, of: int) -> "Batch":
-        """Every of-th sample of both parts, from `part` on: as evenly spread in time as the whole."""
-        return self.changed(lambda x: x[part::of])
-
-    def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> "Batch":
-        """The batch on a device, its images in a memory format."""
-
-        def moved(x: Tensor) -> Tensor:
-            x = x.to(device, non_blocking=True)
-            return x.contiguous(memory_format=memory_format if x.ndim == 4 else torch.contiguous_format)
-
-        return self.changed(moved)
-
-    def changed(self, f: Callable[[Tensor], Tensor]) -> "Batch":
-        """The batch with f applied to each tensor."""
-        one, two = ([None if x is None else f(x) for x in part] for part in self)
-        return Batch(Diagonal(*one), Jumps(*two))  # type: ignore[arg-type]

@@ -1,15 +1,17 @@
-r"""Every known method as a row of one table.
+r"""The known methods as rows of one table; docs/methods-left-out.md says which are not, and why.
 
-To train a flow map by any of the published methods is to choose
+To train a flow map by any of them is to choose
 
     which condition holds off the diagonal   Lagrangian, Eulerian or semigroup (losses.py)
-    at which times                           all s < t, t = 1 only, neighbours on a grid or in a segment, dyadic jumps
+    at which times                           all s < t or both orders, s = 0 or t = 1 only, neighbours, dyadic jumps
     whose velocity it reads                  the map's own or its average's, the sample's dI_s, a frozen teacher's
+    at which points                          on the path I_s, or on a teacher's trajectories
     where the stop-gradient goes             none, convex, semi, full
     with which weight on a sample            one, a function of the times, or of the residual itself
 
 `METHODS` holds the choices, `loss` computes the loss that they describe, `times.draw` the times. A method is
-data: to compose a new one, `dataclasses.replace` another and give it to `fit`.
+data: to compose a new one, `dataclasses.replace` another and give it to `fit`. How x0 and x1 are paired is a choice of
+its own, `Training.coupling`: rectified flow is the row fm with coupling "reflow".
 
 Time here runs from noise at 0 to data at 1. Many sources run it the other way; each row says how its
 source's symbols translate. Throughout, tau = 1 - t is such a source's time, sigma the standard
@@ -54,6 +56,12 @@ METHODS = {
         departs="guidance, its weight and its scaled network left out; uniform pairs, where the source draws the gap"
         " tau - r logit-normal; the average of the recipe, where the source's has the decay 0.99",
     ),
+    "fmm": Method(
+        "flow map matching", "lagrangian", velocity="sample", stopgrad="none", times="square", diagonal=0.0,
+        source=BOFFI24, their_time=SAME, substitution="their X_{s,t}(X_{t,s}(I_t)) is X_{t,s}(X_{s,t}(I_s)) here",
+        departs="the source's public code has the first of the two terms alone; it can draw the pairs near the diagonal"
+        " first",
+    ),
     "esd": Method(
         "Eulerian self-distillation", "eulerian", stopgrad="full", source=BOFFI25, their_time=SAME,
         substitution="none needed", departs='the recipe trains it with the stop-gradient "convex"; see losses.eulerian',
@@ -69,6 +77,14 @@ METHODS = {
     "lmd": Method(
         "Lagrangian map distillation", "lagrangian", velocity="teacher", stopgrad="none", diagonal=0.0, stages=1,
         source=BOFFI24, their_time=SAME, substitution="none needed",
+    ),
+    "freeflow": Method(
+        "FreeFlow, its prediction part", "lagrangian", velocity="teacher", stopgrad="semi", times="from zero",
+        diagonal=0.0, stages=1, source="Tong, Ma, Xie & Jaakkola 2025, arXiv 2511.19428", their_time=REVERSED,
+        substitution="F(z, delta) = v_{0,delta}(z) and f(z, delta) = z + delta F = X_{0,delta}(z), read as velocities"
+        " towards the data; u(x, 1 - delta) = b_delta(x) of the teacher",
+        departs="the source's code could not be read: the objective is that of two descriptions of it, its weight and"
+        " times unknown; the correction part, which compares distributions by a second network, is left out",
     ),
     "emd": Method(
         "Eulerian map distillation", "eulerian", velocity="teacher", stopgrad="none", diagonal=0.0, stages=1,
@@ -130,11 +146,28 @@ METHODS = {
         weight="discrete", diagonal=0.0, stages=1, source=SONG, their_time=VE,
         substitution=F_VE + "; the source's Euler step in tau is ours in s", departs="as ct-discrete; one Euler step",
     ),
+    "cmt": Method(
+        "consistency mid-training", "semigroup", velocity="teacher", times="grid", middle="next", points="trajectory",
+        weight="landing", diagonal=0.0, stages=1, source="Hu, Lai, Mitsufuji & Ermon 2025, arXiv 2509.24526",
+        their_time=VE, substitution=F_VE + "; x_tau lies on the teacher's trajectory from pure noise",
+        departs="the code's squared distance, which by default is a perceptual one; 64 steps of a second-order solver,"
+        " equal in s, where the source takes 16 of its own; trajectories from a pool; the stage before and the one"
+        " after, another method, are left out",
+    ),
     "shortcut": Method(
         "shortcut model", "semigroup", times="dyadic", short="average", diagonal=0.75,
         source="Frans, Hafner, Levine & Abbeel 2024, arXiv 2410.12557", their_time=SAME,
         substitution="s(x, t, d) = v_{t,t+d}(x); the step 2d of two steps d; s(x, t, 0) = v_{t,t}(x)",
         departs="short jumps by the moving average, as in the source's code; those of 1/128 read the diagonal",
+    ),
+    "ctm": Method(
+        "consistency trajectory model, learned from itself", "semigroup", middle="uniform", short="average",
+        compared="to one", diagonal=0.5, source="Kim, Lai, Liao et al. 2023, arXiv 2310.02279", their_time=VE,
+        substitution="G(x_tau, tau, sigma) = (sigma/tau) x_tau + (1 - sigma/tau) g = X_{s,t}(s x_tau)/t, g = I_s +"
+        " (1-s) v_{s,t}(I_s); G to time 0 is X_{.,1}; the solver is G^-, as the code's self_learn has it",
+        departs="the source's main run makes the first short jump by a teacher's Heun steps (velocity='teacher' makes"
+        " one Euler step); its target's jump to t is the pupil's own, held, ours the average's; its perceptual"
+        " distance, the weight of its denoising part and its discriminator are left out; times uniform here",
     ),
     "pd": Method(
         "progressive distillation", "semigroup", times="dyadic", short="teacher", weight="truncated snr", diagonal=0.25,

@@ -1,4 +1,4 @@
-"""How samples are drawn from a flow map: jumps, Euler steps, steps in segments, restarts, guidance.
+"""How samples are drawn from a flow map: jumps, one jump, Euler steps, steps in segments, restarts, guidance.
 
 A sampler is a small object called as sampler(X, x0, steps, generator, **condition). `methods.Method` names the one
 that its maps need, and a trained map carries it, so that `X.sample(x0, steps)` draws right for every method.
@@ -18,7 +18,7 @@ from flowmap_edu.interpolant import Interpolant, Linear
 if TYPE_CHECKING:
     from flowmap_edu.flow_map import FlowMap
 
-__all__ = ["SAMPLERS", "Euler", "Jumps", "Restarts", "Sampler", "Segments", "guided", "sampler"]
+__all__ = ["SAMPLERS", "Euler", "Jumps", "Once", "Restarts", "Sampler", "Segments", "guided", "sampler"]
 
 
 def __dir__() -> list[str]:
@@ -53,6 +53,25 @@ class Jumps:
     ) -> Tensor:
         """The last point of `X.trajectory(x0, steps)`."""
         return X.trajectory(x0, steps, **condition)[-1]
+
+
+@dataclass(frozen=True)
+class Once:
+    """One jump from noise to data, X_{0,1}(x0), whatever the number of steps: all that a map of s = 0 alone can do."""
+
+    name: ClassVar[str] = "once"
+
+    def __call__(
+        self,
+        X: "FlowMap",
+        x0: Tensor,
+        steps: int,
+        generator: torch.Generator | None = None,  # noqa: ARG002
+        **condition: Any,
+    ) -> Tensor:
+        """The landing point; more steps would start where the map was not trained, so none is made."""
+        checks.count("steps", steps)
+        return X(0.0, 1.0, x0, **condition)
 
 
 @dataclass(frozen=True)
@@ -131,6 +150,7 @@ class Restarts:
 
 SAMPLERS: dict[str, Callable[[float, Interpolant], Sampler]] = {
     "jumps": lambda sigma, interpolant: Jumps(),  # noqa: ARG005
+    "once": lambda sigma, interpolant: Once(),  # noqa: ARG005
     "euler": lambda sigma, interpolant: Euler(),  # noqa: ARG005
     "segments": lambda sigma, interpolant: Segments(),  # noqa: ARG005
     "restarts": Restarts,

@@ -54,7 +54,7 @@ class Times(Protocol):
 
     @property
     def times(self) -> str:
-        """Which pairs (s, t): "triangle", "to one", "grid", "segments" or "dyadic"."""
+        """Which pairs (s, t): "triangle", "square", "from zero", "to one", "grid", "segments" or "dyadic"."""
         ...
 
     @property
@@ -156,6 +156,8 @@ def draw(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """n draws of a method's times s <= u <= t, shape (n,) each; a moving u at its last place.
 
+    With times "square" s and t are independent: either may be the later one, and u is half way.
+
     Args:
         method: a `methods.Method`: its `times` say which pairs (s, t), its `middle` where u lies.
         n: how many; 0 gives empty tensors.
@@ -167,6 +169,12 @@ def draw(
         return torch.empty(0), torch.empty(0), torch.empty(0)
     if method.times == "triangle":
         s, t = triangle(n, at_zero=at_zero, at_one=at_one, stratified=stratified, generator=generator)
+    elif method.times == "square":
+        s = uniform(n, stratified=stratified, generator=generator)
+        t = uniform(n, stratified=stratified, generator=generator)[torch.randperm(n, generator=generator)]
+        return s, (s + t) / 2, t
+    elif method.times == "from zero":
+        s, t = torch.zeros(n), uniform(n, stratified=stratified, generator=generator)
     elif method.times == "to one":
         s, t = uniform(n, stratified=stratified, generator=generator), torch.ones(n)
     elif method.times == "grid":

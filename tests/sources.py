@@ -64,10 +64,28 @@ def lagrangian_map_distillation(X, b, s, t, x):
     return norm2(total(lambda t: X(s, t, x), (t,), (torch.ones_like(t),), keep=True) - b(t, X(s, t, x)))
 
 
+def flow_map_matching(X, x0, x1, s, t):
+    """2024, both orders of s and t: |d/dt X_{s,t}(X_{t,s}(I_t)) - dI_t|^2 + |X_{s,t}(X_{t,s}(I_t)) - I_t|^2."""
+    I_t, dI_t = (1 - col(t)) * x0 + col(t) * x1, x1 - x0
+    there = X(t, s, I_t)
+    moved = total(lambda start, end: X(s, end, start), (there, t), (0 * there, torch.ones_like(t)), keep=True)
+    return norm2(moved - dI_t) + norm2(X(s, t, there) - I_t)
+
+
 def eulerian_map_distillation(X, b, s, t, x):
     """|d/ds X_{s,t}(x) + grad X_{s,t}(x) b_s(x)|^2, the gradient through both terms."""
     moved = total(lambda s: X(s, t, x), (s,), (torch.ones_like(s),), keep=True)
     return norm2(moved + total(lambda x: X(s, t, x), (x,), (b(s, x),), keep=True))
+
+
+# --- FreeFlow: Tong et al. 2025 (noise at 1; F(z, delta) is the average velocity from noise over delta) -----
+
+
+def free_flow(F, frozen_F, u, z, delta):
+    """|F - sg(u(f, 1 - delta) - delta dF/ddelta)|^2 with f = z + delta F."""
+    value = frozen_F(z, delta)
+    moved = total(lambda delta: frozen_F(z, delta), (delta,), (torch.ones_like(delta),))
+    return norm2(F(z, delta) - (u(z + col(delta) * value, 1 - delta) - col(delta) * moved).detach())
 
 
 # --- terminal velocity matching: Zhou et al. 2025 (noise at 1; F(x, t, s) jumps from t to a smaller s) -----
@@ -107,6 +125,26 @@ def consistency_continuous(f, frozen_f, x, z, tau, denoiser=None):
     noisy = x + col(tau) * z
     slope = (noisy - (x if denoiser is None else denoiser(noisy, tau))) / col(tau)
     return dot(f(noisy, tau), total(frozen_f, (noisy, tau), (slope, torch.ones_like(tau))).detach())
+
+
+# --- consistency trajectory models: Kim et al. 2023 (x_tau = x + tau z; G(x, tau, to) jumps from tau to `to`) --
+
+
+def trajectory_matching(G, inner_G, outer_G, x, tau, middle, to):
+    """||G^-(G(x_tau, tau, to), to, 0) - G^-(G^-(G^-(x_tau, tau, u), u, to), to, 0)||^2, the solver being G^- itself."""
+    end = 0 * tau
+    stepped = outer_G(x, tau, middle)
+    target = outer_G(inner_G(stepped, middle, to), to, end)
+    return norm2(outer_G(G(x, tau, to), to, end) - target.detach())
+
+
+# --- consistency mid-training: Hu et al. 2025 (x_0, ..., x_N of the teacher's solver, from pure noise) -------
+
+
+def mid_training(f, path, taus, k):
+    """||f(x_k, tau_k) - x_N||^2 on the solver's points, path of shape (B, N + 1, D)."""
+    at = torch.arange(len(k))
+    return norm2(f(path[at, k], taus[k]) - path[:, -1])
 
 
 # --- consistency flow matching: Yang et al. 2024 (noise at 0; v knows no end time) -----------------------
@@ -274,6 +312,17 @@ def ve(v, sigma):
         return jump(v)(s, torch.ones_like(s), col(s) * x)
 
     return f
+
+
+def ve_jump(v, sigma):
+    """G(x_tau, tau, to) = (to/tau) x_tau + (1 - to/tau) g(x_tau, tau, to), g = s x_tau + (1-s) v_{s,t}(s x_tau)."""
+
+    def G(x, tau, to):
+        s, t = sigma / (sigma + tau), sigma / (sigma + to)
+        g = col(s) * x + col(1 - s) * v(s, t, col(s) * x)
+        return col(to / tau) * x + col(1 - to / tau) * g
+
+    return G
 
 
 def ve_denoiser(b, sigma):

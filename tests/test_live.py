@@ -24,7 +24,7 @@ live = pytest.importorskip("flowmap_edu.viz.live", reason="notebooks is not inst
 
 NODE = shutil.which("node")
 HERE = Path(__file__).parent
-from flowmap_edu.viz import live_figure, packing, reader  # noqa: E402
+from flowmap_edu.viz import live_figure, packing, reader, standalone  # noqa: E402
 
 SAMPLES = [1, 2, 5, 16]
 POINTS = [(0.0, 0.0), (-1.2, 1.2), (0.5, -1.0), (1.3, 0.0), (0.0, -9.0), (math.nan, 0.0)]
@@ -196,7 +196,7 @@ def test_a_notebook_keeps_one_figure(monkeypatch):
     data, _ = figure()._repr_mimebundle_()
     assert set(data) == {"text/plain", "text/html", "image/png"}
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
-    monkeypatch.setattr(live_figure, "has_reader", lambda: True)
+    monkeypatch.setattr(standalone, "has_reader", lambda: True)
     shown, _ = figure()._repr_mimebundle_()
     assert set(shown) == {*data, "application/vnd.jupyter.widget-view+json"}
     for bundle in (data, shown):  # the second as JupyterLab saves it, without the widget's state

@@ -21,6 +21,7 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.nets import MLP
 from flowmap_edu.recipes import Recipe, recipe
 from flowmap_edu.training.loop import loss_of_batch
+from flowmap_edu.training.trajectories import solved
 
 SIGMA = problems.Checkerboard().sigma
 CLOSE = 1e-10
@@ -36,11 +37,17 @@ class Case:
         self.slow, self.teacher_net = (laws.Net(seed + k).requires_grad_(False) for k in (1, 2))
         g = torch.Generator().manual_seed(seed)
         s, u, t = (a.double() for a in times.draw(method, n, generator=g))
-        inside = (s > 0.01) & (s < t - 1e-3)  # at s = 0 some sources have an infinite time, at s = t an empty jump
+        # at s = 0 some sources have an infinite time, at s = t an empty jump
+        inside = ((s > 0.01) | (method.times == "from zero")) & ((s - t).abs() > 1e-3)
         self.s, self.u, self.t = s[inside], u[inside], t[inside]
         self.next = torch.where(self.u < self.t, self.u - self.s, 0.001)  # of times drawn in float32
         self.x0, self.x1 = torch.randn(2, len(self.s), 2, dtype=torch.float64, generator=g) * SIGMA
         self.x, self.dx = (1 - self.s[:, None]) * self.x0 + self.s[:, None] * self.x1, self.x1 - self.x0
+        if method.points == "trajectory":
+            self.k = (self.s * 64).round().long()
+            self.path = solved(self.teacher, self.x0)
+            self.x, self.x1 = self.path[torch.arange(len(self.k)), self.k], self.path[:, -1]
+            self.dx = (self.x1 - self.x) / (1 - self.s[:, None])
         self.on = torch.rand(12, dtype=torch.float64, generator=g)
         self.on0, self.on1 = torch.randn(2, 12, 2, dtype=torch.float64, generator=g) * SIGMA
 
@@ -111,6 +118,9 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
     terminal = [lambda x, tau, r, v=v: -v(1 - tau, 1 - r, x) for v in (net, frozen, c.slow)]
     x_hat = lambda v: lambda z, tau, to: z + tau[:, None] * v(1 - tau, 1 - to, z)  # noqa: E731
     coarse = lambda s, t, x: c.teacher_net(s, torch.where(t - s <= 1 / 128, s, t), x)  # noqa: E731
+    leap, slow_leap = sources.ve_jump(net, SIGMA), sources.ve_jump(c.slow, SIGMA)
+    from_noise = [lambda z, d, v=v: v(0 * d, d, z) for v in (net, frozen)]
+    taus = SIGMA * (1 / (torch.arange(1, 65, dtype=torch.float64) / 64) - 1)  # of the grid's points from 1/64 on
 
     found = {
         "fm": lambda: (sources.flow_matching(net, c.on, c.on0, c.on1), 1.0),
@@ -120,6 +130,8 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
         "psd-m": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),
         "psd-u": lambda: (sources.progressive_self_distillation(net, frozen, frozen_X, s, u, t, x), 1.0),
         "lmd": lambda: (sources.lagrangian_map_distillation(X, c.teacher, s, t, x), 1.0),
+        "fmm": lambda: (sources.flow_map_matching(X, c.x0, c.x1, t, s), 1.0),  # its s and t are exchanged
+        "freeflow": lambda: (sources.free_flow(*from_noise, lambda x, tau: c.teacher(1 - tau, x), c.x0, t), 1.0),
         "emd": lambda: (sources.eulerian_map_distillation(X, c.teacher, s, t, x), 1.0),
         "ct": lambda: (sources.consistency_continuous(f, frozen_f, c.x1, z, tau), 2 * SIGMA / s**2),
         "cd": lambda: (sources.consistency_continuous(f, frozen_f, c.x1, z, tau, denoiser), 2 * SIGMA / s**2),
@@ -140,6 +152,11 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
         ),
         "consistency-fm": lambda: (  # its first term; for the second see below
             sources.consistency_flow_matching(*in_segments, c.x1, c.x0, s, delta=c.next, alpha=0.0), 1.0,
+        ),
+        "cmt": lambda: (sources.mid_training(f, c.path[:, 1:] / torch.arange(1, 65)[:, None] * 64, taus, c.k - 1), 1.0),
+        "ctm": lambda: (  # G has the units of x_tau = I_s / s, and X_{s,t} = t G
+            sources.trajectory_matching(leap, slow_leap, slow_leap, x / s[:, None], tau, later, SIGMA * (1 - t) / t),
+            1.0,
         ),
         "shortcut": lambda: (
             sources.shortcut(lambda x, t, d: net(t, t + d, x), slow_step, x, s, u - s, 1 / 128), 1.0,
@@ -209,7 +226,8 @@ def test_no_row_breaks_at_the_ends_of_time(name):
     ends = c.jumps(s, (s + t) / 2, t, c.x[:3], c.dx[:3])._replace(diagonal=c.batch(diagonal=True).diagonal)
     for done in (0.0, 0.5, 1.0):
         ramp = {"ramp": done} if c.method.tangent_warmup else {}
-        found = methods.loss(FlowMap(c.net), ends, c.method, teacher=FlowMap(c.teacher_net), **ramp)
+        maps = {"teacher": FlowMap(c.teacher_net), "average": FlowMap(c.slow)}
+        found = methods.loss(FlowMap(c.net), ends, c.method, **maps, **ramp)
         assert found.isfinite().all()
         assert laws.gradient(found, c.net).isfinite().all()
 
@@ -221,6 +239,44 @@ def test_consistency_flow_matching_leaves_out_a_term_that_counts_little():
     early = c.s + 0.001 < 0.9
     theirs = sources.consistency_flow_matching(v, frozen_v, c.x1, c.x0, c.s, delta=c.next)
     assert 1e-8 < c.gap(c.loss()[early], theirs[early]) < 1e-3
+
+
+def test_flow_map_matching_has_two_terms_that_count():
+    """The source's public code has the first alone: another gradient. Its order of the two times counts as well."""
+    c = case("fmm")
+    assert (c.s < c.t).any()
+    assert (c.s > c.t).any()
+    X = sources.jump(c.net)
+    both = sources.flow_map_matching(X, c.x0, c.x1, c.t, c.s)
+    first = both - losses.sum_square(X(c.t, c.s, X(c.s, c.t, c.x)) - c.x)
+    assert c.gap(c.loss(), both) < CLOSE
+    assert c.gap(c.loss(), first) > 1e-3
+    assert c.gap(c.loss(), sources.flow_map_matching(X, c.x0, c.x1, c.s, c.t)) > 0.01
+
+
+def test_points_are_carried_to_time_one_by_a_map_that_is_not_trained():
+    """Compared where they land, the gradient is another one; the map that carries them gets none in a training."""
+    c = case("ctm")
+    carried = c.loss()
+    c.method = dataclasses.replace(c.method, compared="landing")
+    assert c.gap(c.loss(), carried) > 0.01
+    c = case("ctm")
+    with pytest.raises(ValueError, match="compares at time 1, got no map that leads there"):
+        methods.loss(FlowMap(c.net), c.batch(), c.method)
+    with pytest.raises(ValueError, match=r"velocity_form with onward must be one of True; got False"):
+        losses.semigroup(FlowMap(c.net), c.s, c.u, c.t, c.x, onward=FlowMap(c.slow), velocity_form=False)
+    *_, state = training.fit(*small("ctm"))
+    assert all(p.grad is None and not p.requires_grad for p in state.average.module.parameters())
+
+
+def test_carried_on_by_the_true_map_two_landings_differ_by_their_distance_at_time_one():
+    """On the exact Gaussian map |X_{t,1}(a) - X_{t,1}(b)| is S(1) / S(t) |a - b|: the weight of a landing's error."""
+    problem = laws.GAUSSIANS[1]
+    s, u, t, x = laws.apart()
+    wrong, exact = FlowMap(laws.Net()), FlowMap(problem.v)
+    grown = (problem.spread(torch.ones_like(t)) / problem.spread(t)).flatten() ** 2
+    landing = losses.semigroup(wrong, s, u, t, x, velocity_form=False)
+    torch.testing.assert_close(losses.semigroup(wrong, s, u, t, x, onward=exact), grown * landing)
 
 
 def test_a_flow_anchored_model_cuts_no_small_residual():
@@ -351,6 +407,8 @@ def test_a_jump_that_lands_on_the_sample_may_read_its_slope():
         torch.testing.assert_close(landed, x, rtol=1e-12, atol=1e-12)
         irreducible = losses.sum_square(problem.velocity(t, x) - dx)
         torch.testing.assert_close(losses.sum_square(moved - dx), irreducible, rtol=1e-11, atol=1e-11)
+        v = FlowMap(lambda s, t, x: (X(s, t, x) - x) / (t - s)[:, None])  # noqa: B023
+        torch.testing.assert_close(losses.matching(v, t, s, x, dx), irreducible, rtol=1e-9, atol=1e-9)
         x_s = x + (s - t)[:, None] * dx
         assert not torch.allclose(losses.sum_square(moves(s, t, x_s)[1] - dx), irreducible, rtol=0.1)
 
@@ -423,7 +481,14 @@ def as_sampled(problem, name: str) -> FlowMap:
 def test_times_are_the_methods_own(name):
     method = methods.METHODS[name]
     s, u, t = times.draw(method, 4000, generator=torch.Generator().manual_seed(0))
-    assert bool(((s >= 0) & (s <= u) & (u <= t) & (t <= 1)).all())
+    earlier, later = (torch.minimum(s, t), torch.maximum(s, t)) if method.times == "square" else (s, t)
+    assert bool(((earlier >= 0) & (earlier <= u) & (u <= later) & (later <= 1)).all())
+    if method.times == "square":
+        assert all(stats.kstest(a.numpy(), "uniform").pvalue > 1e-3 for a in (s, t))
+        assert stats.pearsonr(s.numpy(), t.numpy()).pvalue > 1e-3
+    if method.times == "from zero":
+        assert bool((s == 0).all())
+        assert stats.kstest(t.numpy(), "uniform").pvalue > 1e-3
     if method.sampler == "restarts":
         assert bool((t == 1).all())
     if method.times == "grid":
@@ -487,6 +552,15 @@ def test_methods_and_losses_refuse_what_does_not_fit():
     for choices, message in (
         ({"condition": "newton"}, r"condition must be one of .*'lagrangian'.*got 'newton'"),
         ({"condition": "lagrangian", "velocity": "sample"}, "lands on none: .*2406.07507"),
+        (
+            {"condition": "lagrangian", "times": "square"},
+            "go together, got 'lagrangian', 'self', 'square' and 'convex'",
+        ),
+        ({"condition": "lagrangian", "velocity": "sample", "times": "square"}, "'square' and 'convex'"),
+        ({"condition": "eulerian", "times": "from zero"}, "stays at its s; got 'eulerian'"),
+        ({"condition": "semigroup", "points": "trajectory"}, r"velocity 'teacher' and times 'grid', got \('semigroup'"),
+        ({"condition": "lagrangian", "compared": "to one"}, r"'semigroup' and times 'triangle', got \('lagrangian'"),
+        ({"condition": "semigroup", "points": "line"}, r"points .*'trajectory'.*got 'line'"),
         ({"condition": "lagrangian", "stopgrad": "full"}, r"stopgrad .*got 'full'"),
         ({"condition": "eulerian", "tangent_warmup": 0.1}, "tangent_warmup belong to the Eulerian"),
         ({"condition": "eulerian", "velocity": "teacher"}, "stages=0"),

@@ -21,7 +21,7 @@ from flowmap_edu.viz import alternative
 TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
 SOURCES = sources(TUTORIALS)
 LONGEST = 15
-PAGES = ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "data/README.md", "tutorials/README.md", "tutorials/notation.md"]
 PAGES += [f"docs/{path.name}" for path in (TUTORIALS.parent / "docs").glob("*.md")]
 by_name = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
@@ -92,7 +92,7 @@ def test_no_widget_is_stored_that_cannot_come_back(source):
     assert not [mime for mime in stored if "widget" in mime]
 
 
-@pytest.mark.parametrize(("source", "following"), list(pairwise(SOURCES)), ids=lambda path: path.stem[:2])
+@pytest.mark.parametrize(("source", "following"), list(pairwise(SOURCES)), ids=lambda path: path.stem.partition("_")[0])
 def test_each_lesson_links_to_the_next(source, following):
     """Under "Next", at its end; the last lesson links to the list of all."""
     assert f"]({following.stem}.ipynb)" in notebook(source).cells[-1].source.split("## Next\n")[1].split("\n## ")[0]

@@ -201,10 +201,22 @@ def test_a_condition_of_another_length_is_named(condition, says):
         FlowMap(lambda s, t, x, **told: x).sample(torch.zeros(5, 2), 1, **condition)  # noqa: ARG005
 
 
+def test_a_map_of_noise_alone_jumps_once():
+    """X_{0,1}(x0), whatever the number of steps; that number is still checked."""
+    x0, problem = torch.randn(20, 2, dtype=torch.float64), problems.Gaussian(0.3, 1.0, 0.5)
+    X = FlowMap(problem.v, sample.sampler("once"))
+    for steps in (1, 2, 16):
+        torch.testing.assert_close(X.sample(x0, steps), problem.flow_map(0.0, 1.0, x0))
+    assert problem.map_error(X, 1, 50) < 1e-9
+    assert problem.map_error(X, 2, 50) is None
+    with pytest.raises(ValueError, match=r"steps .*at least 1, got 0"):
+        X.sampler(X, x0, 0)
+
+
 def test_an_unknown_sampler_is_named():
     assert sample.sampler("restarts", 0.5) == sample.Restarts(0.5, Linear())
     with pytest.raises(
-        ValueError, match=r"sampler must be one of 'jumps', 'euler', 'segments', 'restarts'; got 'heun'"
+        ValueError, match=r"sampler must be one of 'jumps', 'once', 'euler', 'segments', 'restarts'; got 'heun'"
     ):
         sample.sampler("heun")
 

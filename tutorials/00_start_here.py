@@ -16,100 +16,119 @@
 #
 # After this page you can
 #
-# - say what a flow map is for,
-# - load one that comes with this library and draw samples from it with 1, 2, 4, 8 or 16 evaluations of a network,
-# - compare it with the usual way, many small steps along a velocity, by eye and by a number.
+# - say what a velocity, a flow and a flow map are,
+# - draw samples from a flow map, by one evaluation of a network or by several,
+# - compare that with many small steps along a velocity.
 #
-# **It assumes** that you have met tensors in PyTorch, and nothing about generative models. **It takes** about a minute
-# to run on two CPU cores, two minutes if you then look at the pictures, and five if you read every line. Nothing is
-# trained here.
+# **It assumes** tensors in PyTorch. **It takes** about ten minutes, with your code and your guesses. It runs in about a
+# minute on two CPU cores. Nothing is trained. All symbols are in [notation](notation.md).
 #
-# **How to run it.** Click into the first grey cell below and press Shift and Enter: the cell runs, and the next one is
-# chosen. Go down the page so. Any cell may be changed and run again.
+# Shift and Enter run a cell. At `prediction = None`, write your guess first. Where code is missing, write it; the next
+# cell checks it.
 
 # %%
-import matplotlib.pyplot as plt
 import torch
 
 import flowmap_edu
-from flowmap_edu import FlowMap, metrics, problems
+from flowmap_edu import FlowMap, course, metrics, problems
+from flowmap_edu.viz import figures_00 as figures
 from flowmap_edu.viz import live, plots, widgets
 
 plots.use_style()
-STEPS = (1, 2, 4, 8, 16)
 
 # %% [markdown]
-# ## 1. What is to be done?
+# ## 1. Motion, velocity, flow, map
 #
-# A generative model turns random numbers that are easy to draw into samples of something that is hard to draw. Here
-# the easy ones are *noise*, points $x_0$ of the plane from a normal distribution,
+# Points move on a line while the time $t$ runs from 0 to 1.
 #
-# $$x_0 \sim N(0, \sigma^2 I), \qquad \sigma = 1/\sqrt 3,$$
+# 1. **Motion.** A point is at $x_t$ at time $t$. The curve is its *path*.
+# 2. **Velocity.** $b_t(x)$ says how fast a point at $x$ moves at time $t$: $\dot x_t = b_t(x_t)$.
+# 3. **Flow.** Every starting point has its path. Two paths never meet.
+# 4. **Map.** $X_{s,t}(x)$ says where the point that is at $x$ at time $s$ is at time $t$.
 #
-# and the hard ones are *data*: points $x_1$ spread evenly over eight of the sixteen squares of a board, like the white
-# ones of a chessboard. With pictures in place of points the task is the same, only in more dimensions. On the board
-# every mistake can be seen, since its edges are sharp, its squares separate, and the truth known.
+# At time 0 the points are one heap around 0, the *noise*. At time 1 they are two narrow heaps of the same size around
+# $-1$ and 1, the *data*. **Predict:** where does the point that starts at 0.5 end?
 
 # %%
-board = problems.Checkerboard()
-generator = torch.Generator().manual_seed(0)
-noise = board.sigma * torch.randn(100_000, 2, generator=generator)
-data = board.sample(100_000, generator=generator)[0]
+prediction = None  # a number: X_{0,1}(0.5)
 
-figure, axes = plt.subplots(1, 2, figsize=(5.4, 2.8), dpi=80, sharex=True, sharey=True)
-for ax, points, title in zip(axes, (noise, data), ("noise, easy to draw", "data, hard to draw"), strict=True):
-    plots.board(ax, points, bins=48)
-    ax.set(title=title, xlabel="first coordinate")
-axes[0].set_ylabel("second coordinate")
-plt.show()
+# %% tags=["figure"]
+line = problems.two_modes()
+X_line = FlowMap(line.v)
+figures.four_steps(line, X_line)
+end = X_line(0.0, 1.0, torch.tensor([[0.5]]))
+course.compare(prediction, end, too_high="Beyond the heap is no data.", too_low="Between the heaps is no data.")
 
 # %% [markdown]
-# **What to notice.** Brighter means more points. To make the right picture out of the left one, points must part to
-# the left and to the right of edges that the noise knows nothing of.
+# **What to notice.** Grey: where the points are. Open circles are starts, full circles are ends. The velocity (green)
+# changes with place and time. The map (orange) joins two places on a path and does not follow it.
 #
-# **Try.** Change the seed. Does either picture change in a way that you can see?
+# **Try.** Where does the point that starts at 0 end?
+#
+# <details><summary>Answer</summary>
+#
+# It stays at 0. The picture is the same upside down, so the velocity at 0 points neither up nor down.
+#
+# </details>
 
 # %% [markdown]
-# ## 2. Can it be done in one go?
+# ## 2. How do you generate with a map?
 #
-# A *flow map* is a function with two times in it. Time 0 is noise, time 1 is data, and $X_{s,t}(x)$ is the place where
-# a point that is at $x$ at time $s$ will be at time $t$. To generate, jump the whole way:
+# A generative model turns noise, which is easy to draw, into data. Here both are in the plane. Noise is normal, $x_0
+# \sim N(0, \sigma^2 I)$. Data lie evenly in eight squares of a checkerboard. With the map of a flow from noise to data
+# one jump is enough, $x_1 = X_{0,1}(x_0)$. The jump may also stop at any time $u$:
 #
-# $$x_1 = X_{0,1}(x_0).$$
+# $$X_{0,1}(x) = X_{u,1}\big(X_{0,u}(x)\big).$$
 #
-# The library brings one, a small neural network trained on points of the board. `sample` uses it.
+# **Write** `jump(X, x, steps)`: it makes `steps` jumps of equal length, from time 0 to `1 / steps`, from there to
+# `2 / steps`, and so on to 1. `X(s, t, x)` makes one; `s` and `t` are numbers, `x` has shape `(B, 2)`.
+
+
+# %% tags=["solution"]
+def jump(X, x, steps):
+    """x after `steps` jumps of equal length from time 0 to time 1, shape (B, 2)."""
+    ### BEGIN SOLUTION
+    for k in range(steps):
+        x = X(k / steps, (k + 1) / steps, x)
+    return x
+    ### END SOLUTION
+
 
 # %%
+course.check("00.1", jump)
+
+# %% [markdown]
+# Load a map that was trained on points of the board, and jump. The library's `sample` does the same.
+
+# %%
+board, generator = problems.Checkerboard(), torch.Generator().manual_seed(0)
+noise, data = (draw(100_000, generator) for draw in (board.base, lambda *a: board.sample(*a)[0]))
 X = flowmap_edu.load("checkerboard-lsd")
-one_jump = X.sample(noise, steps=1)
-
-figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.8), dpi=80, sharex=True, sharey=True)
-titles = ("noise", "the same noise after one jump", "true data")
-for ax, points, title in zip(axes, (noise, one_jump, data), titles, strict=True):
-    plots.board(ax, points)
-    ax.set(title=title, xlabel="first coordinate")
-axes[0].set_ylabel("second coordinate")
-plt.show()
-print(f"weights in the network: {sum(w.numel() for w in X.slope.parameters()):,}")
-print(f"share of points that landed outside the eight squares: {metrics.kl64(one_jump).leak:.1%}")
+with torch.no_grad():
+    jumps = {n: jump(X, noise, n) for n in (1, 4, 16)}
+    assert torch.equal(X.sample(noise[:100], 4), jump(X, noise[:100], 4))
+figures.boards({"noise": noise, "one jump": jumps[1], "data": data})
+print(f"points outside the eight squares after one jump: {metrics.kl64(jumps[1]).leak:.1%}")
 
 # %% [markdown]
-# **What to notice.** Every point passed through the network once. The squares are there, and so are the gaps between
-# them; what is not yet right are faint threads, where neighbours that should have parted did not part sharply enough.
-# The printed share counts them.
-#
-# **Try.** Draw `X.sample(noise, steps=4)` in the middle instead.
+# **What to notice.** Every point passed through the network once, and the eight squares are there. The faint threads
+# between them hold the printed share of the points.
 
 # %% [markdown]
-# ## 3. What does the usual way need?
+# ## 3. What does it take without a map?
 #
-# Most models of this kind do not know where a point will end. They know a *velocity* $b_t(x)$, the way to go now, and
-# follow it in $N$ small steps (Euler's method):
+# Most models know only the velocity. They follow it in $N$ small steps (*Euler's method*). A step is one evaluation, as
+# a jump is. For the board the exact velocity is known, so here only the step size can cause an error.
 #
-# $$x_{k+1} = x_k + \tfrac1N\, b_{k/N}(x_k), \qquad k = 0, \dots, N-1.$$
+# *KL64* is a score of samples on the board, and less is better. It compares the share of points in each of 64 x 64 bins
+# with the true share. Exact draws do not score 0 either; lesson 01 explains why.
 #
-# Every step is one evaluation, just as a jump is. For the board the velocity is known exactly, so in what follows no
-# network is to blame: it is the small steps alone that are on trial.
+# **Predict.** After *one* Euler step, is the picture the "noise", the "squares", or one "dot"? And how many steps
+# are as good as one jump?
+
+# %%
+prediction = None  # a word: "noise", "squares" or "dot"
+prediction_steps = None  # a number: 1, 2, 4, 8, 16, 32 or 64
 
 
 # %%
@@ -119,156 +138,100 @@ def euler(x, steps):
     return x
 
 
-jumps = {n: X.sample(noise, steps=n) for n in STEPS}
-walks = {n: euler(noise, n) for n in STEPS}
+walks = {n: euler(noise, n) for n in (1, 2, 4, 8, 16, 32, 64)}
+
+# %% tags=["figure"]
+top = {f"{n} jump{'s' * (n > 1)}": points for n, points in jumps.items()} | {"exact draws": data}
+bottom = {f"{n} step{'s' * (n > 1)}": walks[n] for n in (1, 4, 16, 32)}
+figures.scored({"flow map": top, "Euler": bottom})
+wrong = {"noise": "A step has the length of the whole way.", "squares": "Then one step would do."}
+course.compare(prediction, "dot" if walks[1].norm(dim=1).max() < 1e-3 else "no dot", wrong=wrong)
+enough = min(n for n in walks if metrics.kl64(walks[n]).kl <= metrics.kl64(jumps[1]).kl)
+course.compare(prediction_steps, enough, within=0.5)
 
 # %% [markdown]
-# To compare them we need a number. KL64 counts the points in 64 x 64 small bins and sums $p \log (p/q)$ over them, $p$
-# the true share of a bin and $q$ the counted one (the Kullback-Leibler divergence). Less is better. Since counts
-# scatter, not even true data score zero: what they score is the *floor*.
+# **What to notice.** One Euler step sends every point to the centre, the mean of the data. The board appears only after
+# many steps. One jump of the map has it already, and more jumps lower its score. With 32 steps Euler's method
+# is better than one jump: its velocity is exact, and the map was learned.
+
+# %% [markdown]
+# ## 4. Move it
+#
+# In JupyterLab the slider changes the number of jumps. It shows the density, and 10,000 points in the colours of the
+# quarters in which they began. The *map error* is the distance (root mean square) from the places to which the exact
+# flow takes the points. Watch one colour. (Without Python you see only the densities; coloured points follow below.)
 
 # %%
-print(f"{'evaluations':>12} {'flow map':>10} {'Euler':>8}   (KL64, floor {metrics.kl64(data).floor:.3f})")
-kl = {n: (metrics.kl64(jumps[n]).kl, metrics.kl64(walks[n]).kl) for n in STEPS}
-for n, (of_map, of_euler) in kl.items():
-    print(f"{n:>12} {of_map:>10.3f} {of_euler:>8.3f}")
-enough = [n for n in STEPS if kl[n][1] <= kl[1][0]]
-print("one jump is matched by Euler's method in", f"{enough[0]} steps" if enough else f"more than {STEPS[-1]} steps")
+euler_map = FlowMap(lambda s, _, x: board.velocity(s, x))  # an Euler step, written as a jump
+widgets.step_slider({"flow map": X, "Euler": euler_map}, noise[:10_000], steps=(1, 2, 4, 16), exact=board)
 
-figure, axes = plt.subplots(2, len(STEPS), figsize=(1.7 * len(STEPS), 3.9), dpi=80, sharex=True, sharey=True)
-for row, drawn, label in zip(axes, (jumps, walks), ("flow map", "Euler"), strict=True):
-    row[0].set_ylabel(label)
-    for ax, (n, points) in zip(row, drawn.items(), strict=True):
-        plots.board(ax, points, bins=48)
-        ax.set_title(f"{n} evaluation{'s' * (n > 1)}")
-figure.suptitle("With few evaluations the map draws a board and Euler's method does not")
-plt.show()
+# %% tags=["figure"]
+shown = {"1 jump": jumps[1], "16 jumps": jumps[16], "4 Euler steps": walks[4], "16 Euler steps": walks[16]}
+figures.by_quarter(noise, shown)
+print(f"1 jump, 16 jumps: half of the points end less than {(jumps[16] - jumps[1]).norm(dim=1).median():.3f} apart")
 
 # %% [markdown]
-# **What to notice.** One Euler step sends every point to the centre, a single bright dot that is hard to see, though
-# the velocity it follows is exact. The board comes out only with many steps. The map's first jump has it already, and
-# more jumps make its edges sharper.
+# **What to notice.** One jump and 16 jumps take most points to almost the same place. The side of a square is 0.5.
 #
-# **Try.** Add 32 and 64 to `STEPS` in the first cell. Where does Euler's method overtake the map, and why must it?
+# A map has two times. In the next figure the noise jumps to time $u$ (above), and from there to 1 (below).
+
+# %% tags=["figure"]
+figures.from_any_start(X, noise, (0.0, 0.25, 0.5, 0.75, 1.0))
 
 # %% [markdown]
-# ## 4. The same noise, by 1 to 16 jumps
+# **What to notice.** The squares appear late. The lower pictures look alike, as the equation of section 2 says. The
+# network had to learn that; this course is about how.
 #
-# Do more jumps bring a point to another place, or to the same place more exactly? An exact map would bring it to the
-# same place, whatever the number of jumps. Below is a slider over that number. On top is the density, as before; under
-# it are 10,000 of the points, coloured by the quarter of the plane in which each began. The table has KL64 and the
-# *map error*, the distance (root mean square) from where points land to where the exact flow takes them. Euler's method
-# stands beside the map, since its step is a jump too, only one that always takes the velocity at its start.
-#
-# Click on the slider and press the arrow keys, or drag it. Watch one colour at a time while you go from one jump to
-# two. (Some numbers of jumps are ready; any other takes a moment on the first visit.)
+# The last figure needs no Python. On the left, 1,500 points move when you change the number of jumps. (Its KL64 are for
+# 1,000,000 points and so are lower.) On the right you set $s$ and $t$ of a smaller map: blue is the noise at time $s$,
+# orange the same points at time $t$. (On paper there is only the left half.)
 
 # %%
-euler_map = FlowMap(lambda s, _, x: board.velocity(s, x))
-widgets.step_slider({"flow map": X, "Euler": euler_map}, noise[:10_000], steps=STEPS, exact=board)
+live.checkerboard(points=1500)
 
 # %% [markdown]
-# A page on the web or on paper has nothing to move. There, these are the two ends of the slider, with 2,000 points.
-
-
-# %%
-def draw(axes, n):
-    right, top = (noise[:2000] > 0).T
-    colours = [plots.COLOURS[k] for k in (right + 2 * top).tolist()]
-    for ax, drawn, name in zip(axes, (jumps, walks), ("flow map", "Euler"), strict=True):
-        plots.squares(ax)
-        ax.scatter(*drawn[n][:2000].T, c=colours, s=2)
-        ax.set(title=f"{name}, {n} evaluation{'s' * (n > 1)}", xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
-
-
-assert torch.equal(euler_map.sample(noise[:100], 4), euler(noise[:100], 4))  # the same steps
-figure, axes = plt.subplots(1, 4, figsize=(8.5, 2.5), dpi=64, sharex=True, sharey=True)
-draw(axes[:2], 1)
-draw(axes[2:], 16)
-plt.show()
-for n in STEPS[1:]:
-    moved = (jumps[n] - jumps[1]).norm(dim=1)
-    print(f"{n:>2} jumps and 1 jump: half of all points end less than {moved.median():.3f} apart")
-
-# %% [markdown]
-# **What to notice.** On the map's side the colours stay where they are as the number of steps changes: one jump is a
-# rougher version of the same journey. On Euler's side the first step mixes all of them in one point, and only more
-# steps part them. A square's side is 0.5, and the printed distances are small beside it.
+# **Try.** Set $t = 1$ and move $s$. Then set $s = t$. What do the two clouds do?
 #
-# **Try.** Colour by the distance from the centre, `c=noise[:2000].norm(dim=1)`. Where do the outermost points go?
-
-# %% [markdown]
-# ## 5. Why two times?
+# <details><summary>Answer</summary>
 #
-# Nothing obliges a jump to start at 0 or to end at 1. A map that knows every pair can stop on the way and go on,
+# With $t = 1$ the orange cloud stays almost the same: the end does not depend on where on the way you start. With
+# $s = t$ the two clouds are the same: a jump of length 0 moves nothing.
 #
-# $$X_{0,1}(x) = X_{t,1}\big(X_{0,t}(x)\big),$$
+# </details>
 #
-# and that is what `sample` does with $N$ jumps. Here is the noise carried from time 0 to four later times, in one jump
-# each.
-
-# %%
-figure, axes = plt.subplots(1, 5, figsize=(9, 2.2), dpi=80, sharex=True, sharey=True)
-with torch.no_grad():
-    for ax, t in zip(axes, (0.0, 0.25, 0.5, 0.75, 1.0), strict=True):
-        plots.board(ax, X(0.0, t, noise), bins=48)
-        ax.set_title(f"time {t}")
-figure.suptitle("From noise to data, each picture one jump from the first")
-plt.show()
-
-with torch.no_grad():
-    apart = X(0.5, 1.0, X(0.0, 0.5, noise)) - X(0.0, 1.0, noise)
-    assert torch.equal(X.sample(noise, steps=2), X(0.5, 1.0, X(0.0, 0.5, noise)))  # sample is just that
-print(f"one jump or two over the middle: half of all points end less than {apart.norm(dim=1).median():.3f} apart")
-
-# %% [markdown]
-# **What to notice.** The squares appear late; for the first half of the way the cloud only gathers. That two jumps
-# land close to where one does is not built into the network: it had to be learned, and how is what this course is
-# about.
-#
-# **Try.** Go back: what does `X(1.0, 0.0, data)` draw? (The network has never seen such a pair.)
-
-# %% [markdown]
-# ## 6. Both at once, in your hand
-#
-# The last figure needs no Python once it stands: a browser moves it, in this notebook, in a page made of it, and in a
-# lecture hall without network. On the left 2,000 points travel from where one number of jumps puts them to where the
-# next one does. On the right a smaller copy of the map is evaluated in the browser itself, for any pair of times: blue
-# is noise carried to time $s$, orange is where the map takes it from there by time $t$.
-
-# %%
-live.checkerboard(points=2000)
-
-# %% [markdown]
-# **What to notice.** On the left hardly a point leaves its square; what moves are the threads in between. On the right,
-# with $t$ at its end, the orange cloud stays about the same while $s$ moves and the blue one changes: where a point
-# ends does not depend on where along its way one asks. That is the equation of section 5, for every $s$ at once.
-#
-# **Try.** Push $s$ and $t$ together. Which cloud do you see, and why can it only be that one?
-
-# %% [markdown]
 # ## Summary
 #
-# A flow map says where a point will be, not which way to set out. With it, one evaluation draws a sample, and further
-# evaluations refine it. Without it, one follows a velocity, and even the exact velocity needs many steps.
+# A velocity says where a point goes next. A flow map says where it will be. With the map, one evaluation draws a
+# sample. With the velocity, even the exact one, many are needed.
 #
-# ## Exercises
+# ## Exercise
 #
-# 1. What would KL64 be for points spread evenly over the whole square $[-1, 1]^2$? Work it out by hand, then check it
-#    with `metrics.kl64(2 * torch.rand(100_000, 2) - 1)`.
-# 2. `metrics.map_error(X, board)` is the root mean square distance between where one jump puts a point and where the
-#    exact flow puts it. Compare it with the median distances printed above. Which is larger, and which few points make
-#    it so? (Look at points that begin close to where the flow parts.)
-# 3. Multiply `noise` by 1.2, so that it is noise the map was not made for, and find KL64 of one jump and of 16 Euler
-#    steps again. One of the two gets *better*. Which, and what in the figure of section 3 lets you expect it?
+# Points lie evenly in the whole square $[-1, 1]^2$. What is their KL64, the sum of $p \log (p / q)$ over the bins? Here
+# $q$ is the share of the points in a bin; $p$ is $1/2048$ on the white bins and 0 on the others. Work it out by hand.
 #
+# <details><summary>Answer</summary>
+#
+# There are 4,096 bins, so $q = 1/4096$. Each of the 2,048 white bins gives $\frac{1}{2048} \log 2$, together $\log 2
+# \approx 0.693$. The others give nothing, because $p = 0$ there.
+#
+# </details>
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+kl_by_hand = 0.693
+### END SOLUTION
+
+# %%
+course.check("00.2", kl_by_hand)
+
+# %% [markdown]
 # ## Next
 #
-# [01, From noise to data](01_from_noise_to_data.ipynb) builds the velocity and finds out why small steps are needed.
-# All lessons are listed in the [README](README.md).
+# [01, From noise to data](01_from_noise_to_data.ipynb) builds the velocity and shows why small steps are needed. All
+# lessons are in the [README](README.md).
 #
 # ## References
 #
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via
-#   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025: the map used here is trained by its
-#   Lagrangian method ("lsd"), with changes for small machines that the repository's [README](../README.md) names.
+#   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025. The map used here was trained by its
+#   Lagrangian method ("lsd"), with changes for small machines; the [README](../README.md) names them.

@@ -547,7 +547,7 @@ widgets.time_explorer(learned, exact=board)
 #   together, but wrong maps break them in different places.
 # - None of them knows the data. That knowledge comes in through the diagonal.
 #
-# A residual that can be computed can be squared and minimised: [lesson 04](04_losses_and_stop_gradients.ipynb).
+# A residual that can be computed can be squared and minimised: [lesson 04](04_losses_and_their_cost.ipynb).
 #
 # ## Exercises
 #
@@ -569,8 +569,8 @@ widgets.time_explorer(learned, exact=board)
 #
 # ## Next
 #
-# [04, Losses, and where the gradient stops](04_losses_and_stop_gradients.ipynb)
-# turns each equation into a loss, and says where its gradient has to stop.
+# [04, Losses and their cost](04_losses_and_their_cost.ipynb)
+# turns each equation into a loss, and measures what it costs.
 #
 # ## References
 #

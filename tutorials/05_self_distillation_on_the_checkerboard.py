@@ -21,7 +21,7 @@
 # - measure it in two ways (by its samples, and against the exact map), and say why they differ,
 # - point to where each method is wrong.
 #
-# **It assumes** [lesson 04](04_losses_and_stop_gradients.ipynb): the three losses and their stop-gradients. **It
+# **It assumes** [lesson 04b](04b_stop_gradients_and_stability.ipynb): the three losses and their stop-gradients. **It
 # takes** forty minutes to read and under five minutes to run on two CPU cores. The cells that take longer than ten
 # seconds say so.
 

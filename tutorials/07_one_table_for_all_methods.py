@@ -21,7 +21,7 @@
 # - say when the slope of a single sample may stand for the velocity, and when it may not,
 # - compose a method of your own, train it and place it among the others.
 #
-# **It assumes** [lesson 04](04_losses_and_stop_gradients.ipynb) (the three losses and their stop-gradients) and
+# **It assumes** [lesson 04b](04b_stop_gradients_and_stability.ipynb) (the three losses and their stop-gradients) and
 # [lesson 06](06_distillation_with_and_without_a_teacher.ipynb) (teachers).
 # **It takes** forty minutes to read and about five minutes to run on two CPU cores.
 

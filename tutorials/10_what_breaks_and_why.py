@@ -21,7 +21,7 @@
 #   an average or a schedule that does not fit the run,
 # - read from pictures, and from a number that needs no data, where a map is not finished.
 #
-# **It assumes** [lesson 04](04_losses_and_stop_gradients.ipynb) (stop-gradients) and
+# **It assumes** [lesson 04b](04b_stop_gradients_and_stability.ipynb) (stop-gradients) and
 # [lesson 08](08_digits_on_your_laptop.ipynb) (digits, their Fréchet distance).
 # **It takes** thirty minutes to read and about ten minutes to run on two CPU cores. All results are of one seed and of
 # short trainings; their second digits would change with another.

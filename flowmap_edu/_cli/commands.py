@@ -47,9 +47,12 @@ def train(arguments: argparse.Namespace) -> None:
         if arguments.problem is None:
             raise ValueError("name a problem to train on, or --resume a run")
         found, teacher, steps = asked_recipe(arguments), arguments.teacher, None
-        if found.method.needs_teacher != (teacher is not None):
-            wanted = "reads a" if found.method.needs_teacher else "reads no"
-            raise ValueError(f"{found.method.title} {wanted} teacher, --teacher is {teacher!r}")
+        needed = found.method.needs_teacher or found.training.coupling == "reflow"
+        if needed != (teacher is not None):
+            wanted = "reads a" if needed else "reads no"
+            pairs = found.training.coupling
+            what = found.method.title + ("" if pairs == "independent" else f" with coupling={pairs!r}")
+            raise ValueError(f"{what} {wanted} teacher, --teacher is {teacher!r}")
         if teacher and (shape := runs.read_metadata(teacher).shape) != found.problem.shape:
             raise ValueError(f"the teacher {teacher} has samples of shape {shape}, the problem {found.problem.shape}")
     arguments.every = ready.rhythm(arguments.every, found.training, steps)

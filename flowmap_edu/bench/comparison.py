@@ -116,10 +116,16 @@ def prepared(name: str, batch: int | None = None) -> State:
     return State(*run, teacher)
 
 
+def drawn(state: State) -> losses.Batch:
+    """One batch of a run."""
+    pool = state.batches.trajectories
+    return draw_batch(state.problem, state.method, state.training, state.generator, trajectories=pool)
+
+
 def one_step(state: State, batch: losses.Batch | None = None) -> None:
     """Draw a batch, unless it is given, and compute the training loss and its gradient; the weights stay."""
     if batch is None:
-        batch = draw_batch(state.problem, state.method, state.training, state.generator)
+        batch = drawn(state)
     loss_of_batch(state, batch, torch.tensor(1.0)).backward()
     state.optimizer.zero_grad()
 
@@ -145,7 +151,7 @@ def peak_of_a_step(name: str, batch: int = 60_000) -> float:
     """Bytes that one step adds to the most this process has held; to be called in a fresh process."""
     torch.set_num_threads(1)
     state = prepared(name, batch)
-    data = draw_batch(state.problem, state.method, state.training, state.generator)
+    data = drawn(state)
     before = peak_bytes()
     one_step(state, data)
     return float(peak_bytes() - before)

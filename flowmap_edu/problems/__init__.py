@@ -5,7 +5,7 @@ from flowmap_edu.problems.checkerboard import Checkerboard
 from flowmap_edu.problems.gaussian import Gaussian
 from flowmap_edu.problems.image_sets import AFHQ64, CelebA64, Cifar10, Digits, Emoji
 from flowmap_edu.problems.images import Images
-from flowmap_edu.problems.mixture import GaussianMixture
+from flowmap_edu.problems.mixture import GaussianMixture, two_modes
 from flowmap_edu.problems.problem import Problem
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Images",
     "Problem",
     "from_file",
+    "two_modes",
 ]
 
 

@@ -12,6 +12,7 @@ from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.metrics.kl import board_points, kl64
 from flowmap_edu.problems.exact import ExactFlow
+from flowmap_edu.problems.posterior import Components
 from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.problems.truncated import EDGES, gauss_legendre, parities
 
@@ -69,6 +70,14 @@ class Checkerboard(ExactFlow):
             error = self.map_error(X, k, n=1024)
             rows.append({"steps": k, "kl64": found.kl, "leak": found.leak, "floor": found.floor, "map_error": error})
         return rows
+
+    def components_of_data(self) -> Components:
+        """The 8 white squares, each flat."""
+        i, j = torch.meshgrid(torch.arange(4), torch.arange(4), indexing="ij")
+        white = torch.stack([i, j], dim=-1)[(i + j) % 2 == 0]  # (8, 2)
+        low, high = EDGES[:-1][white], EDGES[1:][white]
+        flat = torch.full_like(low, math.inf)
+        return Components(torch.full((8,), 1 / 8).double().log(), (low + high) / 2, flat, low, high)
 
     def _parities(self, t: Tensor, x: Tensor, rare: bool = False) -> tuple[Tensor, Tensor]:
         """For both parities log p(x) p(y), shape (2, B), and E[x1 - x0 | x, parity], shape (2, B, 2)."""

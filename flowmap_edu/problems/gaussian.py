@@ -8,6 +8,7 @@ from torch import Tensor
 from flowmap_edu import _checks as checks
 from flowmap_edu.problems.exact import ExactFlow, Time, float64, positive, standard_normal
 from flowmap_edu.problems.ode import TOLERANCE
+from flowmap_edu.problems.posterior import Components
 from flowmap_edu.problems.truncated import log_normal
 
 
@@ -62,3 +63,8 @@ class Gaussian(ExactFlow):
         m, S_s, S_t = self.mean.to(x), self.spread(s), self.spread(t)
         growth = (t + s)[:, None] * (self.sigma**2 + self.std**2) - 2 * self.sigma**2
         return m + growth / (S_s * (S_t + S_s)) * (x - s[:, None] * m)
+
+    def components_of_data(self) -> Components:
+        """One: the Gaussian itself."""
+        ends = torch.full((1, self.dim), math.inf, dtype=torch.float64)
+        return Components(torch.zeros(1).double(), self.mean[None], torch.full_like(ends, self.std), -ends, ends)

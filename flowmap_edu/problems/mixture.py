@@ -7,6 +7,7 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.problems.exact import ExactFlow, Time, float64, positive, positive_each, standard_normal
+from flowmap_edu.problems.posterior import Components
 from flowmap_edu.problems.truncated import gauss_legendre, log_normal
 
 
@@ -44,6 +45,11 @@ class GaussianMixture(ExactFlow):
         k = torch.multinomial(self.weights.to(z), n, replacement=True, generator=generator)
         return (self.means.to(z)[k] + self.stds.to(z)[k, None] * z).to(dtype or torch.get_default_dtype()), None
 
+    def components_of_data(self) -> Components:
+        """Its Gaussians."""
+        ends = torch.full_like(self.means, math.inf)
+        return Components(self.weights.log(), self.means, self.stds[:, None].expand_as(ends), -ends, ends)
+
     def components(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """log w_k N(x; m_k t, S_k^2 I), shape (B, K), and b_t^k(x), shape (B, K, D)."""
         m, c, t = self.means.to(x), self.stds.to(x), t[:, None]
@@ -78,3 +84,13 @@ class GaussianMixture(ExactFlow):
                 between += float(w * w_k * (b[:, k] - mean).square().sum(-1).mean())
         within = math.pi / 2 * self.dim * self.sigma * float(self.weights @ self.stds)
         return within + between
+
+
+def two_modes() -> GaussianMixture:
+    """The problem on the line of the lessons: two narrow modes, N(-1, 0.1^2) and N(1, 0.1^2), of equal weight.
+
+    sigma = 0.6. The path that starts at 0 stays at 0. Each other path ends at the mode on its side: from one side of 0
+    to the other the map X_{0,1} rises by almost 2. Its slope at 0 is p_0(0) / p_1(0), about 10^21, so that a drawing
+    and a computer see a tear.
+    """
+    return GaussianMixture(torch.tensor([[-1.0], [1.0]]), 0.1, sigma=0.6)

@@ -26,7 +26,7 @@ class Average(nn.Module):
 
     def __init__(self, net: nn.Module, decay: float):
         super().__init__()
-        self.module, self.decay = copy.deepcopy(net), decay
+        self.module, self.decay = copy.deepcopy(net).requires_grad_(False), decay
         self.register_buffer("n_averaged", torch.tensor(0))
         self.eval()
 

@@ -1,5 +1,6 @@
 """What one step of training reads: fresh data, noise and times, as a `losses.Batch`."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +11,11 @@ from flowmap_edu import losses, times
 from flowmap_edu.interpolant import Interpolant
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
-from flowmap_edu.training import targets
+from flowmap_edu.training import coupling, targets
 from flowmap_edu.training.compiling import compiled
 from flowmap_edu.training.near import Near
 from flowmap_edu.training.training import Training
+from flowmap_edu.training.trajectories import Trajectories
 
 AHEAD = 16  # steps that are drawn at once where a target is averaged: one call for all is faster
 PAIRS = 2**23  # of a sample and a data point, the most that an averaged target compares at once
@@ -36,12 +38,14 @@ def draw_batch(
     training: Training,
     generator: torch.Generator | None = None,
     levels: int = times.LEVELS,
+    trajectories: Trajectories | None = None,
 ) -> losses.Batch:
     """One fresh batch: interpolants and targets on the diagonal, jumps s <= u <= t from I_s off it.
 
     The target is the plain or the averaged one; near data points serve in `fit` alone, which keeps a pool of them.
+    A run that draws from a teacher's trajectories needs them given, such as `state.batches.trajectories`.
     """
-    return draw_batches(1, problem, method, training, generator, levels)[0]
+    return draw_batches(1, problem, method, training, generator, levels, trajectories=trajectories)[0]
 
 
 def draw_batches(
@@ -53,6 +57,7 @@ def draw_batches(
     levels: int = times.LEVELS,
     stable: Callable[..., Tensor] = targets.stable,
     near: Near | None = None,
+    trajectories: Trajectories | None = None,
 ) -> list[losses.Batch]:
     """The batches of some steps, drawn together; every tensor below has the axis of the steps first.
 
@@ -61,10 +66,21 @@ def draw_batches(
         problem, method, training, generator, levels: as in `draw_batch`.
         stable: `targets.stable`, or a compiled one.
         near: the pool that gives the latest times their target, or None.
+        trajectories: a teacher's, of a run that draws from them, or None.
     """
     interpolant, n, on = training.interpolant, training.batch, training.on_diagonal(method)
-    x1, label = draw_data(problem, steps * n, training.label_dropout, generator)
-    x0, x1 = (x.unflatten(0, (steps, n)) for x in (problem.base(steps * n, generator), x1))
+    which, label = torch.empty(0), None
+    if coupling.reads_trajectories(method, training):
+        if trajectories is None:
+            raise ValueError(f"{method.title} draws from a teacher's trajectories here, got none: pass trajectories=")
+        which = trajectories.draw(steps * n, generator)
+        x0, x1 = trajectories.ends(which)
+    else:
+        x1, label = draw_data(problem, steps * n, training.label_dropout, generator)
+        x0 = problem.base(steps * n, generator)
+    x0, x1 = (x.unflatten(0, (steps, n)) for x in (x0, x1))
+    if training.coupling == "transport":
+        x0 = torch.stack([a[coupling.nearest(a, b)] for a, b in zip(x0, x1, strict=True)])
     spread: dict[str, Any] = {"stratified": training.stratified, "generator": generator}
     sides: dict[str, Any] = {"at_zero": training.at_zero, "at_one": training.at_one, "levels": levels}
     t = torch.stack([times.uniform(on, **spread) for _ in range(steps)])
@@ -72,6 +88,9 @@ def draw_batches(
     s, u, end = (torch.stack(column) for column in zip(*draws, strict=True))
     x_t, target = on_the_path(interpolant, t, x0[:, :on], x1[:, :on])
     x_s, dx_s = on_the_path(interpolant, s, x0[:, on:], x1[:, on:])
+    if method.points == "trajectory" and trajectories is not None:
+        off = trajectories.chords(which.view(steps, n)[:, on:].flatten(), s.flatten())
+        x_s, dx_s = (x.view_as(x_s) for x in off)
     if training.stf_batch and on:
         bank = draw_data(problem, steps * training.stf_batch, generator=generator)[0].unflatten(0, (steps, -1))
         own, target = target, stable(interpolant, t, x_t, target, torch.cat([x1[:, :on], bank], 1), problem.sigma)
@@ -113,10 +132,18 @@ class Batches:
 
     Args:
         problem, method, training: of the run.
+        trajectories: makes those of its teacher, before the first draw, where it draws from them.
     """
 
-    def __init__(self, problem: Problem, method: Method, training: Training):
+    def __init__(
+        self,
+        problem: Problem,
+        method: Method,
+        training: Training,
+        trajectories: Callable[[], Trajectories] | None = None,
+    ):
         self.run = problem, method, training
+        self.make_trajectories = trajectories
         fast = training.pays_to_compile
         self.stable = compiled(targets.stable) if fast else targets.stable
         self.near = Near(problem, training.interpolant, training.seed, fast=fast) if training.stf_near else None
@@ -125,6 +152,11 @@ class Batches:
         self.generator = torch.Generator().manual_seed(training.seed)
         self.begun, self.drawn, self.levels = self.generator.get_state(), 0, 0
         self.waiting: list[losses.Batch] = []
+
+    @functools.cached_property
+    def trajectories(self) -> Trajectories | None:
+        """Those of the run's teacher, or None where it draws from none."""
+        return self.make_trajectories() if self.make_trajectories else None
 
     def next(self, levels: int = times.LEVELS) -> losses.Batch:
         """The batch of the next step; what was drawn ahead for other `levels` is left out."""
@@ -138,7 +170,8 @@ class Batches:
         if self.near is not None:
             self.near.fill(self.drawn // POOLED)
         self.drawn += 1
-        self.waiting = draw_batches(self.ahead, *self.run, self.generator, self.levels, self.stable, self.near)
+        how = self.stable, self.near, self.trajectories
+        self.waiting = draw_batches(self.ahead, *self.run, self.generator, self.levels, *how)
 
     def state_dict(self) -> dict[str, Any]:
         """The generator's state before the last draw, how many draws there were, and how many batches wait."""

@@ -143,7 +143,7 @@ def fit(
         net: any module v(s, t, x, **condition); it is trained in place, from the weights that it has.
         method: from `METHODS`, or composed.
         training: budget, batch, optimiser.
-        teacher: for a method that reads one; a network of the same shape is also where training starts.
+        teacher: for a method or a coupling that reads one; a network of the same shape is also where training starts.
         resume: a `state.checkpoint()` of the same run, to go on from it to the same
             numbers as an unbroken run (bitwise on one CPU).
         every: steps between yields.

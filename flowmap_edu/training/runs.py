@@ -111,7 +111,7 @@ def train(
     Args:
         problem, net, method, training: the run.
         out: the run's folder; it must not hold a run yet, unless `resume`.
-        teacher: the run, or the shipped map, that is the teacher of a method that reads one.
+        teacher: the run, or the shipped map, that is the teacher of a method or a coupling that reads one.
         resume: go on from the folder's checkpoint, to the same numbers as an unbroken run.
         every: steps between yields; a checkpoint is written at a yield.
         save_seconds: least time between two checkpoints.

@@ -3,7 +3,7 @@
 import copy
 import json
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -14,11 +14,13 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Method
 from flowmap_edu.nets import LogWeight
 from flowmap_edu.problems.problem import Problem
+from flowmap_edu.training import coupling
 from flowmap_edu.training.average import Average
 from flowmap_edu.training.batches import Batches
 from flowmap_edu.training.metadata import differences, document
 from flowmap_edu.training.network import on_device
 from flowmap_edu.training.training import OPTIMIZERS, Training, check
+from flowmap_edu.training.trajectories import Trajectories
 
 CPU = torch.device("cpu")
 COUNTERS = ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history")
@@ -63,10 +65,22 @@ class State:
         self.optimizer = OPTIMIZERS[training.optimizer](self.parameters(), training.lr)
         self.step, self.steps, self.cpu_seconds = 0, training.steps, 0.0
         self.schedule = LambdaLR(self.optimizer, lambda step: self.rate(step))
-        self.batches = Batches(problem, method, training)
+        self.batches = Batches(problem, method, training, self.trajectories if self.reads_trajectories else None)
         self.generator = torch.Generator().manual_seed(training.seed)
         self.loss, self.grad_norm = math.nan, math.nan
         self.history: list[tuple[float, ...]] = []
+
+    @property
+    def reads_trajectories(self) -> bool:
+        """Whether its batches are drawn from trajectories of the teacher."""
+        return coupling.reads_trajectories(self.method, self.training)
+
+    def trajectories(self) -> Trajectories:
+        """Those of the teacher, which are solved anew at each call."""
+        ends_only = self.method.points == "path"
+        return Trajectories(
+            self.problem, cast(FlowMap, self.teacher), self.training.seed, self.device, ends_only=ends_only
+        )
 
     def weight_of_the_loss(self) -> nn.Module | None:
         """The learned weight w_{s,t}: the network's own, else a new one; None where none is learned."""
@@ -88,13 +102,15 @@ class State:
 
     def frozen_teacher(self, teacher: FlowMap | None) -> FlowMap | None:
         """The teacher, frozen; if it is a network like ours, as a copy from whose weights the training starts."""
-        method = self.method
-        if teacher is not None and not method.needs_teacher:
-            raise ValueError(f"{method.title} reads no teacher: leave teacher out")
-        if not method.needs_teacher:
+        method, needed = self.method, self.method.needs_teacher or self.reads_trajectories
+        pairs = self.training.coupling
+        with_pairs = "" if pairs == "independent" else f" with coupling={pairs!r}"
+        if teacher is not None and not needed:
+            raise ValueError(f"{method.title}{with_pairs} reads no teacher: leave teacher out")
+        if not needed:
             return None
         if teacher is None:
-            raise ValueError(f"{method.title} reads a teacher, got none: pass teacher=, a FlowMap")
+            raise ValueError(f"{method.title}{with_pairs} reads a teacher, got none: pass teacher=, a FlowMap")
         v = teacher.slope
         if isinstance(v, nn.Module):
             v = copy.deepcopy(v).to(self.device).requires_grad_(False).eval()

@@ -12,6 +12,7 @@ from flowmap_edu import _checks as checks
 from flowmap_edu.interpolant import Interpolant, Linear
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
+from flowmap_edu.training import coupling
 from flowmap_edu.training.network import accepts
 from flowmap_edu.training.soap import SOAP
 from flowmap_edu.training.targets import FEW
@@ -44,6 +45,8 @@ class Training:
         second_ema: decay of another average that is kept beside the first, or None.
         stratified: whether times are spread over equal cells of their range.
         at_zero, at_one: shares of the jumps with s = 0 and with t = 1; see `times.triangle`.
+        coupling: how noise and data are paired (coupling.py): "independent", by minibatch optimal "transport", or
+            "reflow", where x1 is a teacher's sample from x0.
         stf_batch: fresh data points for the stable target field (targets.py); 0 for the plain target.
         stf_near: the share of the samples on the diagonal, those with the latest times, whose target is averaged over
             near data points of a large pool instead (near.py); with stf_batch, for points of at most four entries.
@@ -75,6 +78,7 @@ class Training:
     stratified: bool = True
     at_zero: float = 0.0
     at_one: float = 0.0
+    coupling: str = "independent"
     stf_batch: int = 0
     stf_near: float = 0.0
     interpolant: Interpolant = field(default_factory=Linear)
@@ -89,6 +93,7 @@ class Training:
         if (self.steps is None) == (self.minutes is None):
             raise ValueError(f"give exactly one of steps and minutes, got {self.steps} and {self.minutes}")
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        checks.one_of("coupling", self.coupling, coupling.COUPLINGS)
         checks.one_of("decay", self.decay, ("cosine", "sqrt", "none"))
         checks.one_of("precision", self.precision, ("fp32", "bf16"))
         counted = {"steps": self.steps, "decay_from": self.decay_from}
@@ -178,6 +183,7 @@ def check(problem: Problem, net: nn.Module, method: Method, training: Training) 
             raise ValueError(
                 f"{name} would be ignored, since {why}: leave it at {plain!r}, got {getattr(training, name)!r}"
             )
+    coupling.refuse(problem, method, training)
     if training.stf_batch and len(problem.shape) != 1:
         raise ValueError(f"stf_batch is for points of shape (D,), this problem has {problem.shape}: leave it at 0")
     if training.stf_near and problem.shape[0] > FEW:

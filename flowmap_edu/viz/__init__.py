@@ -3,14 +3,14 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from flowmap_edu.viz import plots
+from flowmap_edu.viz import line, plots, triangles
 from flowmap_edu.viz.draw import draw
 from flowmap_edu.viz.plots import sheet
 
 if TYPE_CHECKING:
     from flowmap_edu.viz import live, monitor, widgets
 
-__all__ = ["draw", "live", "monitor", "plots", "sheet", "widgets"]
+__all__ = ["draw", "line", "live", "monitor", "plots", "sheet", "triangles", "widgets"]
 
 
 def __dir__() -> list[str]:

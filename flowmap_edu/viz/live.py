@@ -24,8 +24,9 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.nets import MLP
 from flowmap_edu.problems import Checkerboard
 from flowmap_edu.training import runs
-from flowmap_edu.viz.live_figure import MOST_POINTS, Live, page
+from flowmap_edu.viz.live_figure import MOST_POINTS, Live
 from flowmap_edu.viz.packing import clouds
+from flowmap_edu.viz.standalone import page
 
 __all__ = ["Live", "checkerboard", "clouds", "page", "small_map"]
 

@@ -1,9 +1,6 @@
-"""The widget of the live figure, and the page that holds it. `live.py` explains what the figure is for."""
+"""The widget of the live figure. `live.py` explains what the figure is for."""
 
-import base64
-import html
 import io
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,23 +11,20 @@ from torch import Tensor, nn
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.viz import standin
 from flowmap_edu.viz.packing import network, packed
 from flowmap_edu.viz.plots import COLOURS
-from flowmap_edu.viz.reader import has_reader
-from flowmap_edu.viz.templates import filled, joined
+from flowmap_edu.viz.standalone import LIMIT, Standalone
+from flowmap_edu.viz.templates import joined
 
-anywidget = checks.extra("anywidget", "notebooks")
 traitlets = checks.extra("traitlets", "notebooks")
 
-LIMIT = 2_000_000  # bytes of a page
 MOST_POINTS = 160_000  # in all clouds together: 1.28 MB, 1.71 MB as text
 MOST_LIVE = 4_000  # points evaluated in the browser
 
 MODULE = joined("network.js", "panels.js", "flow.js")  # anywidget and a page take one module
 
 
-class Live(anywidget.AnyWidget):
+class Live(Standalone):
     """Clouds of points that move when the number of jumps changes, and a small network evaluated in the browser.
 
     Args:
@@ -48,14 +42,11 @@ class Live(anywidget.AnyWidget):
         step, s, t: the values of the sliders. In a notebook they change when a reader moves a slider, and
             a slider moves when its value is set.
 
-    The widget connects to the front end only if a reader can move it (`has_reader`). A program that executes
-    the notebook then stores the page's text and no widget state, so an exported notebook holds the figure once.
-
     Raises:
         ValueError: for anything of another shape, not finite, or too large; the message names it.
     """
 
-    _esm = MODULE
+    script = _esm = MODULE
 
     clouds = traitlets.Bytes().tag(sync=True)
     points = traitlets.Int().tag(sync=True)
@@ -116,15 +107,6 @@ class Live(anywidget.AnyWidget):
             state |= {"net": shape, "weights": weights, "noise": packed(noise), "live": len(noise)}
         super().__init__(**state)
 
-    def open(self) -> None:
-        """Connect to the front end, if a reader can move the figure."""
-        if has_reader():
-            super().open()
-
-    def state(self) -> dict[str, Any]:
-        """The values that flow.js reads, by name."""
-        return {name: getattr(self, name) for name in Live.class_own_traits(sync=True)}
-
     def alt(self) -> str:
         """The still picture in words, for readers who cannot see it."""
         scored = [f"{n} ({score:.3f})" for n, score in zip(self.steps, self.scores, strict=True) if score is not None]
@@ -149,52 +131,3 @@ class Live(anywidget.AnyWidget):
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
         return file.getvalue()
-
-    def html(self) -> str:
-        """The figure as HTML that needs no other file: it holds state, module and still picture.
-
-        Raises:
-            ValueError: if it would be larger than 2 MB.
-        """
-        state = self.state()
-        raw = {name: state.pop(name) for name, value in list(state.items()) if isinstance(value, bytes)}
-        content = {
-            "state": state,
-            "packed": {name: base64.b64encode(value).decode() for name, value in raw.items()},
-            "module": MODULE,
-        }
-        text = filled(
-            "figure.html",
-            png=base64.b64encode(self.png()).decode(),
-            alt=html.escape(self.alt()),
-            content=json.dumps(content).replace("<", "\\u003c"),  # no "</script>" in it
-        )
-        if len(text) > LIMIT:
-            raise ValueError(
-                f"a figure of at most {LIMIT} bytes is wanted, this one has {len(text)}; give fewer points"
-            )
-        return text
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The HTML and the picture that a notebook stores, and the widget if a reader can move it."""
-        data: dict[str, Any] = {"text/plain": self.alt()}
-        metadata: dict[str, Any] = {}
-        if self.comm is not None and (bundle := super()._repr_mimebundle_(**kwargs)):
-            data, metadata = bundle
-        data |= {"text/html": self.html(), "image/png": base64.b64encode(self.png()).decode()}
-        return data, metadata | {"image/png": {"alt": self.alt()}}
-
-    def _ipython_display_(self) -> None:
-        standin.show(self._repr_mimebundle_(), self.alt())
-
-
-def page(figure: Live, title: str = "A flow map, live") -> str:
-    """A whole page that shows the figure in a browser without network: the text of one file below 2 MB.
-
-    Raises:
-        ValueError: if it would be larger.
-    """
-    text = filled("page.html", title=html.escape(title), fragment=figure.html())
-    if len(text) > LIMIT:
-        raise ValueError(f"a page of at most {LIMIT} bytes is wanted, this one has {len(text)}; give fewer points")
-    return text

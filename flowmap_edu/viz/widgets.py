@@ -6,7 +6,7 @@
 
 `step_slider`, `time_explorer`, `trajectory_player` and `loss_explorer` return an `interactive.Interactive`. Move it
 by mouse or keys in JupyterLab, or by `.controls["steps"].value = 3` in Python. `.still()` is its picture for print.
-`explorers.py` and `loss_explorer.py` hold the other three.
+`explorers.py` and `loss_explorer.py` hold the other three. `triangle` needs no kernel, as `live.checkerboard`.
 """
 
 from collections.abc import Iterable
@@ -29,8 +29,9 @@ from flowmap_edu.viz.explorers import time_explorer, trajectory_player
 from flowmap_edu.viz.interactive import Interactive, View, jumps, neighbours, table
 from flowmap_edu.viz.loss_explorer import loss_explorer
 from flowmap_edu.viz.panels import SCATTERED, Panels, bins
+from flowmap_edu.viz.triangle import triangle
 
-__all__ = ["Interactive", "loss_explorer", "step_slider", "time_explorer", "trajectory_player"]
+__all__ = ["Interactive", "loss_explorer", "step_slider", "time_explorer", "trajectory_player", "triangle"]
 
 ERROR_POINTS = 256  # for the map error of a step slider
 CHUNK = 2048  # points that a network takes at a time here: so few stay in the processor's cache

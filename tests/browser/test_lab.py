@@ -28,7 +28,7 @@ TESTED = {
     "00_start_here": {"step_slider", "live.checkerboard"},
     "02_the_flow_map_and_its_tangent": {"trajectory_player"},
     "03_three_characterizations": {"time_explorer"},
-    "04_losses_and_stop_gradients": {"loss_explorer"},
+    "04b_stop_gradients_and_stability": {"loss_explorer"},
     "05_self_distillation_on_the_checkerboard": {"step_slider"},
     "08_digits_on_your_laptop": {"step_slider"},
 }
