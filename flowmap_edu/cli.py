@@ -151,7 +151,7 @@ def add_grade(p: argparse.ArgumentParser) -> None:
         "--seconds", type=values.minutes, default=30.0, help="of a cell or a part (default 30), thrice in all"
     )
     p.add_argument("--memory", type=values.count, default=4096, metavar="MB", help="of a submission (default 4096)")
-    p.add_argument("--files", type=values.count, default=64, metavar="MB", help="that a submission writes (default 64)")
+    p.add_argument("--files", type=values.count, default=64, metavar="MB", help="of a file it writes (default 64)")
     p.add_argument("--jobs", type=values.count, default=2, metavar="N", help="submissions at a time (default 2)")
     p.add_argument("--seed", type=values.seed, default=0, help="of the hidden cases (default 0)")
 

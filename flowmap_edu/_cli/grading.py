@@ -63,8 +63,9 @@ def report_folder(text: str) -> Path:
     return folder
 
 
-def progress(done: int, of: int, grade: Grade) -> None:
+def progress(done: int, of: int, student: str, grade: Grade) -> None:
     """One line a submission on standard error."""
     remark = f"; {grade.remarks[0]}" if grade.remarks else ""
     points = reports.total(grade)
-    print(f"{done} of {of}: {points:g} points{remark}"[:160], file=sys.stderr, flush=True)
+    line = reports.printable(f"{done} of {of}: {student}, {points:g} points{remark}")
+    print(line[:160], file=sys.stderr, flush=True)

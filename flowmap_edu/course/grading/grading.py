@@ -211,7 +211,7 @@ def grade_all(
     kept: Path,
     *,
     jobs: int = 1,
-    told: Callable[[int, int, Grade], None],
+    told: Callable[[int, int, str, Grade], None],
 ) -> list[Grade]:
     """The grades of all submissions, in their order; those in `kept` are read, the others are written there.
 
@@ -220,7 +220,7 @@ def grade_all(
         submissions: what was handed in.
         kept: a folder with a file for each grade, by the hash of all that it depends on.
         jobs: how many run at the same time.
-        told: called after each: how many are done, of how many, and the grade.
+        told: called after each: how many are done, of how many, the student, and the grade.
     """
     kept.mkdir(parents=True, exist_ok=True)
     keys = [grader.key(submission) for submission in submissions]
@@ -237,8 +237,9 @@ def grade_all(
     with ThreadPoolExecutor(jobs) as pool:
         futures = {key: pool.submit(one, key) for key in first}
         try:
-            for number, future in enumerate(as_completed(futures.values()), 1):
-                told(number, len(futures), future.result())
+            names = {future: first[key].student for key, future in futures.items()}
+            for number, future in enumerate(as_completed(names), 1):
+                told(number, len(futures), names[future], future.result())
             return [copy.deepcopy(futures[key].result()) for key in keys]
         except BaseException:
             grader.live.stop()

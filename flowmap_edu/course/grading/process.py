@@ -17,6 +17,7 @@ from flowmap_edu.course.grading import sandbox as sandboxes
 from flowmap_edu.course.grading.sandbox import Sandbox
 
 LONGEST_LINE, MOST_BYTES, KEPT = 16 * 2**20, 64 * 2**20, 2000
+MOST_PRINTED, PRINTED = 100 * 10**6, b"printed"  # bytes; what is put among the lines when there are more
 LOADING = 120.0  # seconds that Python and torch may take to start on a busy machine
 
 
@@ -27,7 +28,7 @@ class Limits:
     Attributes:
         seconds: of a cell or a part; three times as long in all.
         memory: in MB, of the process.
-        files: in MB, of what it writes.
+        files: in MB, of a file that it writes; four times as much in all, in the sandbox.
     """
 
     seconds: float = 30.0
@@ -95,12 +96,12 @@ def run(request: dict[str, Any], box: Sandbox, limits: Limits, live: Live, *, to
         total: seconds that are left for all steps together.
     """
     sizes = {"memory": limits.memory * 2**20, "file": limits.files * 2**20, "processor": int(total + LOADING)}
-    words = box.command(limits.files * 2**20)
+    words = box.command(4 * limits.files * 2**20)  # one full file leaves room for others
     with contextlib.ExitStack() as stack:
         folder = None if box.bwrap else stack.enter_context(sandboxes.scratch())
         process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
-            env=sandboxes.environment(folder or "/work"), start_new_session=sys.platform != "win32",
+            env=sandboxes.environment(folder or "/submission"), start_new_session=sys.platform != "win32",
         )  # fmt: skip
         live.add(process)
         try:
@@ -120,7 +121,7 @@ def watched(process: subprocess.Popen[bytes], request: bytes, seconds: float, to
     threads = [
         threading.Thread(target=hand_over, args=(process.stdin, request), daemon=True),
         threading.Thread(target=read_lines, args=(process.stdout, lines), daemon=True),
-        threading.Thread(target=drain, args=(process.stderr, printed), daemon=True),
+        threading.Thread(target=drain, args=(process.stderr, printed, lines), daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -139,6 +140,9 @@ def watched(process: subprocess.Popen[bytes], request: bytes, seconds: float, to
             left -= spent
         if line is None:
             found.why = died(process)
+            break
+        if line is PRINTED:
+            found.why = f"prints more than {MOST_PRINTED / 1e6:.0f} MB"
             break
         message = understood(line)
         if message is None:
@@ -210,12 +214,16 @@ def whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
         yield line
 
 
-def drain(stream: IO[bytes], kept: list[Any]) -> None:
-    """Read all that is printed, and keep its beginning."""
+def drain(stream: IO[bytes], kept: list[Any], lines: "queue.Queue[bytes | None]") -> None:
+    """Read all that is printed, keep its beginning, and say so when it is too much."""
+    told = False
     with contextlib.suppress(OSError, ValueError):
         while block := stream.read1(65536):  # type: ignore[attr-defined]
             kept[0] = (kept[0] + block)[:KEPT]
             kept[1] += len(block)
+            if kept[1] > MOST_PRINTED and not told:
+                lines.put(PRINTED)
+                told = True
 
 
 def died(process: subprocess.Popen[bytes]) -> str:

@@ -48,8 +48,13 @@ def heading(name: str, points: float, answer: str | None) -> str:
 
 def harmless(word: str) -> str:
     """A cell of a table that no spreadsheet takes for a formula, in one line of signs that can be printed."""
-    word = "".join(sign if sign.isprintable() else " " for sign in word)
+    word = printable(word)
     return f"'{word}" if word.startswith(("=", "+", "-", "@")) else word
+
+
+def printable(text: str) -> str:
+    """A text in one line, without signs that move a terminal's cursor or colour it."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def total(grade: Grade) -> float:
@@ -124,7 +129,7 @@ def index(grader: Grader, names: Sequence[str], submissions: Sequence[Submission
         f"<h1>{say(grader.assignment.name)}</h1>",
         f"<p><strong>{say(grader.box.said)}</strong></p>" if not grader.box.bwrap else f"<p>{say(grader.box.said)}</p>",
         f"<p>Limits: {limits.seconds:g} seconds a cell or part and three times as long in all, {limits.memory} MB of "
-        f"memory, {limits.files} MB of files. Seed of the hidden cases: {grader.seed}.</p>",
+        f"memory, {limits.files} MB a file. Seed of the hidden cases: {grader.seed}.</p>",
         *([f"<p><strong>Not limited here</strong></p>{bullets(missing)}"] if missing else []),
         f"<table><tr><th>student</th><th>points by tests</th><th>remarks</th></tr>\n{chr(10).join(rows)}\n</table>",
     ]

@@ -96,13 +96,13 @@ def words(room: int) -> list[str]:
         out += ["--ro-bind", str(EXERCISES / name), str(EXERCISES / name)]
     for path in secrets():
         out += ["--remount-ro", str(path)]
-    out += ["--size", str(room), "--tmpfs", "/work", *font_list(), "--chdir", "/work"]
+    out += ["--size", str(room), "--tmpfs", "/submission", *font_list(), "--chdir", "/submission"]
     return [*out, "--remount-ro", "/dev", "--remount-ro", "/", "--clearenv", *variables()]
 
 
 def variables() -> Iterator[str]:
     """The environment as options."""
-    for name, value in environment("/work").items():
+    for name, value in environment("/submission").items():
         yield from ("--setenv", name, value)
 
 
@@ -129,7 +129,9 @@ def font_list() -> list[str]:
     except ImportError:
         return []
     cache = Path(matplotlib.get_cachedir())
-    found = [("--ro-bind", str(path), f"/work/.cache/matplotlib/{path.name}") for path in cache.glob("fontlist-*.json")]
+    found = [
+        ("--ro-bind", str(path), f"/submission/.cache/matplotlib/{path.name}") for path in cache.glob("fontlist-*.json")
+    ]
     return [word for words in found for word in words]
 
 

@@ -80,7 +80,7 @@ def decode(content: Any, *, make: bool = False) -> Any:
     if kind == "foreign" and isinstance(inner, str):
         return Foreign(inner[:200])
     if kind == "made" and make:
-        module, _, name = inner.partition(":")
+        module, _, name = str(inner).partition(":")
         return getattr(importlib.import_module(module), name)(
             **{k: decode(v, make=True) for k, v in content["keywords"].items()}
         )
