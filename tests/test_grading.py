@@ -17,6 +17,7 @@ from flowmap_edu.course.grading.sandbox import PACKAGE, Sandbox, find_sandbox
 from flowmap_edu.course.grading.submissions import find, student_number
 from flowmap_edu.course.grading.wire import Foreign, decode, encode
 from flowmap_edu.course.notebook import Cell, notebook
+from flowmap_edu.training.files import claimed
 
 BOX = find_sandbox()
 BARE = Sandbox("", "It is not used in this test.")
@@ -243,6 +244,17 @@ def test_bad_words_are_errors(tmp_path, capsys, monkeypatch, words, said):
     assert cli.main(command(tmp_path, tmp_path / "grades.csv", *words)) == 2
     assert said in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_two_gradings_do_not_share_a_folder(tmp_path, capsys):
+    """And words that move the cursor are not printed."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a\x1b[31mda.ipynb").write_text(notebook(load("a1").form()))
+    with claimed(tmp_path / "report" / ".grading", "grading"):
+        assert cli.main(command(tmp_path, tmp_path / "grades.csv")) == 2
+    assert "another grading writes into" in capsys.readouterr().err
+    assert cli.main(command(tmp_path, tmp_path / "grades.csv")) == 0
+    assert "1 of 1: a [31mda, 0 points; STUDENT is not set" in capsys.readouterr().err
 
 
 def test_a_submission_of_another_assignment_gets_a_clear_line():
