@@ -1,7 +1,10 @@
 """Grading without any other tool: hostile submissions harm nothing, honest ones get what they earn, twice the same."""
 
 import csv
+import platform
 import re
+import struct
+import sys
 from pathlib import Path
 
 import hostile
@@ -12,6 +15,7 @@ from flowmap_edu import cli
 from flowmap_edu.course.assignment import load
 from flowmap_edu.course.grading import reports
 from flowmap_edu.course.grading.grading import RIGHT, Grader, grade_all
+from flowmap_edu.course.grading.limits import CALLS, filter_program
 from flowmap_edu.course.grading.process import Limits
 from flowmap_edu.course.grading.sandbox import PACKAGE, Sandbox, find_sandbox
 from flowmap_edu.course.grading.submissions import find, student_number
@@ -58,12 +62,41 @@ def test_a_hostile_submission_gets_a_clear_line_and_harms_nothing(tmp_path):
     assert surprises(HOSTILE, tmp_path, BOX) == {}
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="the limits are those of Linux")
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() not in CALLS, reason="the limits are those of Linux")
 def test_limits_hold_without_a_sandbox(tmp_path):
     """Time, processes, memory, files and output; and the report says that there is no sandbox."""
     assert surprises(hostile.NEED_NO_SANDBOX, tmp_path, BARE) == {}
     page = reports.index(Grader(TINY, BARE, SHORT), [], [], [])
     assert "NO SANDBOX. It is not used in this test. Submissions ran with your rights" in page
+
+
+def simulated(program: bytes, machine: str, number: int, flags: int = 0) -> int:
+    """What a seccomp filter returns for a call, run instruction by instruction as the kernel does."""
+    data = struct.pack("IIQQ", number, CALLS[machine][0], 0, flags)
+    lines, place, value = list(struct.iter_unpack("HBBI", program)), 0, 0
+    while True:
+        code, yes, no, k = lines[place]
+        if code == 0x06:
+            return k
+        if code == 0x20:
+            (value,) = struct.unpack_from("I", data, k)
+            yes = no = 0
+        true = value == k if code == 0x15 else bool(value & k)
+        place += 1 + (yes if true else no)
+
+
+@pytest.mark.parametrize("machine", CALLS)
+def test_the_filter_lets_threads_be_made_and_no_processes(machine):
+    """On the processor that runs the tests and on the other one."""
+    program, (_, clone, refused) = filter_program(machine), CALLS[machine]
+    allow, not_permitted, not_there = 0x7FFF0000, 0x00050001, 0x00050026
+    assert simulated(program, machine, clone, 0x3D0F00) == allow  # the flags of pthread_create
+    assert simulated(program, machine, clone, 0x1200011) == not_permitted  # those of fork
+    assert {simulated(program, machine, number) for number in refused} == {not_permitted}
+    assert simulated(program, machine, 435) == not_there
+    assert {simulated(program, machine, number) for number in (0, 1, 9, 63, 202, 231)} == {allow}
+    other = next(name for name in CALLS if name != machine)
+    assert simulated(program, other, 1) == not_permitted
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
@@ -190,7 +223,14 @@ def test_what_is_no_notebook_gets_a_clear_line(words):
 def test_submissions_are_found(tmp_path):
     """Flat and in folders; links are not followed, other files not looked at, checkpoints left out."""
     text = notebook(TINY.cells)
-    for name in ("ada.ipynb", "bob/work.ipynb", "bob/.ipynb_checkpoints/work.ipynb", "cem/a9_tiny.ipynb", "cem/x.py"):
+    for name in (
+        "ada.ipynb",
+        "bob/work.ipynb",
+        "bob/.ipynb_checkpoints/work.ipynb",
+        "cem/a9_tiny.ipynb",
+        "cem/x.py",
+        "bob/help.py",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "notes.txt").write_text("")
@@ -211,6 +251,8 @@ def test_submissions_are_found(tmp_path):
         (("notes.txt", "dan/notes.txt"), "holds no submission"),
         (("ada.ipynb", "ada.py"), "two submissions of ada"),
         (("Ada.ipynb", "ada/x.ipynb"), "two submissions of"),
+        (("bob/x.py", "bob/y.py"), "two submissions of bob"),
+        (("bob/a1_interpolants.ipynb", "bob/old/a1_interpolants.ipynb"), "two submissions of bob"),
         (("bob/x.ipynb", "bob/y.ipynb"), "two submissions of bob"),
     ],
 )

@@ -124,7 +124,8 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what is printed goes where the grader does not look for answers
     limits, wire = neighbour("limits"), neighbour("wire")
-    missing = [m for m in (limits.no_processes(), *limits.limit(request["limits"])) if m]
+    why = limits.no_processes()
+    missing = ([why] if why else []) + limits.limit(request["limits"], processes=why is not None)
     random.seed(0)
     runner = Runner(out, wire)
     runner.send(missing=missing)
