@@ -210,6 +210,9 @@ UNREADABLE = {
     "of format 3, format 4 is wanted": b'{"nbformat": 3, "worksheets": []}',
     "no list of cells": b'{"nbformat": 4}',
     "not JSON": b"[" * 100_000,
+    "STUDENT is not set": b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": {"a": 1}, "metadata": []}, {}]}',
+    "STUDENT is not": b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": "STUDENT = ' + b"(" * 10**5 + b'"}]}',
+    "cells of a7": b'{"nbformat": 4, "cells": [{"cell_type": "code", "metadata": {"nbgrader": {"grade_id": "a7-1"}}}]}',
 }
 
 

@@ -134,7 +134,7 @@ def student_number(cells: Iterable[Cell]) -> int | str | None:
 
 def assigned(line: str, before: int | str | None) -> int | str | None:
     """What a line sets STUDENT to, or what it was before."""
-    if not line.startswith("STUDENT"):
+    if not line.startswith("STUDENT") or len(line) > 200:
         return before
     try:
         (node,) = ast.parse(line).body
