@@ -14,7 +14,7 @@ from hostile import HOSTILE, TINY, Submission, submitted
 from flowmap_edu import cli
 from flowmap_edu.course.assignment import load
 from flowmap_edu.course.grading import reports
-from flowmap_edu.course.grading.grading import RIGHT, Grader, grade_all
+from flowmap_edu.course.grading.grading import RIGHT, RIGHT_VALUE, Grader, grade_all
 from flowmap_edu.course.grading.limits import CALLS, filter_program
 from flowmap_edu.course.grading.process import Limits
 from flowmap_edu.course.grading.sandbox import PACKAGE, Sandbox, find_sandbox
@@ -132,7 +132,8 @@ def test_solutions_get_full_marks_and_the_form_gets_none(tmp_path, capsys):
     assert "is no notebook" in rows["'=eve"]["remarks"]
     pages = {path.name: path.read_text() for path in (tmp_path / "report").glob("*.html")}
     assert set(pages) == {"ada.html", "bob.html", "_eve.html", "index.html"}
-    assert pages["ada.html"].count(RIGHT) == 4
+    assert pages["ada.html"].count(RIGHT) == 2
+    assert pages["ada.html"].count(f">{RIGHT_VALUE}<") == 2
     assert "Model answer" in pages["ada.html"]
     assert BOX.said in pages["index.html"]
     before = (tmp_path / "grades.csv").read_bytes()

@@ -62,7 +62,7 @@ class Runner:
             if code is not None:
                 exec(code, self.names)
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a notebook goes on
-            self.send(note=f"Cell {number} {said(error, name)}")
+            self.send(note=f"Code cell {number} {said(error, name)}")
 
     def part(self, number: int, step: dict[str, Any]) -> None:
         """Give back what the answer of a part gives, on each case or as it is."""
