@@ -112,6 +112,7 @@ def add_table(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", metavar="DIR", help="where trained runs go (default runs); existing runs are resumed")
     p.add_argument("--samples", "--points", type=values.count, metavar="N", help="default 1,000,000")
     p.add_argument("--methods", metavar="all|NAME,NAME", help=f"any of {', '.join(METHODS)}, at one budget")
+    p.add_argument("--seeds", type=values.count, metavar="N", help="with --methods: trainings of each (default 1)")
     p.add_argument("--jobs", type=values.count, metavar="N", help="trainings side by side, a thread each (default 1)")
 
 

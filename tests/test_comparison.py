@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowmap_edu import cli, metrics
-from flowmap_edu.bench import comparison
+from flowmap_edu.bench import comparison, report
 from flowmap_edu.problems import Checkerboard
 from flowmap_edu.training import runs
 
@@ -36,8 +36,9 @@ def test_the_tables_numbers_come_from_its_runs(compared):
     assert header["teacher"] == str(folder / "teacher")
     assert found["rows"]["fm"]["step_time"] == 1.0
     assert found["rows"]["cd"]["step_time"] > 1.0
-    assert "| ct (restarts) | no |" in text
-    assert "| cd (restarts) | yes |" in text
+    assert "| ct (restarts) | consistency training, continuous time | no |" in text
+    assert "| cd (restarts) | consistency distillation, continuous time | yes |" in text
+    assert text.index("| **the velocity alone** |") < text.index("| fm ") < text.index("| **consistency: jumps")
 
 
 def test_a_second_call_reads_the_runs_back(compared, monkeypatch):
@@ -84,10 +85,28 @@ def test_memory_is_that_of_the_step_over_flow_matchings():
 
 
 def test_a_diverged_row_says_so():
-    row = {"diverged": True, "kl64": [], "cpu_seconds": 3.0, "grad_norm": 1e9, "steps": 200}
-    text = "\n".join(comparison.lines({"esd": row | {"step_time": 2.0, "step_memory": 3.0}}, 1.0, 1000))
-    assert "| esd | no | diverged at step 200 or soon after |" in text
+    lost = {"diverged": True, "kl64": [], "cpu_seconds": 3.0, "grad_norm": 1e9, "steps": 200}
+    costs = {"step_time": 2.0, "step_memory": 3.0}
+    text = "\n".join(report.lines({"esd": comparison.summary([lost]) | costs}, 1.0, 1000, "a machine"))
+    assert "| esd | Eulerian self-distillation | no | diverged at step 200 or soon after |" in text
     assert "1e+09" in text
+    kept = [lost | {"diverged": False, "kl64": [k, 2.0, 3.0, 4.0, 5.0], "grad_norm": 2.0} for k in (1.0, 3.0)]
+    text = "\n".join(report.lines({"esd": comparison.summary([lost, *kept]) | costs}, 1.0, 1000, "a machine"))
+    assert "| no | 2.000 (1.000 to 3.000); 1 of 3 seeds diverged | 2.000 (2.000 to 2.000) |" in text
+
+
+def test_seeds_have_runs_of_their_own(tmp_path, monkeypatch):
+    """Another seed, another folder, teacher and map; the row is the median of its seeds."""
+    for name in ("step_times", "step_memories"):
+        monkeypatch.setattr(comparison, name, lambda names: dict.fromkeys(names, 1.0))
+    comparison.table(["cd"], 0.01, tmp_path, points=2000, seeds=2)
+    row = json.loads((tmp_path / "methods.json").read_text())["rows"]["cd"]
+    assert [len(one["kl64"]) for one in row["seeds"]] == [5, 5]
+    assert row["seeds"][0]["kl64"] != row["seeds"][1]["kl64"]
+    assert row["kl64"][0] == pytest.approx(sum(one["kl64"][0] for one in row["seeds"]) / 2)
+    header = runs.read_metadata(tmp_path / "cd-seed1").header
+    assert header["teacher"] == str(tmp_path / "teacher-seed1")
+    assert runs.read_metadata(tmp_path / "teacher-seed1").training.seed == 1
 
 
 def test_bad_requests_are_named(tmp_path, capsys):

@@ -177,6 +177,8 @@ def test_what_a_coupling_lacks_is_named():
     labelled = problems.FromTensor(torch.randn(50, 2), torch.randint(3, (50,)))
     with pytest.raises(ValueError, match="draws trajectories without labels"):
         training.State(*recipe("points", "cmt", problem=labelled, steps=2), TEACHER)
+    with pytest.raises(ValueError, match=r"another velocity than its teacher: diagonal must be 0, got 16 of 32"):
+        training.State(*small("cmt", diagonal=0.5), TEACHER)
     assert small("lsd", coupling="transport").training.stf_batch == 0  # the recipe leaves the averaged target out
 
 

@@ -30,7 +30,7 @@ def table(arguments: argparse.Namespace) -> None:
             checks.one_of("a name in --methods", name, METHODS)
         if len(set(names)) < len(names):
             raise ValueError(f"--methods names a method twice, got {arguments.methods}")
-        print(comparison.table(names, arguments.minutes, out, points, arguments.jobs or 1))
+        print(comparison.table(names, arguments.minutes, out, points, arguments.jobs or 1, arguments.seeds or 1))
         return
     text, rows = [], []
     for method in FOUR:
@@ -54,12 +54,16 @@ def table(arguments: argparse.Namespace) -> None:
 
 def refuse_ignored(arguments: argparse.Namespace) -> None:
     """Raise ValueError for an option that would do nothing."""
-    given = [name for name in ("minutes", "out", "samples", "methods", "jobs") if getattr(arguments, name) is not None]
+    given = [
+        name
+        for name in ("minutes", "out", "samples", "methods", "jobs", "seeds")
+        if getattr(arguments, name) is not None
+    ]
     if arguments.problem == "images" and given:
         raise ValueError(f"table images prints the paper's figures and takes no --{given[0]}")
     if arguments.methods is not None and arguments.minutes is None:
         raise ValueError("--methods compares trainings of one budget: name it with --minutes")
-    if arguments.methods is None and arguments.jobs is not None:
-        raise ValueError("--jobs would be ignored: it belongs to --methods")
+    if arguments.methods is None and (alone := [name for name in ("jobs", "seeds") if getattr(arguments, name)]):
+        raise ValueError(f"--{alone[0]} would be ignored: it belongs to --methods")
     if arguments.minutes is None and arguments.out is not None:
         raise ValueError("--out would be ignored: it belongs to --minutes")

@@ -1,7 +1,8 @@
 """All methods at one budget: train every row, measure what it reaches and what a step of it costs.
 
 The budget is the same for every row, a teacher included: a method that reads one gets half of it, and
-the other half trains the teacher, by flow matching, once for all of them.
+the other half trains the teacher, by flow matching, once for all of them. With several seeds each row is trained
+once a seed, by a teacher of its own seed, and the table shows medians and ranges.
 """
 
 import json
@@ -22,6 +23,7 @@ from tqdm import tqdm
 from flowmap_edu import _checks as checks
 from flowmap_edu import losses
 from flowmap_edu.bench.memory import peak_bytes
+from flowmap_edu.bench.report import grouped, lines
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS
 from flowmap_edu.problems.problem import STEPS
@@ -40,33 +42,34 @@ def command(*words: object, quiet: bool) -> int:
     return subprocess.run(call, stdout=subprocess.DEVNULL, stderr=hidden, check=False).returncode
 
 
-def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: bool) -> int:
+def train(name: str, minutes: float, out: Path, teacher: Path | None, quiet: bool, seed: int = 0) -> int:
     """Train a method into `out`, or resume the run there; 0, or DIVERGED.
 
     Raises:
         ValueError: if the command failed in another way.
     """
     if (out / "config.json").is_file():
-        compare(name, minutes, out, teacher)
+        compare(name, minutes, out, teacher, seed)
         header = runs.read_metadata(out).header
         if header["steps_done"] == header["steps"]:
             return 0
         words: list[object] = ["--resume"]
     else:
-        words = ["checkerboard", "--method", name, "--minutes", minutes, *(["--teacher", teacher] if teacher else [])]
+        words = ["checkerboard", "--method", name, "--minutes", minutes, "--seed", seed]
+        words += ["--teacher", teacher] if teacher else []
     status = command("train", *words, "--out", out, quiet=quiet)
     if status not in (0, DIVERGED):
         raise ValueError(f"training {name} into {out} failed with status {status}; run it alone to see why")
     return status
 
 
-def compare(name: str, minutes: float, out: Path, teacher: Path | None) -> None:
+def compare(name: str, minutes: float, out: Path, teacher: Path | None, seed: int) -> None:
     """Refuse the run in `out` unless it is the one that would be trained there.
 
     Raises:
         ValueError: with each setting that differs.
     """
-    info, asked = runs.read_metadata(out), recipe("checkerboard", name, minutes=minutes)
+    info, asked = runs.read_metadata(out), recipe("checkerboard", name, minutes=minutes, seed=seed)
     differ = differences(info.document, document(*asked)[0])
     if teacher is not None and info.header["teacher"] != str(teacher.resolve()):
         differ.append(f"teacher: {info.header['teacher']!r} there, {str(teacher.resolve())!r} asked")
@@ -85,12 +88,17 @@ def evaluation(out: Path, points: int) -> list[dict[str, Any]] | None:
         return None
 
 
-def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool) -> dict[str, Any]:
-    """Train (or read back) one method and its KL64; what the table says of it."""
+def place(folder: Path, name: str, seed: int) -> Path:
+    """The folder of a run: that of seed 0 has no number."""
+    return folder / (f"{name}-seed{seed}" if seed else name)
+
+
+def measured(name: str, minutes: float, folder: Path, points: int, quiet: bool, seed: int = 0) -> dict[str, Any]:
+    """Train (or read back) one method and its KL64; what the table says of one seed of it."""
     checks.one_of("method", name, METHODS)
-    out, taught = folder / name, METHODS[name].needs_teacher
-    teacher = folder / "teacher" if taught else None
-    status = train(name, minutes / 2 if taught else minutes, out, teacher, quiet)
+    out, taught = place(folder, name, seed), METHODS[name].needs_teacher
+    teacher = place(folder, "teacher", seed) if taught else None
+    status = train(name, minutes / 2 if taught else minutes, out, teacher, quiet, seed)
     if not out.is_dir():
         return {"diverged": True, "kl64": [], "cpu_seconds": 0.0, "grad_norm": float("nan"), "steps": 0}
     header = runs.read_metadata(out).header
@@ -166,11 +174,13 @@ def step_memories(names: list[str]) -> dict[str, float]:
     return {name: peak[name] / peak["fm"] for name in names}
 
 
-def table(names: list[str], minutes: float, folder: Path, points: int = 1_000_000, jobs: int = 1) -> str:
+def table(
+    names: list[str], minutes: float, folder: Path, points: int = 1_000_000, jobs: int = 1, seeds: int = 1
+) -> str:
     """Train the named rows for `minutes` CPU minutes each and say what they reach, as a table in Markdown.
 
-    The runs go into `folder`; existing runs are resumed or read back. The numbers are
-    written to methods.json beside them.
+    The runs go into `folder`; existing runs are resumed or read back. The numbers are written to methods.json beside
+    them: of a row the results of each seed, and their medians ("kl64" and the rest).
 
     Raises:
         ValueError: for an unknown method, a budget that is not positive, or a training that failed.
@@ -178,21 +188,36 @@ def table(names: list[str], minutes: float, folder: Path, points: int = 1_000_00
     for name in names:
         checks.one_of("method", name, METHODS)
     checks.count("jobs", jobs)
+    checks.count("seeds", seeds)
     if not minutes > 0:
         raise ValueError(f"minutes must be positive, got {minutes}")
     quiet = jobs > 1 or not sys.stderr.isatty()
     folder.mkdir(parents=True, exist_ok=True)
-    if any(METHODS[name].needs_teacher for name in names):
-        train("fm", minutes / 2, folder / "teacher", None, quiet)
+    tasks = [(name, seed) for name in grouped(names) for seed in range(seeds)]
     with ThreadPoolExecutor(jobs) as pool:
-        runs_of = pool.map(lambda name: measured(name, minutes, folder, points, quiet), names)
-        found = dict(zip(names, tqdm(runs_of, total=len(names), desc="methods", unit="row"), strict=True))
+        if any(METHODS[name].needs_teacher for name in names):
+            teach = [
+                pool.submit(train, "fm", minutes / 2, place(folder, "teacher", k), None, quiet, k) for k in range(seeds)
+            ]
+            for teacher in teach:
+                teacher.result()
+        runs_of = pool.map(lambda task: measured(task[0], minutes, folder, points, quiet, task[1]), tasks)
+        of_task = dict(zip(tasks, tqdm(runs_of, total=len(tasks), desc="methods", unit="run"), strict=True))
     times, memories = step_times(names), step_memories(names)
-    for name in names:
-        found[name] |= {"step_time": times[name], "step_memory": memories[name]}
-    settings = {"minutes": minutes, "points": points, "machine": machine(), "steps": list(STEPS)}
+    found = {name: summary([of_task[name, k] for k in range(seeds)]) for name in grouped(names)}
+    for name, row in found.items():
+        row |= {"step_time": times[name], "step_memory": memories[name]}
+    settings = {"minutes": minutes, "points": points, "seeds": seeds, "machine": machine(), "steps": list(STEPS)}
     runs.write(folder / "methods.json", json.dumps(settings | {"rows": found}, indent=1).encode())
-    return "\n".join(lines(found, minutes, points))
+    return "\n".join(lines(found, minutes, points, machine()))
+
+
+def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians over the seeds that did not diverge, beside what each seed gave; diverged if all did."""
+    kept = [one for one in seeds if not one["diverged"]] or seeds
+    middle = {name: statistics.median(one[name] for one in kept) for name in ("cpu_seconds", "grad_norm", "steps")}
+    kl = [statistics.median(each) for each in zip(*(one["kl64"] for one in kept), strict=True)]
+    return {"diverged": all(one["diverged"] for one in seeds), "kl64": kl, **middle, "seeds": seeds}
 
 
 def machine() -> str:
@@ -201,26 +226,3 @@ def machine() -> str:
     words = info.read_text(encoding="utf-8") if info.is_file() else ""
     named = [line.split(":")[1].strip() for line in words.splitlines() if line.startswith("model name")]
     return f"{named[0] if named else platform.processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
-
-
-def lines(found: dict[str, dict[str, Any]], minutes: float, points: int) -> list[str]:
-    """The table's lines."""
-    heads = " | ".join(f"{n} step{'s' * (n > 1)}" for n in STEPS)
-    out = [
-        f"| method | teacher | {heads} | time of a step | memory of a step | largest gradient | CPU-s |",
-        "| --- | --- |" + " --- |" * (len(STEPS) + 4),
-    ]
-    for name, result in found.items():
-        method = METHODS[name]
-        mark = {"euler": " (Euler)", "jumps": ""}.get(method.sampler, f" ({method.sampler})")
-        if result["diverged"]:
-            cells = [f"diverged at step {result['steps']:,} or soon after"] + [""] * (len(STEPS) - 1)
-        else:
-            cells = [f"{kl:.3f}" for kl in result["kl64"]]
-        costs = f"{result['step_time']:.1f} | {result['step_memory']:.1f} | {result['grad_norm']:.3g}"
-        teacher = "yes" if method.needs_teacher else "no"
-        out.append(f"| {name}{mark} | {teacher} | {' | '.join(cells)} | {costs} | {result['cpu_seconds']:.0f} |")
-    budget = f"Budget: {minutes:g} CPU minutes a row, half of it the teacher's where there is one"
-    costs = "Time and memory of an eager step are over those of flow matching"
-    out += ["", f"KL64 with {points:,} points. {budget}. {costs}. {machine()}."]
-    return out

@@ -50,6 +50,11 @@ def refuse(problem: Problem, method: Method, training: "Training") -> None:
     """
     if method.points == "trajectory" and problem.classes:
         raise ValueError(f"{method.title} draws trajectories without labels: take a problem without labels")
+    if method.points == "trajectory" and (on := training.on_diagonal(method)):
+        raise ValueError(
+            f"{method.title} draws no data, and the straight path between a trajectory's ends has another velocity "
+            f"than its teacher: diagonal must be 0, got {on} of {training.batch} samples on it"
+        )
     if training.coupling == "independent":
         return
     why = {
