@@ -50,6 +50,30 @@ def gaussian(s, t, x, m, c):
     return m + (slope / S(s))[:, None] * (x - m * s[:, None])
 
 
+def own_velocity(X, t, x):
+    return jvp(lambda end: X(t, end, x), (t,), (torch.ones_like(t),))[1]
+
+
+def lagrangian(X, s, t, x):
+    return landing_speed(X, s, t, x) - own_velocity(X, t, X(s, t, x))
+
+
+def eulerian_in_two_parts(X, s, t, x):
+    clock = jvp(lambda start: X(start, t, x), (s,), (torch.ones_like(s),))[1]
+    return clock + jvp(lambda point: X(s, t, point), (x,), (own_velocity(X, s, x),))[1]
+
+
+def eulerian(X, s, t, x):
+    return jvp(lambda u, y: X(u, t, y), (s, x), (torch.ones_like(s), own_velocity(X, s, x)))[1]
+
+
+def by_short_jumps(X, s, t, x):
+    """Without jvp: a central difference of fourth order."""
+    f = lambda h: X(s + h, t, x + h[:, None] * own_velocity(X, s, x))
+    h = torch.full_like(s, 1e-3)
+    return (8 * (f(h) - f(-h)) - f(2 * h) + f(-2 * h)) / 12e-3
+
+
 RIGHT = {
     "a2.2": [
         lambda X, s, t, x: (X(s, t, x) - x) / (t - s).unsqueeze(1),
@@ -58,6 +82,13 @@ RIGHT = {
     ],
     "a2.3": [landing_speed, by_product_rule, by_reverse_mode, looped(landing_speed)],
     "a2.4": [gaussian],
+    "a3.2": [own_velocity, lambda X, t, x: -jvp(lambda s: X(s, t, x), (t,), (torch.ones_like(t),))[1]],
+    "a3.3": [lagrangian, looped(lagrangian)],
+    "a3.4": [eulerian, eulerian_in_two_parts, by_short_jumps],
+    "a3.5": [
+        lambda X, s, u, t, x: X(u, t, X(s, u, x)) - X(s, t, x),
+        looped(lambda X, s, u, t, x: X(u, t, X(s, u, x)) - X(s, t, x)),
+    ],
 }
 WRONG = {
     "a2.2": [
@@ -98,7 +129,53 @@ WRONG = {
         (lambda right: 0.123, "is not the number"),
         (lambda right: f"{right:.3f} or so", "A number is wanted"),
     ],
+    "a3.2": [
+        (lambda X, t, x: jvp(lambda s: X(s, t, x), (t,), (torch.ones_like(t),))[1], "The derivative is taken in s"),
+        (lambda X, t, x: jvp(lambda u: X(u, u, x), (t,), (torch.ones_like(t),))[1], "Both times move together"),
+        (lambda X, t, x: landing_speed(X, torch.zeros_like(t), t, x), "The jump starts at time 0"),
+        (lambda X, t, x: X(t, t, x), "That is where the jump lands"),
+        (lambda X, t, x: (X(t, t, x) - x) / (t - t)[:, None], "not finite"),
+        (lambda X, t, x: 2 * own_velocity(X, t, x), "2 times what is wanted"),
+    ],
+    "a3.3": [
+        (lambda X, s, t, x: landing_speed(X, s, t, x) - own_velocity(X, t, x), "read at the start x"),
+        (lambda X, s, t, x: landing_speed(X, s, t, x) - own_velocity(X, s, X(s, t, x)), "read at the time s"),
+        (lambda X, s, t, x: landing_speed(X, s, t, x) + own_velocity(X, t, X(s, t, x)), "The two terms are added"),
+        (lambda X, s, t, x: -lagrangian(X, s, t, x), "The sign is reversed"),
+        (lambda X, s, t, x: lagrangian(X, s, t, x).square().sum(1), "The shape is"),
+        (eulerian, "That is the Eulerian residual"),
+    ],
+    "a3.4": [
+        (lambda X, s, t, x: eulerian_along(X, s, t, x, own_velocity(X, t, X(s, t, x))), "read where the map lands"),
+        (lambda X, s, t, x: eulerian_along(X, s, t, x, own_velocity(X, t, x)), "read at the time t"),
+        (lambda X, s, t, x: eulerian_along(X, s, t, x, -own_velocity(X, s, x)), "The two terms are subtracted"),
+        (lambda X, s, t, x: eulerian_along(X, s, t, x, 0 * x) + own_velocity(X, s, x), "not pushed forward"),
+        (lagrangian, "The value is wrong"),
+    ],
+    "a3.5": [
+        (lambda X, s, u, t, x: X(u, t, x) - X(s, t, x), "The second jump starts at x"),
+        (lambda X, s, u, t, x: X(s, u, X(u, t, x)) - X(s, t, x), "in the wrong order"),
+        (lambda X, s, u, t, x: X(s, t, x) - X(u, t, X(s, u, x)), "The sign is reversed"),
+        (lambda X, s, u, t, x: X((s + t) / 2, t, X(s, (s + t) / 2, x)) - X(s, t, x), "The stop is half way"),
+        (lambda X, s, u, t, x: (X(u, t, X(s, u, x)) - X(s, t, x)) / (t - s), "The value is wrong"),
+    ],
+    "a3.6": [
+        (lambda right: "".join(k for k in "ABCDE" if k not in right), "no flow maps"),
+        (lambda right: "ABCDE", "Not all five"),
+        (lambda right: "", "is not it"),
+        (lambda right: list(right), "is not it"),
+    ],
+    "a3.7": [
+        (lambda right: right**2, "Take the root"),
+        (lambda right: right / 2**0.5, "Sum the square over the two coordinates"),
+        (lambda right: 1.01 * right, "is not the number"),
+        (lambda right: torch.full((512,), right), "A number is wanted"),
+    ],
 }
+
+
+def eulerian_along(X, s, t, x, w):
+    return jvp(lambda u, y: X(u, t, y), (s, x), (torch.ones_like(s), w))[1]
 
 
 def gaussian_map(s, t, x, m, c):
