@@ -38,6 +38,11 @@ def gaussian(s, t, x, m, c):
     return m + (slope / S(s))[:, None] * (x - m * s[:, None])
 
 
+def gaussian_on_one_line(s, t, x, m, c):
+    a, b = (torch.hypot(1 - u, c * u)[:, None] for u in (s, t))
+    return m + (x - m * s[:, None]) * ((1 + c * c) * (s + t) - 2)[:, None] / (a * a + a * b)
+
+
 def own_velocity(X, t, x):
     return jvp(lambda end: X(t, end, x), (t,), (torch.ones_like(t),))[1]
 
@@ -78,7 +83,7 @@ RIGHT = {
         single(lambda X, s, t, x: X.v(s, t, x)),
     ],
     "a2.3": [landing_speed, by_product_rule, by_reverse_mode, looped(landing_speed)],
-    "a2.4": [gaussian],
+    "a2.4": [gaussian, gaussian_on_one_line],
     "a3.2": [own_velocity, lambda X, t, x: -jvp(lambda s: X(s, t, x), (t,), (torch.ones_like(t),))[1]],
     "a3.3": [lagrangian, looped(lagrangian)],
     "a3.4": [eulerian, eulerian_in_two_parts, by_short_jumps],

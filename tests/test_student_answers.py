@@ -3,37 +3,61 @@
 import pytest
 import student_answers_2_3
 import student_answers_4_6
+import student_answers_5
 
 from flowmap_edu.course import student_seed
+from flowmap_edu.course.assignment import load
 from flowmap_edu.course.checking import verdict
 from flowmap_edu.course.exercise import find
+from flowmap_edu.course.exercises.drawn_method import NAMES
 
-RIGHT = student_answers_2_3.RIGHT | student_answers_4_6.RIGHT
-WRONG = student_answers_2_3.WRONG | student_answers_4_6.WRONG
-STUDENTS = (student_seed("wrong 1"), student_seed("wrong 2"))
+RIGHT = student_answers_2_3.RIGHT | student_answers_4_6.RIGHT | student_answers_5.RIGHT
+WRONG = student_answers_2_3.WRONG | student_answers_4_6.WRONG | student_answers_5.WRONG
+STUDENTS = tuple(student_seed(f"wrong {k}") for k in range(12))
 
 
-def words(part, answer, student=STUDENTS[0], seed=3):
+def students(method):
+    """Two students who get a method in assignment 5; any two without one."""
+    return [k for k in STUDENTS if not method or NAMES[k % 3] == method][:2]
+
+
+def words(part, answer, student, seed=3):
     """What a student is told of an answer; None if it is right."""
     return verdict(find(part, student=student, seed=seed), answer)
 
 
-@pytest.mark.parametrize("part", RIGHT)
-def test_different_right_answers_are_accepted(part):
-    for answer in RIGHT[part]:
-        for student in STUDENTS:
+@pytest.mark.parametrize("name", RIGHT)
+def test_different_right_answers_are_accepted(name):
+    part, _, method = name.partition(" ")
+    assert len(RIGHT[name]) >= 2
+    for answer in RIGHT[name]:
+        for student in students(method):
             assert words(part, answer, student) is None
 
 
-@pytest.mark.parametrize("part", WRONG)
-def test_wrong_answers_are_told_why(part):
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_answers_are_told_why(name):
     """Where the answer is a value, a wrong one is made of the right one of this student."""
-    exercise = find(part, student=STUDENTS[0])
-    assert len(WRONG[part]) >= 4
-    for wrong, said in WRONG[part]:
+    part, _, method = name.partition(" ")
+    student, other = students(method)
+    exercise = find(part, student=student)
+    assert len(WRONG[name]) >= 4
+    for wrong, said in WRONG[name]:
         answer = wrong(exercise.right) if exercise.cases is None else wrong
-        told = words(part, answer)
+        told = words(part, answer, student)
         assert told is not None, said
         assert any(piece in told for piece in said.split("|")), (told, said)
-    if exercise.cases is None:
-        assert words(part, exercise.right, STUDENTS[1]) is not None  # another student's number
+    if isinstance(exercise.right, float):
+        assert words(part, exercise.right, other) is not None  # another student's number
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_the_solution_of_assignment_5_serves_every_method(method, capsys):
+    """Each student gets one of three methods; the grader's tests see few students."""
+    number = next(k for k in range(100) if NAMES[student_seed(k) % 3] == method)
+    names = {}
+    for cell in load("a5").cells:
+        if cell.code:
+            exec(cell.text.replace("1234567", str(number)), names)
+    assert names["METHOD"] == method
+    assert capsys.readouterr().out.count("is right") == 6  # four parts, two of them on hidden cases too
