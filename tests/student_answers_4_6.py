@@ -65,11 +65,29 @@ def same(r):
     return r
 
 
+def kl_and_leak(count, n, p, half=0.5, total=None):
+    q = (count + half) / (n + count.numel() / 2 if total is None else total)
+    on = p > 0
+    return (p * torch.where(on, (p / q).log(), 0.0)).nan_to_num().sum(), 1 - count[on].sum() / n
+
+
+def kl_looped(count, n, p):
+    kl = leak = 0.0
+    for i in range(len(p)):
+        for j in range(len(p)):
+            if p[i, j] > 0:
+                kl += p[i, j] * torch.log(p[i, j] * (n + p.numel() / 2) / (count[i, j] + 0.5))
+            else:
+                leak += count[i, j] / n
+    return kl, leak + 1 - count.sum() / n
+
+
 RIGHT = {
     "a4.2": [linear_by_hand, linear_by_autograd],
     "a4.3": [lsd, lsd_by_product_rule, looped(lsd)],
     "a4.4": [esd, looped(esd)],
     "a4.5": [psd, psd_by_points, looped(psd)],
+    "a6.2": [kl_and_leak, kl_looped],
 }
 WRONG = {
     "a4.2": [
@@ -120,5 +138,17 @@ WRONG = {
         (lambda right: -right, "The sign is reversed"),
         (lambda right: 1, "was the target held"),
         (lambda right: [right, right], "A number is wanted"),
+    ],
+    "a6.2": [
+        (lambda count, n, p: kl_and_leak(count, n, p, half=0.0, total=n), "The half count in each bin is missing"),
+        (lambda count, n, p: kl_and_leak(count, n, p, total=n), "q does not sum to one"),
+        (
+            lambda count, n, p: (kl_and_leak(count, n, p)[0], count[p == 0].sum() / n),
+            "The leak counts black bins alone",
+        ),
+        (lambda count, n, p: (kl_and_leak(count, n, p)[0] / 0.6931471805599453, 0.1), "Value 1 of 2"),
+        (lambda count, n, p: (kl_and_leak(count, n, p)[0], 1 - kl_and_leak(count, n, p)[1]), "Value 2 of 2"),
+        (lambda count, n, p: kl_and_leak(count, n, p)[0], "2 values are wanted"),
+        (lambda count, n, p: (-kl_and_leak(count, n, p)[0], kl_and_leak(count, n, p)[1]), "The sign is reversed"),
     ],
 }
