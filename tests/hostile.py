@@ -69,13 +69,13 @@ class Hostile(NamedTuple):
 
 
 HOSTILE = {
-    "loops": Hostile("while True: pass", 0, 1, "Cell 2 takes too long; the rest ran without it"),
+    "loops": Hostile("while True: pass", 0, 1, "Code cell 2 takes too long; the rest ran without it"),
     "sleeps": Hostile("import time; time.sleep(10**6)", 0, 1, "takes too long"),
     "catches_interrupts": Hostile(
         "import time\nwhile True:\n    try:\n        time.sleep(100)\n    except BaseException:\n        pass",
         0, 1, "takes too long",
     ),
-    "forks": Hostile("import os\nwhile True:\n    os.fork()", 0, 1, "Cell 2 raises PermissionError in line 3"),
+    "forks": Hostile("import os\nwhile True:\n    os.fork()", 0, 1, "Code cell 2 raises PermissionError in line 3"),
     "starts_programs": Hostile("import subprocess\nsubprocess.run(['ls'])", 0, 1, "PermissionError"),
     "crashes": Hostile("import ctypes\nctypes.string_at(0)", 0, 1, "ends the process with SIGSEGV"),
     "exits_with_0": Hostile(SET + "import sys\nsys.exit(0)", 1, 1, "calls sys.exit"),
@@ -120,7 +120,7 @@ HOSTILE = {
     "patches_the_runner": Hostile(
         "import gc, json, builtins\nfor thing in gc.get_objects():\n    if type(thing).__name__ == 'Runner':\n"
         "        thing.send = lambda **_: None\nbuiltins.eval = lambda *_: 42\njson.dumps = lambda *_: '{}'",
-        0, 1, "Cell 2 ends the process with the status 0",
+        0, 1, "Code cell 2 ends the process with the status 0",
     ),
     "patches_the_checks": Hostile(
         "import flowmap_edu.course.checking as c\nc.verdict = c.judged = c.difference = lambda *_: None\nfirst = 41",
@@ -138,7 +138,7 @@ HOSTILE = {
         SET + "import threading\ndef spin():\n    while True: pass\nthreading.Thread(target=spin).start()", 1, 1, ""
     ),
     "raises_in_str": Hostile(
-        "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E", 0, 1, "Cell 2 raises E in line 3"
+        "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E", 0, 1, "Code cell 2 raises E in line 3"
     ),
     "names_a_formula": Hostile("raise ValueError('=cmd()<script>')", 0, 1, "=cmd"),
 }  # fmt: skip

@@ -1,7 +1,10 @@
 """Grading without any other tool: hostile submissions harm nothing, honest ones get what they earn, twice the same."""
 
 import csv
+import platform
 import re
+import struct
+import sys
 from pathlib import Path
 
 import hostile
@@ -11,12 +14,14 @@ from hostile import HOSTILE, TINY, Submission, submitted
 from flowmap_edu import cli
 from flowmap_edu.course.assignment import load
 from flowmap_edu.course.grading import reports
-from flowmap_edu.course.grading.grading import RIGHT, Grader, grade_all
+from flowmap_edu.course.grading.grading import RIGHT, RIGHT_VALUE, Grader, grade_all
+from flowmap_edu.course.grading.limits import CALLS, filter_program
 from flowmap_edu.course.grading.process import Limits
 from flowmap_edu.course.grading.sandbox import PACKAGE, Sandbox, find_sandbox
 from flowmap_edu.course.grading.submissions import find, student_number
 from flowmap_edu.course.grading.wire import Foreign, decode, encode
 from flowmap_edu.course.notebook import Cell, notebook
+from flowmap_edu.training.files import claimed
 
 BOX = find_sandbox()
 BARE = Sandbox("", "It is not used in this test.")
@@ -57,12 +62,41 @@ def test_a_hostile_submission_gets_a_clear_line_and_harms_nothing(tmp_path):
     assert surprises(HOSTILE, tmp_path, BOX) == {}
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="the limits are those of Linux")
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() not in CALLS, reason="the limits are those of Linux")
 def test_limits_hold_without_a_sandbox(tmp_path):
     """Time, processes, memory, files and output; and the report says that there is no sandbox."""
     assert surprises(hostile.NEED_NO_SANDBOX, tmp_path, BARE) == {}
     page = reports.index(Grader(TINY, BARE, SHORT), [], [], [])
     assert "NO SANDBOX. It is not used in this test. Submissions ran with your rights" in page
+
+
+def simulated(program: bytes, machine: str, number: int, flags: int = 0) -> int:
+    """What a seccomp filter returns for a call, run instruction by instruction as the kernel does."""
+    data = struct.pack("IIQQ", number, CALLS[machine][0], 0, flags)
+    lines, place, value = list(struct.iter_unpack("HBBI", program)), 0, 0
+    while True:
+        code, yes, no, k = lines[place]
+        if code == 0x06:
+            return k
+        if code == 0x20:
+            (value,) = struct.unpack_from("I", data, k)
+            yes = no = 0
+        true = value == k if code == 0x15 else bool(value & k)
+        place += 1 + (yes if true else no)
+
+
+@pytest.mark.parametrize("machine", CALLS)
+def test_the_filter_lets_threads_be_made_and_no_processes(machine):
+    """On the processor that runs the tests and on the other one."""
+    program, (_, clone, refused) = filter_program(machine), CALLS[machine]
+    allow, not_permitted, not_there = 0x7FFF0000, 0x00050001, 0x00050026
+    assert simulated(program, machine, clone, 0x3D0F00) == allow  # the flags of pthread_create
+    assert simulated(program, machine, clone, 0x1200011) == not_permitted  # those of fork
+    assert {simulated(program, machine, number) for number in refused} == {not_permitted}
+    assert simulated(program, machine, 435) == not_there
+    assert {simulated(program, machine, number) for number in (0, 1, 9, 63, 202, 231)} == {allow}
+    other = next(name for name in CALLS if name != machine)
+    assert simulated(program, other, 1) == not_permitted
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
@@ -98,7 +132,8 @@ def test_solutions_get_full_marks_and_the_form_gets_none(tmp_path, capsys):
     assert "is no notebook" in rows["'=eve"]["remarks"]
     pages = {path.name: path.read_text() for path in (tmp_path / "report").glob("*.html")}
     assert set(pages) == {"ada.html", "bob.html", "_eve.html", "index.html"}
-    assert pages["ada.html"].count(RIGHT) == 4
+    assert pages["ada.html"].count(RIGHT) == 2
+    assert pages["ada.html"].count(f">{RIGHT_VALUE}<") == 2
     assert "Model answer" in pages["ada.html"]
     assert BOX.said in pages["index.html"]
     before = (tmp_path / "grades.csv").read_bytes()
@@ -176,6 +211,9 @@ UNREADABLE = {
     "of format 3, format 4 is wanted": b'{"nbformat": 3, "worksheets": []}',
     "no list of cells": b'{"nbformat": 4}',
     "not JSON": b"[" * 100_000,
+    "STUDENT is not set": b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": {"a": 1}, "metadata": []}, {}]}',
+    "STUDENT is not": b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": "STUDENT = ' + b"(" * 10**5 + b'"}]}',
+    "cells of a7": b'{"nbformat": 4, "cells": [{"cell_type": "code", "metadata": {"nbgrader": {"grade_id": "a7-1"}}}]}',
 }
 
 
@@ -189,7 +227,14 @@ def test_what_is_no_notebook_gets_a_clear_line(words):
 def test_submissions_are_found(tmp_path):
     """Flat and in folders; links are not followed, other files not looked at, checkpoints left out."""
     text = notebook(TINY.cells)
-    for name in ("ada.ipynb", "bob/work.ipynb", "bob/.ipynb_checkpoints/work.ipynb", "cem/a9_tiny.ipynb", "cem/x.py"):
+    for name in (
+        "ada.ipynb",
+        "bob/work.ipynb",
+        "bob/.ipynb_checkpoints/work.ipynb",
+        "cem/a9_tiny.ipynb",
+        "cem/x.py",
+        "bob/help.py",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "notes.txt").write_text("")
@@ -210,6 +255,8 @@ def test_submissions_are_found(tmp_path):
         (("notes.txt", "dan/notes.txt"), "holds no submission"),
         (("ada.ipynb", "ada.py"), "two submissions of ada"),
         (("Ada.ipynb", "ada/x.ipynb"), "two submissions of"),
+        (("bob/x.py", "bob/y.py"), "two submissions of bob"),
+        (("bob/a1_interpolants.ipynb", "bob/old/a1_interpolants.ipynb"), "two submissions of bob"),
         (("bob/x.ipynb", "bob/y.ipynb"), "two submissions of bob"),
     ],
 )
@@ -243,6 +290,17 @@ def test_bad_words_are_errors(tmp_path, capsys, monkeypatch, words, said):
     assert cli.main(command(tmp_path, tmp_path / "grades.csv", *words)) == 2
     assert said in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_two_gradings_do_not_share_a_folder(tmp_path, capsys):
+    """And words that move the cursor are not printed."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a\x1b[31mda.ipynb").write_text(notebook(load("a1").form()))
+    with claimed(tmp_path / "report" / ".grading", "grading"):
+        assert cli.main(command(tmp_path, tmp_path / "grades.csv")) == 2
+    assert "another grading writes into" in capsys.readouterr().err
+    assert cli.main(command(tmp_path, tmp_path / "grades.csv")) == 0
+    assert "1 of 1: a [31mda, 0 points; STUDENT is not set" in capsys.readouterr().err
 
 
 def test_a_submission_of_another_assignment_gets_a_clear_line():

@@ -45,6 +45,8 @@ class Recorder:
 def read_by_the_loss(method: methods.Method) -> tuple[dict[str, list], bool]:
     """Where the map, its average and the teacher are read at the example pair; whether the sample's slope counts."""
     s, u, t = (torch.tensor([time], dtype=torch.float64) for time in triangles.example(method))
+    if method.times == "square":  # the drawn pair is the way back
+        s, t = t, s
     x = torch.tensor([[0.3, -0.2]], dtype=torch.float64)
     dx = torch.tensor([[1.0, 0.5]], dtype=torch.float64)
     slopes = {name: Recorder() for name in ("self", "average", "teacher")}
@@ -69,6 +71,11 @@ def test_the_arrows_come_from_where_the_loss_reads(name):
     s, u, t = triangles.example(method)
     drawn = triangles.sources(method)
     read, sample = read_by_the_loss(method)
+    if method.points == "trajectory":  # the solver's steps come with the batch, as its dx
+        assert drawn == [triangles.Source((s, s), "teacher"), triangles.Source(((s + t) / 2,) * 2, "teacher")]
+        assert sample
+        assert read == {"self": [pytest.approx((t, s))] * 2, "average": [], "teacher": []}
+        return
     assert any(giver == "sample" for _, giver in drawn) == sample
     if method.condition == "semigroup":  # the second short jump, from u to t; a u near s is drawn farther away
         at, giver = drawn[0]
@@ -101,8 +108,13 @@ def test_the_dots_are_pairs_that_the_method_visits(name):
     assert len(s) == triangles.DRAWN
     one = np.array(triangles.example(method))
     t, s = np.append(t, one[2]), np.append(s, one[0])
+    if method.times == "square":
+        assert 0.4 < (s <= t).mean() < 0.6
+        return
     assert (s <= t).all()
-    if method.times == "triangle":
+    if method.times == "from zero":
+        assert (s == 0).all()
+    elif method.times == "triangle":
         assert abs(s[:-1].mean() - 1 / 3) < 0.05
         assert abs(t[:-1].mean() - 2 / 3) < 0.05
     elif method.times == "to one":
@@ -139,11 +151,24 @@ def test_every_method_in_one_figure():
     boxes = [box for box in boxes if box.width > 1]
     assert len(boxes) == len(METHODS)
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+    assert all(box.y1 <= figure.bbox.height and box.x0 >= 0 for box in boxes)
     (legend,) = figure.legends
     words = [text.get_text() for text in legend.get_texts()]
     assert words[2:-1] == [words for _, _, words in triangles.GIVERS.values()]
     assert legend.get_window_extent().y1 < min(ax.get_tightbbox().y0 for ax in axes)
     assert legend.get_window_extent().x1 < figure.bbox.width
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 8, 12])
+def test_titles_and_legend_lie_in_the_figure(count):
+    figure = triangles.methods(list(METHODS)[:count])
+    figure.canvas.draw()
+    places = [ax.get_tightbbox() for ax in figure.axes] + [figure.legends[0].get_window_extent()]
+    assert min(box.x0 for box in places) >= 0
+    assert min(box.y0 for box in places) >= 0
+    assert max(box.x1 for box in places) <= figure.bbox.width
+    assert max(box.y1 for box in places) <= figure.bbox.height
+    assert min(box.y0 for box in places[:-1]) > places[-1].y1
 
 
 def test_bad_input_is_refused():

@@ -13,7 +13,7 @@ from flowmap_edu.course.grading.grading import Grade, Grader, grade_all
 from flowmap_edu.course.grading.process import Limits
 from flowmap_edu.course.grading.sandbox import find_sandbox
 from flowmap_edu.course.grading.submissions import find
-from flowmap_edu.training.files import write
+from flowmap_edu.training.files import claimed, write
 
 KEPT = ".grading"  # in the report's folder: a file for each submission that is done
 
@@ -61,15 +61,18 @@ def grade(arguments: argparse.Namespace) -> None:
     grader = Grader(assignment, find_sandbox(), limits, arguments.seed)
     if not grader.box.bwrap:
         print(f"flowmap-edu: {grader.box.said}", file=sys.stderr, flush=True)
-    grades = grade_all(grader, submissions, report / KEPT, jobs=arguments.jobs, told=progress)
-    reports.note_copies(submissions, grades)
-    pages = reports.pages(grader, submissions, grades)
-    for name, text in pages.items():
-        if (report / name).exists() and (report / name).read_bytes() != text.encode():
-            raise ValueError(f"{report / name} is there and says something else: remove it, or name another --report")
-    for name, text in pages.items():
-        write(report / name, text.encode())
-    write(out, reports.table(assignment, submissions, grades).encode())
+    with claimed(report / KEPT, "grading"):
+        grades = grade_all(grader, submissions, report / KEPT, jobs=arguments.jobs, told=progress)
+        reports.note_copies(submissions, grades)
+        pages = reports.pages(grader, submissions, grades)
+        for name, text in pages.items():
+            if (report / name).exists() and (report / name).read_bytes() != text.encode():
+                raise ValueError(
+                    f"{report / name} is there and says something else: remove it, or name another --report"
+                )
+        for name, text in pages.items():
+            write(report / name, text.encode())
+        write(out, reports.table(assignment, submissions, grades).encode())
     print(f"{len(grades)} submissions of {assignment.name}: the grades are {out}, the pages are in {report}")
 
 

@@ -17,7 +17,10 @@ __all__ = ["blocks", "cells", "doing", "put_back", "written"]
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = '{indent}raise NotImplementedError("write this")  # about {lines} line{s}'
 STUB_LINE = re.compile(r"^ *raise NotImplementedError\(\"write this\"\)  # about \d+ lines?$")
-IDEAS_OF_NO_LESSON = ("import ", "from ", "course.", "assert ", "print(", "plt.", "plots.", "ax.", "axes[", "figure")
+IDEAS_OF_NO_LESSON = (
+    *("import ", "from ", "prediction = ", "course.", "assert ", "print("),
+    *("plt.", "plots.", "figures.", "line.", "ax.", "axes[", "figure"),
+)
 
 
 def split(source: str) -> Iterator[tuple[bool, list[str]]]:

@@ -89,8 +89,7 @@ class GaussianMixture(ExactFlow):
 def two_modes() -> GaussianMixture:
     """The problem on the line of the lessons: two narrow modes, N(-1, 0.1^2) and N(1, 0.1^2), of equal weight.
 
-    sigma = 0.6. The path that starts at 0 stays at 0. Each other path ends at the mode on its side: from one side of 0
-    to the other the map X_{0,1} rises by almost 2. Its slope at 0 is p_0(0) / p_1(0), about 10^21, so that a drawing
-    and a computer see a tear.
+    sigma = 0.6. The path that starts at 0 stays at 0, every other path keeps its side. X_{0,1} takes -0.001 and 0.001
+    to points that are 1.4 apart. Its slope at 0 is p_0(0) / p_1(0), about 10^21: in a drawing it is a tear.
     """
     return GaussianMixture(torch.tensor([[-1.0], [1.0]]), 0.1, sigma=0.6)

@@ -92,7 +92,7 @@ class Triangle(Standalone):
     def alt(self) -> str:
         """The still picture in words, for readers who cannot see it."""
         x, stop = self.x(), f", stop at u = {self.u:.2f}" if self.condition == "semigroup" else ""
-        landed = MAPS[self.shown](self.s, self.t, point(x).double()).item()
+        landed = round(MAPS[self.shown](self.s, self.t, point(x).double()).item(), 2) + 0.0  # no "-0.00"
         return (
             f"The triangle of times with the pair s = {self.s:.2f}, t = {self.t:.2f}, and its jump in the plane of "
             f"time and x: {SHOWN[self.shown]} from s = {self.s:.2f}, x = {x:.2f} to t = {self.t:.2f}{stop}. It "

@@ -71,17 +71,24 @@ def sources(method: Method, pair: tuple[float, float, float] | None = None) -> l
         eulerian     (s + ds, t): the map along s; and (s, s): the velocity at the start
         semigroup    (s, u) and (u, t): two short jumps; or (s, s) and (u, t) if the first is a step along a velocity
 
-    The steps dt and ds are drawn as 0.16, and u is drawn at least so far from s.
+    The steps dt and ds are drawn as 0.16, and a u next to s at least so far from it. In flow map matching (times
+    "square") the jump comes back to a sample that the map took from t to s. Steps of a solver from s to t are drawn as
+    the velocity at s and half way. Where points are compared at time 1, the map from t to 1 is a source too.
     """
     s, u, t = pair or example(method)
+    if method.points == "trajectory":
+        return [Source((time, time), "teacher") for time in (s, (s + t) / 2)]
     if method.condition == "lagrangian":
-        return [Source((max(s, t - STEP), s), "self"), Source((t, t), method.velocity)]
+        there = [Source((s, t), "self")] if method.times == "square" else []
+        return [Source((max(s, t - STEP), s), "self"), Source((t, t), method.velocity), *there]
     if method.condition == "eulerian":
         first = [Source((s, s), method.first_term)] if method.first_term else []
         return [Source((t, min(t, s + STEP)), "self"), Source((s, s), method.velocity), *first]
     if method.condition == "semigroup":
+        later = u if method.middle == "half" else min(t, max(u, s + STEP))
         first = Source((u, s), method.short) if method.velocity == "self" else Source((s, s), method.velocity)
-        return [Source((t, min(t, max(u, s + STEP)) if method.middle != "half" else u), method.short), first]
+        onward = [Source((1.0, t), "average")] if method.compared == "to one" else []
+        return [Source((t, later), method.short), first, *onward]
     return []
 
 
@@ -127,6 +134,8 @@ def method(method: Method, ax: Axes | None = None, *, title: str | None = None, 
         raise ValueError(f"method must be a Method, such as METHODS['lsd'], got {checks.kind(method)}")
     ax = ax if ax is not None else plt.subplots(figsize=(3.6, 5.4))[1]
     frame(ax, diagonal=method.diagonal != 0)
+    if method.times == "square":
+        ax.plot([0, 0, 1], [0, 1, 1], color="0.75", lw=0.8, zorder=1)
     given = sources(method)
     if given:
         s, _, t = times.draw(method, DRAWN, generator=torch.Generator().manual_seed(1))
@@ -183,12 +192,22 @@ def methods(names: Sequence[str] | Mapping[str, Method], *, columns: int = 4) ->
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(max(2.25 * columns, 3.2), 2.6 * rows + 0.6))
+        several = len(names) > 1
+        size = (2.25 * columns, 2.75 * rows + 0.8) if several else (3.4, 4.2)
+        layout: Any = "compressed" if several else "none"
+        figure = Figure(figsize=size, layout=layout)
+        if not several:  # the layout engine leaves no room for the legend below a single square
+            figure.subplots_adjust(left=0.16, right=0.96, bottom=0.3, top=0.9)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for ax in axes.flat[len(names) :]:
             ax.remove()
         for (name, one), ax in zip(names.items(), axes.flat, strict=False):
             method(one, ax, title=f"{name}\n({CONDITIONS[one.condition]})", legend=False)
             ax.label_outer()
-        figure.legend(handles=key(list(names.values())), loc="outside lower center", ncols=min(columns, 3), fontsize=8)
+        figure.legend(
+            handles=key(list(names.values())),
+            loc="outside lower center" if several else "lower center",
+            ncols=min(columns, 3),
+            fontsize=8,
+        )
     return figure

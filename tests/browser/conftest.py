@@ -25,7 +25,9 @@ SHOTS = REPOSITORY / "runs" / "browser"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PATIENCE = 30  # seconds, for whatever the browser or the server has to do
-WIDGET = re.compile(r"\bwidgets\.(step_slider|time_explorer|trajectory_player|loss_explorer)\(|\blive\.checkerboard\(")
+WIDGET = re.compile(
+    r"\bwidgets\.(step_slider|time_explorer|trajectory_player|loss_explorer|triangle)\(|\blive\.checkerboard\("
+)
 MISSING_BROWSER = "no chromium is on the path: apt-get install chromium"
 MISSING_DRIVER = "playwright is missing: pip install 'flowmap-edu[browser]'"
 

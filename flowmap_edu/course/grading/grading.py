@@ -29,7 +29,7 @@ from flowmap_edu.training.files import write
 
 RUNS = 4  # at most so many processes a submission
 NO_NUMBER = "STUDENT is not set: write your student number in the first cell."
-RIGHT = "It is right, also on the hidden cases."
+RIGHT, RIGHT_VALUE = "It is right, also on the hidden cases.", "It is right."
 
 
 @dataclass
@@ -91,8 +91,9 @@ class Grader:
         found = self.runs(steps, grade)
         with self.lock:
             for part in tested:
-                wrong = judged([known[part.name] for known in exercises], found.get(part.name))
-                grade.words[part.name] = wrong or RIGHT
+                asked = [known[part.name] for known in exercises]
+                wrong = judged(asked, found.get(part.name))
+                grade.words[part.name] = wrong or (RIGHT_VALUE if asked[0].cases is None else RIGHT)
                 grade.points[part.name] = 0.0 if wrong else float(part.points)
         return grade
 
@@ -131,7 +132,7 @@ class Grader:
                 grade.remarks.append(f"The submission {last.why}. {' '.join(last.start.split())[:300]}".strip())
                 return found
             step = steps[min(max(last.step, 1), len(steps)) - 1]
-            where = f"The answer of {step['part']}" if "part" in step else f"Cell {step['cell']}"
+            where = f"The answer of {step['part']}" if "part" in step else f"Code cell {step['cell']}"
             grade.remarks.append(f"{where} {last.why}; the rest ran without it.")
             if "part" in step:
                 found.setdefault(step["part"], {"wrong": f"It {last.why}."})

@@ -59,11 +59,12 @@ def no_processes() -> str | None:
     return None
 
 
-def limit(sizes: Mapping[str, int]) -> list[str]:
+def limit(sizes: Mapping[str, int], *, processes: bool) -> list[str]:
     """Set the limits; what could not be set, in words.
 
     Args:
         sizes: "memory" and "file" in bytes, "processor" in seconds.
+        processes: whether their number is to be limited too, where they could not be forbidden.
     """
     missing: list[str] = []
     try:
@@ -77,6 +78,8 @@ def limit(sizes: Mapping[str, int]) -> list[str]:
         "processor time": (resource.RLIMIT_CPU, sizes["processor"]), "core dumps": (resource.RLIMIT_CORE, 0),
         "open files": (resource.RLIMIT_NOFILE, 256),
     }  # fmt: skip
+    if processes:
+        wanted["processes"] = (resource.RLIMIT_NPROC, 0)  # no more of this user; it does not hold for root
     for name, (which, most) in wanted.items():
         try:
             resource.setrlimit(which, (most, most))

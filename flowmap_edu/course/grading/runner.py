@@ -62,7 +62,7 @@ class Runner:
             if code is not None:
                 exec(code, self.names)
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a notebook goes on
-            self.send(note=f"Cell {number} {said(error, name)}")
+            self.send(note=f"Code cell {number} {said(error, name)}")
 
     def part(self, number: int, step: dict[str, Any]) -> None:
         """Give back what the answer of a part gives, on each case or as it is."""
@@ -124,7 +124,8 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what is printed goes where the grader does not look for answers
     limits, wire = neighbour("limits"), neighbour("wire")
-    missing = [m for m in (limits.no_processes(), *limits.limit(request["limits"])) if m]
+    why = limits.no_processes()
+    missing = ([why] if why else []) + limits.limit(request["limits"], processes=why is not None)
     random.seed(0)
     runner = Runner(out, wire)
     runner.send(missing=missing)

@@ -66,14 +66,14 @@ def find(folder: Path, assignment: Assignment) -> list[Submission]:
 
 
 def only_notebook(folder: Path, name: str) -> Path | None:
-    """The notebook in a student's folder: the only one, or the one that has the assignment's name.
+    """The notebook in a student's folder: the one with the assignment's name, or the only .ipynb, or the only .py.
 
     Raises:
         ValueError: if there are several.
     """
     inside = sorted(p for p in folder.rglob("*") if p.suffix in ENDINGS and not hidden(p.relative_to(folder)))
-    named = [p for p in inside if p.stem == name]
-    chosen = named or inside
+    chosen = [p for p in inside if p.stem == name] or inside
+    chosen = [p for p in chosen if p.suffix == ".ipynb"] or chosen
     if len(chosen) > 1:
         raise ValueError(f"there are two submissions of {folder.name}: {chosen[0]} and {chosen[1]}")
     return chosen[0] if chosen else None
@@ -134,7 +134,7 @@ def student_number(cells: Iterable[Cell]) -> int | str | None:
 
 def assigned(line: str, before: int | str | None) -> int | str | None:
     """What a line sets STUDENT to, or what it was before."""
-    if not line.startswith("STUDENT"):
+    if not line.startswith("STUDENT") or len(line) > 200:
         return before
     try:
         (node,) = ast.parse(line).body

@@ -39,12 +39,13 @@ export function computed(state) {
   return { ...state, x, ...gesture(state.problem, state.shown, state.condition, { ...state, x }) };
 }
 
+const fixed = (number) => number.toFixed(2).replace(/^-0\.00$/, "0.00");
+
 /** The state in words. */
 export function told({ s, u, t, x, landed, residual, condition, shown }) {
-  const stop = condition === "semigroup" ? `, stop at u = ${u.toFixed(2)}` : "";
-  const jump = `from s = ${s.toFixed(2)}, x = ${x.toFixed(2)} to t = ${t.toFixed(2)}${stop}`;
-  const size = Math.abs(residual).toFixed(2);
-  return `${SHOWN[shown]} ${jump}: it lands at ${landed.toFixed(2)}; ${NAME[condition]} residual ${size}`;
+  const stop = condition === "semigroup" ? `, stop at u = ${fixed(u)}` : "";
+  const jump = `from s = ${fixed(s)}, x = ${fixed(x)} to t = ${fixed(t)}${stop}`;
+  return `${SHOWN[shown]} ${jump}: it lands at ${fixed(landed)}; ${NAME[condition]} residual ${fixed(Math.abs(residual))}`;
 }
 
 // --- the figure ------------------------------------------------------------------------------------
@@ -53,6 +54,7 @@ const CSS = `
 .flow-triangle { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 8px 16px; max-width: 900px; margin: 4px 0; font: 13px/1.45 system-ui, sans-serif;
   color: var(--jp-ui-font-color1, currentColor); }
 .flow-triangle .flow-drawing { display: block; min-width: 0; background: #fff; border: 1px solid #ddd; box-sizing: border-box; }
+.flow-triangle svg text { paint-order: stroke; stroke: #fff; stroke-width: 3px; }
 .flow-triangle .flow-handle { fill: #000; fill-opacity: 0.07; stroke: none; cursor: grab; touch-action: none; }
 .flow-triangle .flow-handle:hover { fill-opacity: 0.18; }
 .flow-triangle .flow-controls { flex: 1 1 100%; display: grid; grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); gap: 2px 20px; }
@@ -65,7 +67,7 @@ const CSS = `
 .flow-triangle output, .flow-triangle p { flex: 1 1 100%; margin: 2px 0 0; }
 .flow-triangle output { font-variant-numeric: tabular-nums; }`;
 
-const WHOLE = [0, 1], PLANE = [0, 1.15], UP = [-HEIGHT, HEIGHT];
+const WHOLE = [-0.05, 1.05], PLANE = [-0.04, 1.17], UP = [-HEIGHT, HEIGHT];
 
 /** A choice of one of several, by name -> words. */
 function choice(title, name, options, chosen) {

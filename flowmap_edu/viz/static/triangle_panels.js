@@ -77,7 +77,7 @@ function trianglePicture(at, { s, u, t, condition }) {
   for (const place of [along, other]) out.push(arrow(at, place, pair, colour, { gap: 6 }), dot(at, place, colour));
   const apart = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) > 0.07;
   if (apart(other, pair) && second) out.push(words(at, other, name, 11));
-  if (apart(other, pair) && !second) out.push(words(at, other, name, -9, -7, { "text-anchor": "end" }));
+  if (apart(other, pair) && !second && other[0] > 0.1) out.push(words(at, other, name, -9, -7, { "text-anchor": "end" }));
   if (second && apart(along, pair)) out.push(words(at, along, second, 0, -11, { "text-anchor": "middle" }));
   return [...out, dot(at, pair, "#000", false), words(at, pair, "(s, t)", 13)];
 }
