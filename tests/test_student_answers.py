@@ -1,15 +1,19 @@
 """Answers to the assignments as students write them: each wrong one is told why, and right ones may differ."""
 
+import csv
+
 import pytest
 import student_answers_2_3
 import student_answers_4_6
 import student_answers_5
 
+from flowmap_edu import cli
 from flowmap_edu.course import student_seed
-from flowmap_edu.course.assignment import load
+from flowmap_edu.course.assignment import assignments, folder, load
 from flowmap_edu.course.checking import verdict
 from flowmap_edu.course.exercise import find
-from flowmap_edu.course.exercises.drawn_method import NAMES
+from flowmap_edu.course.given.drawn_method import NAMES
+from flowmap_edu.course.notebook import notebook
 
 RIGHT = student_answers_2_3.RIGHT | student_answers_4_6.RIGHT | student_answers_5.RIGHT
 WRONG = student_answers_2_3.WRONG | student_answers_4_6.WRONG | student_answers_5.WRONG
@@ -61,3 +65,26 @@ def test_the_solution_of_assignment_5_serves_every_method(method, capsys):
             exec(cell.text.replace("1234567", str(number)), names)
     assert names["METHOD"] == method
     assert capsys.readouterr().out.count("is right") == 6  # four parts, two of them on hidden cases too
+
+
+@pytest.mark.parametrize("name", assignments()[1:])  # the first is graded in test_grading
+def test_the_grader_gives_solutions_full_marks_and_the_form_none(name, tmp_path):
+    """On hidden cases too; a form with a number is graded and not refused."""
+    (tmp_path / "in").mkdir()
+    source = (folder() / f"{name}.py").read_text(encoding="utf-8")
+    (tmp_path / "in" / "right.py").write_text(source)
+    form = notebook(load(name).form())
+    (tmp_path / "in" / "form.ipynb").write_text(
+        form.replace('raise NotImplementedError(\\"write this\\")', "STUDENT = 5", 1)
+    )
+    places = ["--out", str(tmp_path / "grades.csv"), "--report", str(tmp_path / "report"), "--seconds", "120"]
+    assert cli.main(["grade", str(tmp_path / "in"), "--assignment", name, *places, "--jobs", "1"]) == 0
+    with (tmp_path / "grades.csv").open(newline="") as file:
+        rows = {row["student"]: row for row in csv.DictReader(file)}
+    of = sum(part.points for part in load(name).parts if part.answer is not None)
+    assert {k: (float(row["points"]), float(row["of"])) for k, row in rows.items()} == {
+        "right": (of, of),
+        "form": (0, of),
+    }
+    assert not rows["right"]["remarks"], rows["right"]["remarks"]
+    assert "STUDENT is not set" not in rows["form"]["remarks"]

@@ -37,7 +37,7 @@ import torch
 from torch.func import jvp
 
 from flowmap_edu import course
-from flowmap_edu.course.exercises.candidates import candidates, known_to_be_none
+from flowmap_edu.course.given.candidates import candidates, known_to_be_none
 
 A, B, C, D, E = candidates(course.student_seed(STUDENT))
 F = known_to_be_none(course.student_seed(STUDENT))

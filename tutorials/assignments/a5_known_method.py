@@ -38,7 +38,7 @@ import torch
 from torch.func import jvp
 
 from flowmap_edu import course
-from flowmap_edu.course.exercises.drawn_method import own
+from flowmap_edu.course.given.drawn_method import own
 from flowmap_edu.losses import Batch, Diagonal, Jumps
 from flowmap_edu.methods import METHODS, loss
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.func import jvp
 
 from flowmap_edu.course.exercise import Exercise, Made
-from flowmap_edu.course.exercises.candidates import Candidate, drawn, known_to_be_none, made
 from flowmap_edu.course.exercises.cases import curved, points, times
+from flowmap_edu.course.given.candidates import Candidate, drawn, known_to_be_none, made
 
 Map = Callable[[Tensor, Tensor, Tensor], Tensor]
 FLOWS = ("still", "square root", "growing", "quotient", "normal", "turning")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from flowmap_edu.course.exercise import Exercise, Made
 from flowmap_edu.course.exercises.cases import curved, parameters
-from flowmap_edu.course.exercises.drawn_method import NAMES, jumps, own
 from flowmap_edu.course.exercises.sources import LOSSES, MISTAKES
+from flowmap_edu.course.given.drawn_method import NAMES, jumps, own
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.losses import Batch, Diagonal, Jumps
 from flowmap_edu.methods import METHODS, Method, loss
