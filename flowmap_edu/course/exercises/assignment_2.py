@@ -48,7 +48,7 @@ def from_the_end(s: Tensor, t: Tensor, x: Tensor, m: float, c: float) -> Tensor:
     return gaussian_slope(s, t, x - m * (t - s)[:, None], m, c)
 
 
-def jumps(seed: int) -> list[tuple[Made, Tensor, Tensor, Tensor]]:
+def jumps(seed: int) -> list[tuple[Made | Tensor, ...]]:
     """Two batches of jumps of a map; in the first B = 2, so that times that meet the coordinates are not noticed."""
     return [
         (Made(curved, {"seed": seed}), *times(n, seed=10 * seed + n), points(n, seed=10 * seed + n + 1)) for n in (2, 6)
