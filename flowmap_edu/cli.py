@@ -136,8 +136,17 @@ def add_tutorials(p: argparse.ArgumentParser) -> None:
 
 def add_course(p: argparse.ArgumentParser) -> None:
     """The words of `course`."""
-    p.add_argument("what", choices=["init", "forms"], help="init: a folder for nbgrader; forms: to hand out without it")
-    p.add_argument("folder", metavar="DIR", help="where it goes; nothing there is overwritten")
+    p.add_argument(
+        "what", choices=["init", "forms", "leaderboard"],
+        help="init: a folder for nbgrader; forms: to hand out without it; leaderboard: place the maps of the project",
+    )  # fmt: skip
+    p.add_argument("folder", metavar="DIR", help="where it goes; nothing there is overwritten. Or the submitted maps")
+    p.add_argument("--problem", metavar="NAME", help="leaderboard: as in train (default checkerboard)")
+    p.add_argument("--by", metavar="NAME", help="leaderboard: the number that counts (default kl64); lower is better")
+    p.add_argument("--steps", type=values.count, metavar="N", help="leaderboard: evaluations a sample (default 1)")
+    p.add_argument("--samples", type=values.count, metavar="N", help="leaderboard: how many (default 200,000)")
+    p.add_argument("--minutes", type=values.minutes, help="leaderboard: CPU minutes that are allowed (default 1)")
+    p.add_argument("--out", metavar="FILE", help="leaderboard: a new .csv as well")
 
 
 def add_grade(p: argparse.ArgumentParser) -> None:
@@ -164,7 +173,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "table": (add_table, "the four methods beside the paper's figures"),
     "demo": (add_demo, "train on the checkerboard for two minutes, print the table, draw the picture"),
     "lab": (add_lab, "open the lessons in JupyterLab"),
-    "course": (add_course, "lay out the assignments for nbgrader, or as forms to hand out"),
+    "course": (add_course, "lay out the assignments for nbgrader, or as forms to hand out; the leaderboard"),
     "grade": (add_grade, "grade submissions of an assignment, each in a sandbox"),
     "tutorials": (add_tutorials, "write the lessons into a folder, with gaps for the reader to fill"),
 }

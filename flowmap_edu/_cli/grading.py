@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from flowmap_edu._cli import ready
-from flowmap_edu.course import nbgrader_folder
+from flowmap_edu._cli.words import named_problem
+from flowmap_edu.course import leaderboard, nbgrader_folder
 from flowmap_edu.course.assignment import load
 from flowmap_edu.course.grading import reports
 from flowmap_edu.course.grading.grading import Grade, Grader, grade_all
@@ -18,7 +19,12 @@ KEPT = ".grading"  # in the report's folder: a file for each submission that is 
 
 
 def course(arguments: argparse.Namespace) -> None:
-    """flowmap-edu course: a folder for nbgrader, or the forms that are handed out without it."""
+    """flowmap-edu course: a folder for nbgrader, or the forms that are handed out without it; or the leaderboard."""
+    if arguments.what == "leaderboard":
+        return place_maps(arguments)
+    for name in ("problem", "by", "steps", "samples", "minutes", "out"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name} belongs to course leaderboard, it would be ignored by course {arguments.what}")
     folder = ready.folder("DIR", arguments.folder)
     if arguments.what == "init":
         written = nbgrader_folder.init(folder)
@@ -27,6 +33,22 @@ def course(arguments: argparse.Namespace) -> None:
     else:
         written = nbgrader_folder.write_forms(folder)
         print(f"{len(written)} form{'s' * (len(written) > 1)} in {folder}: hand them out as they are")
+    return None
+
+
+def place_maps(arguments: argparse.Namespace) -> None:
+    """flowmap-edu course leaderboard: the students' maps in the order of their scores, as CSV."""
+    out = None if arguments.out is None else ready.new_file("--out", arguments.out, (".csv",))
+    problem = named_problem(arguments.problem or "checkerboard")
+    by = arguments.by or "kl64"
+    given = {name: getattr(arguments, name) for name in ("steps", "minutes") if getattr(arguments, name) is not None}
+    folder = ready.path_of("DIR", arguments.folder)
+    text = leaderboard.table(
+        leaderboard.leaderboard(folder, problem, by=by, n=arguments.samples or 200_000, **given), by
+    )
+    print(text, end="")
+    if out is not None:
+        write(out, text.encode())
 
 
 def grade(arguments: argparse.Namespace) -> None:
