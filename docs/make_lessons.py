@@ -59,6 +59,8 @@ def make(source: Path, again: bool) -> str:
     if before is not None and same_code(made, before) and not again:
         for cell, old in zip(code(made), code(before), strict=True):
             cell.outputs, cell.execution_count = old.outputs, old.execution_count
+        if "language_info" in before.metadata:  # the kernel writes it; pages are coloured by it
+            made.metadata["language_info"] = before.metadata["language_info"]
         done = "texts renewed"
     else:
         began = time.monotonic()

@@ -25,7 +25,7 @@ TESTS = Path(__file__).resolve().parent
 LONGEST = 275  # "about 250" lines
 
 FLOORS = (
-    "flow_map interpolant losses times methods sample nets"
+    "flow_map interpolant losses times methods sample lookahead nets"
     " _batch _method _weights _checks _numbers _reference _shipped _threads _version",
     "metrics",
     "problems",

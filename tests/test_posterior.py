@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 
-from flowmap_edu import problems
+from flowmap_edu import FlowMap, problems
+from flowmap_edu.lookahead import lookahead
 from flowmap_edu.problems.posterior import expectations
 from flowmap_edu.problems.rewards import Bump, HalfPlane, Slope
+from flowmap_edu.problems.tilted import Tilted
 
 TIMES = (0.0, 0.01, 0.3, 0.9, 0.999)
 PROBLEMS = {
@@ -109,3 +111,80 @@ def test_a_reward_of_any_form_needs_two_dimensions_at_most():
     problem = problems.Gaussian(0.0, 1.0, 1.0, dim=3)
     with pytest.raises(ValueError, match=r"needs D <= 2, got 3"):
         problem.value_function(0.5, torch.zeros(2, 3), lambda x: x.sum(1))
+
+
+# --- the tilted density, and looking ahead ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reward", REWARDS.values(), ids=list(REWARDS))
+@cases
+def test_the_tilted_density_has_its_mean_and_its_draws(name, reward):
+    """Self-normalised weights on plain draws give the same normaliser and mean, within their errors."""
+    problem, tilted = PROBLEMS[name], Tilted(PROBLEMS[name], reward)
+    x = problem.sample(200_000, torch.Generator().manual_seed(7), torch.float64)[0]
+    w = reward(x).exp()
+    error = float(w.std() / w.mean()) / math.sqrt(len(w))
+    assert abs(tilted.log_normaliser() - math.log(float(w.mean()))) < 5 * error
+    drawn = tilted.sample(50_000, torch.Generator().manual_seed(8))
+    wanted, spread = (w[:, None] * x).mean(0) / w.mean(), float((w[:, None] * x).std() / w.mean())
+    assert (drawn.mean(0) - wanted).abs().max() < 5 * spread / math.sqrt(200_000) + 5 / math.sqrt(50_000)
+    if name == "board":
+        assert torch.isfinite(tilted.log_density(drawn)).all()  # no draw lies off the white squares
+
+
+@cases
+def test_the_tilted_velocity_is_the_velocity_and_the_gradient_of_the_value(name):
+    """b + sigma^2 (1 - s) / s grad log h, the gradient by autograd through the quadrature."""
+    problem, tilted = PROBLEMS[name], Tilted(PROBLEMS[name], REWARDS["bump"])
+    for s in (0.1, 0.5, 0.9):
+        x = on_the_way(problem, s, 4).requires_grad_()
+        slope = torch.autograd.grad(problem.value_function(s, x, REWARDS["bump"]).sum(), x)[0]
+        wanted = problem.velocity(s, x) + problem.sigma**2 * (1 - s) / s * slope
+        assert (tilted.velocity(s, x.detach()) - wanted).abs().max() < 1e-6
+
+
+def test_a_tilted_gaussian_is_a_gaussian():
+    """exp(a . x) moves the mean by a times the variance: velocity and normaliser by formula."""
+    problem, a = PROBLEMS["gaussian"], torch.tensor([1.0, -2.0], dtype=torch.float64)
+    tilted = Tilted(problem, REWARDS["slope"])
+    moved = problems.Gaussian(problem.mean + 0.36 * a, 0.6, 0.8)
+    x = on_the_way(moved, 0.5, 5)
+    assert (tilted.velocity(0.5, x) - moved.velocity(0.5, x)).abs().max() < 1e-9
+    assert abs(tilted.log_normaliser() - float(problem.mean @ a + 0.36 * a.square().sum() / 2)) < 1e-9
+    assert (tilted.log_density(x) - moved.log_density(1.0, x)).abs().max() < 1e-9
+
+
+@cases
+def test_to_look_ahead_is_the_mean_at_one_end_and_the_landing_point_at_the_other(name):
+    problem, X = PROBLEMS[name], FlowMap(PROBLEMS[name].v)
+    x = on_the_way(problem, 0.4, 6)
+    assert (lookahead(X, 0.4, 0.4, x) - problem.posterior_mean(0.4, x)).abs().max() < 1e-9
+    assert (lookahead(X, 0.4, 1.0, x) - problem.flow_map(0.4, 1.0, x)).abs().max() < 1e-9
+
+
+def test_looking_ahead_pays_for_the_distribution_with_the_square_error():
+    """On the Gaussian both are formulas: at u = s the least error, at u = 1 the variance of the data."""
+    problem, X = PROBLEMS["gaussian"], FlowMap(PROBLEMS["gaussian"].v)
+    g = torch.Generator().manual_seed(9)
+    x1 = problem.sample(100_000, g, torch.float64)[0]
+    x = 0.5 * problem.base(100_000, g).double() + 0.5 * x1
+    error = [float((lookahead(X, 0.5, u, x) - x1).square().sum(1).mean()) for u in (0.5, 0.75, 1.0)]
+    spread = [float(lookahead(X, 0.5, u, x).var(0).mean()) for u in (0.5, 0.75, 1.0)]
+    least = 2 / (1 / 0.36 + 1 / 0.64)
+    assert abs(error[0] - least) < 0.01
+    assert error[0] < error[1] < error[2]
+    assert spread[0] < spread[1] < spread[2]
+    assert abs(spread[2] - 0.36) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: lookahead(FlowMap(PROBLEMS["board"].v), 0.5, 0.4, torch.zeros(2, 2)), "s must not exceed u|s <= u"),
+        (lambda: Tilted(problems.FromTensor(torch.randn(100, 2)), REWARDS["bump"]), "known for the exact flows"),
+        (lambda: Tilted(PROBLEMS["board"], lambda x: x.sum(1)), "must be a Reward"),
+    ],
+)
+def test_what_cannot_be_tilted_or_seen_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -20,11 +20,11 @@
 # - draw samples from a flow map, by one evaluation of a network or by several,
 # - compare that with many small steps along a velocity.
 #
-# **It assumes** tensors in PyTorch. **It takes** about ten minutes, with your code and your guesses. It runs in about a
-# minute on two CPU cores. Nothing is trained. All symbols are in [notation](notation.md).
+# **It assumes** tensors in PyTorch. **It takes** about ten minutes, with your code and your guesses. It runs in about
+# a minute on two CPU cores. Nothing is trained. All symbols are in [notation](notation.md).
 #
-# Shift and Enter run a cell. At `prediction = None`, write your guess first. Where code is missing, write it; the next
-# cell checks it.
+# Shift and Enter run a cell. At `prediction = None`, write your guess first. Where code is missing, write it; the
+# next cell checks it.
 
 # %%
 import torch
@@ -74,9 +74,9 @@ course.compare(prediction, end, too_high="Beyond the heap is no data.", too_low=
 # %% [markdown]
 # ## 2. How do you generate with a map?
 #
-# A generative model turns noise, which is easy to draw, into data. Here both are in the plane. Noise is normal, $x_0
-# \sim N(0, \sigma^2 I)$. Data lie evenly in eight squares of a checkerboard. With the map of a flow from noise to data
-# one jump is enough, $x_1 = X_{0,1}(x_0)$. The jump may also stop at any time $u$:
+# A generative model turns noise, which is easy to draw, into data. Here both are in the plane. Noise is normal,
+# $x_0 \sim N(0, \sigma^2 I)$. Data lie evenly in eight squares of a checkerboard. With the map of a flow from noise
+# to data one jump is enough, $x_1 = X_{0,1}(x_0)$. The jump may also stop at any time $u$:
 #
 # $$X_{0,1}(x) = X_{u,1}\big(X_{0,u}(x)\big).$$
 #
@@ -98,11 +98,12 @@ def jump(X, x, steps):
 course.check("00.1", jump)
 
 # %% [markdown]
-# Load a map that was trained on points of the board, and jump. The library's `sample` does the same.
+# Load a map that was trained on points of the board, and jump. The library's `X.sample` does the same as `jump`.
 
 # %%
 board, generator = problems.Checkerboard(), torch.Generator().manual_seed(0)
-noise, data = (draw(100_000, generator) for draw in (board.base, lambda *a: board.sample(*a)[0]))
+noise = board.base(100_000, generator)
+data, _ = board.sample(100_000, generator)
 X = flowmap_edu.load("checkerboard-lsd")
 with torch.no_grad():
     jumps = {n: jump(X, noise, n) for n in (1, 4, 16)}
@@ -117,14 +118,14 @@ print(f"points outside the eight squares after one jump: {metrics.kl64(jumps[1])
 # %% [markdown]
 # ## 3. What does it take without a map?
 #
-# Most models know only the velocity. They follow it in $N$ small steps (*Euler's method*). A step is one evaluation, as
-# a jump is. For the board the exact velocity is known, so here only the step size can cause an error.
+# Most models know only the velocity. They follow it in $N$ small steps (*Euler's method*). A step is one evaluation,
+# as a jump is. For the board the exact velocity is known, so here only the step size can cause an error.
 #
-# *KL64* is a score of samples on the board, and less is better. It compares the share of points in each of 64 x 64 bins
-# with the true share. Exact draws do not score 0 either; lesson 01 explains why.
+# *KL64* is a score of samples on the board, and less is better. It compares the share of points in each of 64 x 64
+# bins with the true share. Exact draws do not score 0 either; lesson 01 explains why.
 #
-# **Predict.** After *one* Euler step, is the picture the "noise", the "squares", or one "dot"? And how many steps
-# are as good as one jump?
+# **Predict.** After *one* Euler step, is the picture the "noise", the "squares", or one "dot"? And how many steps are
+# as good as one jump?
 
 # %%
 prediction = None  # a word: "noise", "squares" or "dot"
@@ -150,8 +151,8 @@ enough = min(n for n in walks if metrics.kl64(walks[n]).kl <= metrics.kl64(jumps
 course.compare(prediction_steps, enough, within=0.5)
 
 # %% [markdown]
-# **What to notice.** One Euler step sends every point to the centre, the mean of the data. The board appears only after
-# many steps. One jump of the map has it already, and more jumps lower its score. With 32 steps Euler's method
+# **What to notice.** One Euler step sends every point to the centre, the mean of the data. The board appears only
+# after many steps. One jump of the map has it already, and more jumps lower its score. With 32 steps Euler's method
 # is better than one jump: its velocity is exact, and the map was learned.
 
 # %% [markdown]
@@ -182,9 +183,9 @@ figures.from_any_start(X, noise, (0.0, 0.25, 0.5, 0.75, 1.0))
 # **What to notice.** The squares appear late. The lower pictures look alike, as the equation of section 2 says. The
 # network had to learn that; this course is about how.
 #
-# The last figure needs no Python. On the left, 1,500 points move when you change the number of jumps. (Its KL64 are for
-# 1,000,000 points and so are lower.) On the right you set $s$ and $t$ of a smaller map: blue is the noise at time $s$,
-# orange the same points at time $t$. (On paper there is only the left half.)
+# The last figure needs no Python. On the left, 1,500 points move when you change the number of jumps. (Its KL64 are
+# for 1,000,000 points and so are lower.) On the right you set $s$ and $t$ of a smaller map: blue is the noise at time
+# $s$, orange the same points at time $t$. (On paper there is only the left half.)
 
 # %%
 live.checkerboard(points=1500)
@@ -206,13 +207,14 @@ live.checkerboard(points=1500)
 #
 # ## Exercise
 #
-# Points lie evenly in the whole square $[-1, 1]^2$. What is their KL64, the sum of $p \log (p / q)$ over the bins? Here
-# $q$ is the share of the points in a bin; $p$ is $1/2048$ on the white bins and 0 on the others. Work it out by hand.
+# Points lie evenly in the whole square $[-1, 1]^2$. What is their KL64, the sum of $p \log (p / q)$ over the bins?
+# Here $q$ is the share of the points in a bin; $p$ is $1/2048$ on the white bins and 0 on the others. Work it out by
+# hand.
 #
 # <details><summary>Answer</summary>
 #
-# There are 4,096 bins, so $q = 1/4096$. Each of the 2,048 white bins gives $\frac{1}{2048} \log 2$, together $\log 2
-# \approx 0.693$. The others give nothing, because $p = 0$ there.
+# There are 4,096 bins, so $q = 1/4096$. Each of the 2,048 white bins gives $\frac{1}{2048} \log 2$, together
+# $\log 2 \approx 0.693$. The others give nothing, because $p = 0$ there.
 #
 # </details>
 
@@ -233,5 +235,5 @@ course.check("00.2", kl_by_hand)
 # ## References
 #
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via
-#   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025. The map used here was trained by its
-#   Lagrangian method ("lsd"), with changes for small machines; the [README](../README.md) names them.
+#   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025. The map used here was trained by
+#   its Lagrangian method ("lsd"), with changes for small machines; the [README](../README.md) names them.

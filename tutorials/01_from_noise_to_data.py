@@ -16,202 +16,388 @@
 #
 # After this lesson you can
 #
-# - turn noise into data by following a velocity, and say where that velocity comes from,
-# - learn it from samples alone with a loss of one line, and say how low that loss can go,
-# - measure why small steps are needed, and how straight the paths would have to be to do without.
+# - say what the velocity between noise and data is, and prove that following it turns one into the other,
+# - follow it by Euler's method, and measure the error in two ways,
+# - say what a path must be like for one step to be enough,
+# - learn the velocity from samples alone, and say how low the loss can go.
 #
-# **It assumes** linear algebra, conditional expectation and basic PyTorch; nothing about generative models. **It
-# takes** forty minutes to read and one to two minutes to run on two CPU cores, of which half a minute is the training
-# in section 7.
+# **It assumes** linear algebra, conditional expectation and basic PyTorch, and nothing about generative models. **It
+# takes** about an hour and a half: half an hour for the text, the rest for your code and your predictions. It runs in
+# about four minutes on two CPU cores; half of that is training. All symbols are in [notation](notation.md).
 
 # %%
-import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import MLP, FlowMap, Linear, losses, metrics, problems
+from flowmap_edu import MLP, FlowMap, Linear, Trigonometric, course, losses, metrics, problems
 from flowmap_edu.metrics.kl import WHITE
 from flowmap_edu.problems.checkerboard import on_board
 from flowmap_edu.training import budget
+from flowmap_edu.viz import figures_01 as figures
 from flowmap_edu.viz import plots
 
 plots.use_style()
 torch.manual_seed(0)
-board = problems.Checkerboard()
-
+line, board = problems.two_modes(), problems.Checkerboard()
 
 # %% [markdown]
 # ## 1. What lies between noise and data?
 #
-# We want a machine that takes noise, points $x_0 \sim N(0, \sigma^2 I)$ in the plane, and returns data, points $x_1$
-# spread evenly over eight squares of a checkerboard. Draw one of each, independently, and walk from the first to
-# the second in a straight line:
+# We want a machine that takes *noise*, $x_0 \sim N(0, \sigma^2 I)$, and returns *data* $x_1$. There are two problems.
+# On the **line**, data are two narrow heaps at $-1$ and 1. On the **board**, data lie evenly in eight squares of the
+# plane. We look at ideas on the line, and at scores on the board.
+#
+# Draw $x_0$ and $x_1$ independently, and go from one to the other in a straight line:
 #
 # $$I_t = (1 - t)\, x_0 + t\, x_1, \qquad \dot I_t = x_1 - x_0, \qquad 0 \le t \le 1 .$$
 #
-# $I_t$ is called an *interpolant*. Time 0 is noise and time 1 is data, here and in the whole course (some papers count
-# the other way).
+# $I_t$ is the *interpolant*, $\dot I_t$ its slope. Time 0 is noise and time 1 is data. (Some papers count the other
+# way.)
+#
+# **Write** `interpolate(t, x0, x1)`. It returns $I_t$ and $\dot I_t$. `t` has shape `(B,)`, one time a sample; `x0`
+# and `x1` have shape `(B, D)`.
 
 
-# %%
+# %% tags=["solution"]
 def interpolate(t, x0, x1):
-    """I_t and its time derivative; t has shape (B,), x0 and x1 have shape (B, 2)."""
+    """I_t and its derivative in time, shape (B, D) each."""
+    ### BEGIN SOLUTION
     t = t[:, None]
-    return (1 - t) * x0 + t * x1, x1 - x0
+    I_t = (1 - t) * x0 + t * x1
+    dI = x1 - x0
+    return I_t, dI
+    ### END SOLUTION
 
-
-def draw_pairs(n):
-    return board.sigma * torch.randn(n, 2), board.sample(n)[0]
-
-
-x0, x1 = draw_pairs(100_000)
-times = torch.rand(len(x0))
-for mine, library in zip(interpolate(times, x0, x1), Linear()(times, x0, x1), strict=True):
-    assert torch.equal(mine, library)
 
 # %%
-figure, axes = plt.subplots(1, 5, figsize=(8.5, 2.2), sharex=True, sharey=True)
-for ax, t in zip(axes, (0.0, 0.4, 0.7, 0.9, 1.0), strict=True):
-    plots.board(ax, interpolate(torch.full((len(x0),), t), x0, x1)[0], bins=48)
-    ax.set_title(f"$I_t$ at t = {t}")
-figure.suptitle("Between noise and data the cloud first gathers, then breaks into squares")
-plt.show()
+course.check("01.1", interpolate)
+
+
+# %%
+def draw(problem, n, t=None):
+    """n samples: their times, noise and data; every time is t, or drawn from [0, 1]."""
+    return torch.rand(n) if t is None else torch.full((n,), t), problem.base(n), problem.sample(n)[0]
+
+
+one = draw(board, 1000)
+assert all(map(torch.equal, interpolate(*one), Linear()(*one)))  # the library's interpolant
+
+# %% tags=["figure"]
+figures.crossing(line)
 
 # %% [markdown]
-# **What to notice.** At every time there is a cloud, and it changes smoothly from noise into data. But $I_t$ itself is
-# no way to generate: to draw it one needs $x_1$, which is what we are after.
+# **What to notice.** The lines cross. At each time the places $I_t$ of all lines make a cloud (grey). At time 0 it is
+# the noise, at time 1 the data. But $I_t$ is no way to generate: to draw it you need $x_1$.
 #
-# **Try.** Does the cloud at $t = 0.4$ have a smaller spread than both ends? Work out $E|I_t|^2$, with
-# $E|x_0|^2 = E|x_1|^2 = 2/3$, and find where it is smallest.
+# **Predict.** On the board, $E|x_0|^2 = E|x_1|^2$. At which time is the cloud smallest, measured by $E|I_t|^2$?
+
+# %%
+prediction = None  # a time
+
+# %% [markdown]
+# **Write** the list `sizes`: for each time in `grid` the mean of $|I_t|^2$ over 100,000 samples of the board. (The
+# cell above has `draw`.)
+
+# %% tags=["solution"]
+grid = torch.linspace(0, 1, 21)
+### BEGIN SOLUTION
+sizes = []
+for t in grid.tolist():
+    I_t, _ = interpolate(*draw(board, 100_000, t))
+    sizes.append(I_t.square().sum(1).mean())
+### END SOLUTION
+
+# %% tags=["figure"]
+reason = "Noise and data count alike, so the time treats them alike."
+course.compare(prediction, grid[torch.stack(sizes).argmin()], too_high=reason, too_low=reason)
+figures.boards({f"t = {t:g}": interpolate(*draw(board, 100_000, t))[0] for t in (0.0, 0.5, 0.7, 0.9, 1.0)})
+
+# %% [markdown]
+# **Try.** Derive the time, with $x_0$ and $x_1$ independent and of mean 0.
+#
+# <details><summary>Answer</summary>
+#
+# $E|I_t|^2 = (1 - t)^2 E|x_0|^2 + t^2 E|x_1|^2$; the mixed term is $2 t (1 - t)\, E[x_0 \cdot x_1] = 0$. With equal
+# sizes this is smallest where $(1 - t)^2 + t^2$ is, at $t = 1/2$: half of what it is at the ends.
+#
+# </details>
 
 # %% [markdown]
 # ## 2. Which way should a point go that knows only where it is?
 #
-# Many straight lines cross at one place, each with its own $x_1 - x_0$. A point that stands there at time $t$ cannot
-# know on which of them it is. Let it take the average of all of them,
+# Many lines pass through one place, each with its own slope. A point that stands there does not know on which of them
+# it is. Let it take the mean of all their slopes:
 #
-# $$b_t(x) = E\big[\, x_1 - x_0 \;\big|\; I_t = x \,\big].$$
+# $$b_t(x) = E\big[\, \dot I_t \;\big|\; I_t = x \,\big] .$$
 #
-# This is the *velocity*. Following it, $\dot x_t = b_t(x_t)$ from $x_0$, reproduces the cloud of $I_t$ at every time.
-# The reason takes one line. For any smooth function $\varphi$,
-#
-# $$\frac{d}{dt} E\,\varphi(I_t) = E\big[\nabla\varphi(I_t) \cdot (x_1 - x_0)\big]
-#   = E\big[\nabla\varphi(I_t) \cdot b_t(I_t)\big],$$
-#
-# since given $I_t$ only the mean of $x_1 - x_0$ counts. A cloud that is moved by $b$ obeys the same equation, and both
-# start as the same noise.
-#
-# Let us look at it: of two million pairs, take those that pass close to one place at one time, and average.
+# This is the *velocity*. **Predict:** on the line, at $t = 0.4$ and $x = 0.2$, lines go to the heap at 1 with the
+# slope $(1 - 0.2) / 0.6 \approx 1.3$ and to the heap at $-1$ with the slope $-2$. What is their mean slope? (Are both
+# heaps equally likely, given that the line passes above 0?)
 
 # %%
-here, t = torch.tensor([0.25, -0.05]), 0.6
-x0, x1 = draw_pairs(2_000_000)
-I_t, rate = interpolate(torch.full((len(x0),), t), x0, x1)
-close = (I_t - here).norm(dim=1) < 0.02
-mean, error = rate[close].mean(0), rate[close].std(0) / close.sum().sqrt()
-print(f"{close.sum()} lines pass within 0.02 of ({here[0]:.2f}, {here[1]:.2f}) at t = {t}")
-for k in range(2):
-    exact_b = board.velocity(t, here[None])[0, k]
-    print(f"  mean of x1 - x0, coordinate {k + 1}: {mean[k]:+.3f} +- {error[k]:.3f}; exact velocity {exact_b:+.3f}")
-
-# %%
-figure, ax = plt.subplots(figsize=(3.8, 3.5))
-plots.squares(ax)
-lines = torch.stack([x0[close][:60], x1[close][:60]])  # (2 ends, 60 lines, 2)
-plots.paths(ax, lines, colour=plots.COLOURS[5], label="lines through one place")
-ax.annotate("", here + mean, here, arrowprops={"width": 2, "headwidth": 9, "color": plots.COLOURS[1]}, zorder=5)
-ax.set(title="The velocity is the mean of all lines\nthat meet here at t = 0.6", xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
-ax.set(xlabel="first coordinate", ylabel="second coordinate")
-plt.show()
+prediction = None  # a number: b at t = 0.4, x = 0.2
 
 # %% [markdown]
-# **What to notice.** The lines (open circle: noise, full circle: data) point in all directions; their mean, the arrow,
-# is short. The average agrees with the exact velocity within its error, and it took a great many pairs, because single
-# lines scatter so much. Remember that scatter; section 7 meets it again.
+# **Write** `bundled(I_t, dI, x, radius)`. Take the slopes `dI` of all samples whose `I_t` is closer to `x` than
+# `radius`. Return their mean, and the standard error of this mean: the standard deviation (`std`) over $\sqrt n$, for
+# $n$ slopes. `I_t` and `dI` have shape `(N, D)`; `x` and both answers have shape `(D,)`.
+
+
+# %% tags=["solution"]
+def bundled(I_t, dI, x, radius):
+    """The mean slope of the lines that pass close to x, and its standard error, shape (D,) each."""
+    ### BEGIN SOLUTION
+    close = (I_t - x).norm(dim=1) < radius
+    slopes = dI[close]
+    error = slopes.std(0) / len(slopes) ** 0.5
+    return slopes.mean(0), error
+    ### END SOLUTION
+
+
+# %%
+course.check("01.2", bundled)
+
+# %%
+b, error = bundled(*interpolate(*draw(line, 1_000_000, 0.4)), torch.tensor([0.2]), 0.01)
+print(f"bundled {b.item():.3f} +- {error.item():.3f}, exact {line.velocity(0.4, torch.tensor([[0.2]])).item():.3f}")
+
+# %% tags=["figure"]
+high, low = "Then almost all lines would go to the upper heap.", "From above 0 more lines go to the upper heap."
+course.compare(prediction, b, too_high=high, too_low=low)
+figures.mean_slope(line, 0.4, 0.2)
+
+# %% [markdown]
+# Now the board: two million lines at $t = 0.6$, and the mean of those that pass within 0.02 of one place.
+
+# %%
+here = torch.tensor([0.25, -0.05])
+b, error = bundled(*interpolate(*draw(board, 2_000_000, 0.6)), here, 0.02)
+exact = board.velocity(0.6, here[None])[0]
+print("mean slope    ", b, "\nstandard error", error, "\nexact         ", exact)
+print("difference in standard errors", (b - exact) / error)
+
+# %% [markdown]
+# **What to notice.** The mean slopes agree with the exact velocity within about two standard errors, on the line and
+# on the board. So many lines were needed because single slopes scatter much more than the velocity is large. Remember
+# this scatter; section 7 meets it again.
 #
-# **Try.** Put `here` into the middle of a square and let `t` go to 0.95. What happens to the bundle of lines?
+# **Try.** On the board, how many of the two million lines would pass within 0.02 of a place in ten dimensions?
+#
+# <details><summary>Answer</summary>
+#
+# Almost surely none. The share of lines that pass close falls like the radius to the power of the dimension. From 2
+# to 10 dimensions it falls by about $0.02^8 \approx 10^{-14}$. So this way to find $b$ ends in few dimensions.
+#
+# </details>
+#
+# ### Why following the mean is right
+#
+# > **Theorem.** Let $x_0$ be noise and $\dot x_t = b_t(x_t)$. Then at each time $t < 1$ the points $x_t$ have the
+# > same distribution as $I_t$.
+# >
+# > *Test functions.* A distribution is known as soon as $E\, \varphi(x)$ is known for every smooth function $\varphi$
+# > that vanishes far away. (Take for $\varphi$ a smooth bump that is 1 in a small region: $E\, \varphi$ is about the
+# > share of points there.) So we follow such means in time.
+# >
+# > *Step 1, the lines.* By the chain rule, and then because given $I_t$ only the mean of $\dot I_t$ counts,
+# >
+# > $$\frac{d}{dt} E\, \varphi(I_t) = E\big[\nabla\varphi(I_t) \cdot \dot I_t\big]
+# >   = E\big[\nabla\varphi(I_t) \cdot E[\dot I_t \mid I_t]\big] = E\big[\nabla\varphi(I_t) \cdot b_t(I_t)\big] .$$
+# >
+# > *Step 2, the paths.* By the chain rule,
+# > $\frac{d}{dt} E\, \varphi(x_t) = E\big[\nabla\varphi(x_t) \cdot b_t(x_t)\big]$.
+# >
+# > *Step 3, uniqueness.* So both distributions $p_t$ obey the same equation, for every test function,
+# >
+# > $$\frac{d}{dt} \int \varphi\, p_t\, dx = \int \nabla\varphi \cdot b_t\, p_t\, dx ,
+# >   \qquad \text{in short} \quad \partial_t p_t + \nabla \cdot (p_t\, b_t) = 0$$
+# >
+# > (the *continuity equation*), and both start as the noise. Suppose that for every $T < 1$ the velocity is Lipschitz
+# > in $x$, with one constant for all $t \le T$. Then this equation has only one solution up to $T$, and the two
+# > distributions agree. The supposition is true here: if the data are bounded, $E[x_1 | I_t = x]$ has bounded
+# > derivatives for $t \le T$. $\square$
+#
+# Step 3 is needed. The velocity $b(x) = 2\sqrt{|x|}$ is not Lipschitz at 0. From 0 a point can stay at 0, or it can
+# move as $x_t = t^2$. Both are paths of the same velocity from the same start.
+#
+# At $t = 1$ the velocity of the board is not Lipschitz: outside the squares it grows like the distance over $1 - t$.
+# So $x_1$ is defined as the limit of $x_t$, and its distribution is the limit of that of $I_t$. The map from $x_0$ to
+# $x_1$ is torn: there are lines in the noise whose two sides go to different squares. (The data of the line are not
+# bounded. They are a mixture of Gaussians, and for these $b$ is smooth up to $t = 1$.)
+#
+# Check it on the line with $\varphi(x) = \cos 3x$, which is smooth and bounded. **Write** `means(t)`: the mean of
+# $\varphi$ over 20,000 places $I_t$, and over 20,000 places $x_t$. `line.flow_map(0.0, t, x0, tolerance=1e-6)` moves
+# points of shape `(B, 1)` along their paths, by an accurate solver.
+
+
+# %% tags=["solution"]
+def means(t):
+    """E cos(3 I_t) and E cos(3 x_t), two numbers."""
+    ### BEGIN SOLUTION
+    I_t, _ = interpolate(*draw(line, 20_000, t))
+    x_t = line.flow_map(0.0, t, line.base(20_000), tolerance=1e-6)
+    return torch.cos(3 * I_t).mean().item(), torch.cos(3 * x_t).mean().item()
+    ### END SOLUTION
+
+
+# %%
+for t in (0.25, 0.5, 0.75, 1.0):
+    print("t = {:4}: mean over lines {:+.3f}, over paths {:+.3f}; standard error at most 0.007".format(t, *means(t)))
+
+# %% tags=["figure"]
+figures.lines_and_paths(line)
+
+# %% [markdown]
+# **What to notice.** Lines cross, paths do not. The starts are the same and most ends are not: the path from a start
+# is not the line from it. But the clouds agree at each time: the printed means differ by no more than such errors
+# allow.
 
 # %% [markdown]
 # ## 3. What does the velocity look like?
 #
-# Since $x = (1 - t)\, E[x_0 | x] + t\, E[x_1 | x]$ for $x = I_t$, the velocity can be had from the mean of $x_1$ alone:
+# Since $x = (1 - t)\, E[x_0 | x] + t\, E[x_1 | x]$ for $x = I_t$, the mean of $x_1$ is enough to know the velocity:
 #
-# $$b_t(x) = \frac{E[x_1 \mid I_t = x] - x}{1 - t}, \qquad
-#   E[x_1 \mid I_t = x] = \frac{\int y\; e^{-|x - t y|^2 / 2 (1-t)^2 \sigma^2} \, dy}
-#   {\int e^{-|x - t y|^2 / 2 (1-t)^2 \sigma^2} \, dy},$$
+# $$b_t(x) = E[x_1 - x_0 \mid I_t = x] = \frac{E[x_1 \mid I_t = x] - x}{1 - t} .$$
 #
-# both integrals over the squares (Bayes' rule: $x$ came from $y$ if the noise was $(x - t y)/(1 - t)$). The code below
-# does them by brute force, as sums over a fine lattice. The library does them by formula, as differences of error
-# functions, which stays exact up to $t = 1$.
-
+# Let the data be a list of samples $y_1, \dots, y_n$, all equally likely. The point $x$ came from $y_i$ if the noise
+# was $(x - t y_i) / (1 - t)$. So by Bayes' rule
+#
+# $$E[x_1 \mid I_t = x] = \sum_i w_i\, y_i, \qquad
+#   w_i \propto \exp\Big(-\frac{|x - t\, y_i|^2}{2\, (1 - t)^2\, \sigma^2}\Big), \qquad \sum_i w_i = 1 .$$
+#
+# **Predict:** on the board, what is the first coordinate of $b_0(x)$ at $x = (0.5, 0.5)$?
 
 # %%
-def velocity_by_sums(t, x, per_side=40):
-    """b_t(x) for one time t and x of shape (B, 2)."""
-    axis = (torch.arange(4 * per_side) + 0.5) / (2 * per_side) - 1
-    y = torch.cartesian_prod(axis, axis).double()
-    y = y[on_board(y)]  # midpoints of small cells, those on the board
-    log_weight = -((x[:, None] - t * y) ** 2).sum(-1) / (2 * (1 - t) ** 2 * board.sigma**2)
-    return (log_weight.softmax(1) @ y - x) / (1 - t)
-
-
-x = torch.randn(100, 2, dtype=torch.float64) / 2
-for t in (0.0, 0.3, 0.6):
-    assert torch.allclose(velocity_by_sums(t, x), board.velocity(t, x), atol=2e-3)
-
-# %%
-x0, x1 = draw_pairs(100_000)
-figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.8), dpi=75, sharex=True, sharey=True)
-for ax, t in zip(axes, (0.0, 0.4, 0.7, 0.9), strict=True):
-    plots.board(ax, interpolate(torch.full((len(x0),), t), x0, x1)[0], bins=48)
-    plots.arrows(ax, board.velocity, t, colour="white", seconds=0.1 if t < 0.9 else 0.05)
-    ax.set_title(f"t = {t}")
-figure.suptitle("First everything is drawn to the centre; only late do the squares pull")
-plt.show()
+prediction = None  # a number
 
 # %% [markdown]
-# **What to notice.** At $t = 0$ the arrows all point to the centre, and each is as long as the way there: $x_0$ says
-# nothing about $x_1$, whose mean is the centre, so $b_0(x) = -x$. Late, the field turns sharply within a short distance
-# (the last picture's arrows are drawn half as long).
+# **Write** `velocity_from(t, x, data, sigma)`, for one time `t`, `x` of shape `(B, D)` and `data` of shape `(n, D)`.
+# A softmax makes weights that sum to 1.
+
+
+# %% tags=["solution"]
+def velocity_from(t, x, data, sigma):
+    """b_t(x) for data that is uniform over the samples, shape (B, D)."""
+    ### BEGIN SOLUTION
+    away = x[:, None] - t * data  # (B, n, D)
+    weight = torch.softmax(-away.square().sum(-1) / (2 * (1 - t) ** 2 * sigma**2), dim=1)  # (B, n)
+    mean = weight @ data  # (B, D)
+    return (mean - x) / (1 - t)
+    ### END SOLUTION
+
+
+# %%
+course.check("01.3", velocity_from)
+
+# %% [markdown]
+# With the midpoints of a fine lattice as data, this is the velocity of the board. The library has a formula for it
+# (differences of error functions), which stays exact up to $t = 1$.
+
+# %%
+axis = (torch.arange(160, dtype=torch.float64) + 0.5) / 80 - 1
+lattice = torch.cartesian_prod(axis, axis)
+lattice, x = lattice[on_board(lattice)], torch.randn(100, 2, dtype=torch.float64) / 2
+for t in (0.0, 0.3, 0.6):
+    assert torch.allclose(velocity_from(t, x, lattice, board.sigma), board.velocity(t, x), atol=2e-3)
+
+# %% tags=["figure"]
+high, low = "The aim is the centre, the mean of the data.", "The way is 0.5 long, and the time left is 1."
+course.compare(prediction, board.velocity(0.0, torch.tensor([[0.5, 0.5]]))[0, 0], too_high=high, too_low=low)
+clouds = {t: interpolate(*draw(board, 100_000, t))[0] for t in (0.0, 0.4, 0.7, 0.9)}
+figures.fields(board, clouds, lengths=(0.25, 0.5, 0.3, 0.1))
+
+# %% [markdown]
+# **What to notice.** White arrows show where a point goes (a title says how long: 0.25 $b_t$ is the way in a quarter
+# of the time). At $t = 0$ all point to the centre: $x_0$ says nothing about $x_1$, whose mean is the centre, so
+# $b_0(x) = -x$. Late, the direction changes within a short distance, from one square to the next.
 #
-# **Try.** Draw `t = 0.97`. Where is the velocity largest, and are there any points?
+# **Try.** What does `velocity_from` do to a point when `data` are 10 samples and $t$ is close to 1?
+#
+# <details><summary>Answer</summary>
+#
+# One weight becomes 1: that of the sample nearest to $x$. The point ends on that sample. The exact velocity of a
+# finite list of samples makes copies of the samples; new samples need a network that generalises.
+#
+# </details>
 
 # %% [markdown]
 # ## 4. How many steps does it take to follow?
 #
-# With the velocity in hand, generating is walking. Euler's method takes $N$ equal steps,
+# Euler's method takes $N$ equal steps. $N$ is the *step count*:
 #
 # $$x_{k+1} = x_k + \tfrac1N\, b_{k/N}(x_k), \qquad k = 0, \dots, N - 1 .$$
 #
-# To judge the result we count it on 64 x 64 bins over $[-1, 1]^2$, whose lines fall on the squares' edges, and compare
-# with the truth, $p = 1/2048$ for each of the 2,048 bins on the squares, by the Kullback-Leibler divergence:
-#
-# $$\mathrm{KL64} = \sum_{\text{bins}} p \log \frac{p}{q}, \qquad
-#   q = \frac{\text{count} + \frac12}{\text{points} + \frac12 \, 64^2} .$$
-#
-# Less is better. The halves keep the score of an empty bin finite. Because counts scatter, exact draws do not score
-# zero either: what they score is the *floor*. Both depend on the number of points, so compare scores at equal numbers.
+# **Write** `euler(velocity, x, steps)`. `velocity(t, x)` takes a number `t` and points of shape `(B, D)`.
 
 
-# %%
+# %% tags=["solution"]
 def euler(velocity, x, steps):
+    """The points after `steps` equal steps from time 0 to time 1, shape (B, D)."""
+    ### BEGIN SOLUTION
     for k in range(steps):
         x = x + velocity(k / steps, x) / steps
     return x
+    ### END SOLUTION
 
 
-def kl64(points):
-    count, _ = torch.histogramdd(points.double(), bins=[64, 64], range=[-1.0, 1.0, -1.0, 1.0])
-    q = (count + 1 / 2) / (len(points) + 64 * 64 / 2)
-    on_squares = q[WHITE]  # the 2,048 bins where p = 1 / 2048
-    return -(2048 * on_squares).log().mean().item()
-
-
-assert abs(kl64(x1) - metrics.kl64(x1).kl) < 1e-3
-
+# %%
+course.check("01.4", euler)
 
 # %% [markdown]
-# The board looks the same after half a turn and after swapping the two coordinates. So does the velocity, and so does
-# every path: to know four, it is enough to compute one.
+# To judge the points we count them in 64 x 64 bins over $[-1, 1]^2$, whose lines lie on the edges of the squares. The
+# true share is $p = 1/2048$ in each of the 2,048 white bins and 0 elsewhere. The score is the Kullback-Leibler
+# divergence
+#
+# $$\mathrm{KL64} = \sum_{\text{white bins}} p \log \frac{p}{q}, \qquad
+#   q = \frac{\text{count} + \frac12}{\text{points} + \frac12 \cdot 64^2} .$$
+#
+# Without the halves, one empty white bin would make it infinite.
+#
+# **Write** `kl64(points, white)`; it returns a number. `white` has shape `(64, 64)` and is true on the white bins.
+# `torch.histogramdd(points.double(), bins=[64, 64], range=[-1.0, 1.0, -1.0, 1.0])` returns the counts, shape
+# `(64, 64)`, and the edges.
+
+
+# %% tags=["solution"]
+def kl64(points, white):
+    """KL64 of points of the plane, a number."""
+    ### BEGIN SOLUTION
+    count, _ = torch.histogramdd(points.double(), bins=[64, 64], range=[-1.0, 1.0, -1.0, 1.0])
+    q = (count + 1 / 2) / (len(points) + 64 * 64 / 2)
+    p = 1 / 2048
+    return (p * (p / q[white]).log()).sum().item()
+    ### END SOLUTION
+
+
+# %%
+course.check("01.5", kl64)
+
+# %% [markdown]
+# What does KL64 see? **Predict** its value for exact draws that are shrunk by 2 %, all points times 0.98. Exact draws
+# score about 0.02.
+
+# %%
+prediction = None  # a number
+
+# %%
+exact_draws = board.sample(100_000)[0]
+count = torch.histogramdd(exact_draws.double(), bins=[64, 64], range=[-1.0, 1.0, -1.0, 1.0])[0][WHITE]
+print(f"exact draws {kl64(exact_draws, WHITE):.4f}; without the halves {-(2048 * count / 100_000).log().mean():.4f}")
+print("shrunk by   " + "".join(f"{share:>8.0%}" for share in (0.01, 0.02, 0.05)))
+print("KL64        " + "".join(f"{kl64((1 - share) * exact_draws, WHITE):>8.3f}" for share in (0.01, 0.02, 0.05)))
+
+# %% tags=["figure"]
+high, low = "The bins inside hardly change.", "The outermost bins lose points; the logarithm punishes it."
+course.compare(prediction, kl64(0.98 * exact_draws, WHITE), within=0.3, too_high=high, too_low=low)
+
+# %% [markdown]
+# **What to notice.** The score of exact draws, the *floor*, has two parts of about the same size. One is the scatter
+# of the counts. The other is the half point that each bin outside the squares gets. Both depend on the number of
+# points, so compare scores at equal numbers. And a board that is 2 % too small, which the eye does not see, scores
+# more than three times the floor. So we use a second measure: the *distance* (root mean square) from where the exact
+# path of each point ends.
+#
+# The board looks the same after half a turn and after its coordinates are exchanged. The velocity does too. So one
+# path gives four. (The exact ends take some ten seconds.)
 
 
 # %%
@@ -219,267 +405,583 @@ def four(x):
     return torch.cat([x, -x, x.flip(1), -x.flip(1)])
 
 
+def distance(x, y):
+    return (x - y).square().sum(1).mean().sqrt().item()
+
+
 assert torch.allclose(board.velocity(0.7, four(x)), four(board.velocity(0.7, x)))
-
-noise, _ = draw_pairs(25_000)
-walked = {n: euler(board.velocity, noise, n) for n in (1, 2, 4, 8, 16, 32, 64)}
-kl = {n: kl64(four(points)) for n, points in walked.items()}
-floor = metrics.floor64(4 * len(noise))  # KL64 of as many exact draws
-print("steps " + "".join(f"{n:>8}" for n in kl))
-print("KL64  " + "".join(f"{value:>8.3f}" for value in kl.values()), f"   floor {floor:.3f}")
-
-# %%
-figure, axes = plt.subplots(1, 5, figsize=(9.6, 2.2), width_ratios=(1, 1, 1, 1, 1.5))
-for ax, n in zip(axes, (2, 4, 16, 64), strict=False):
-    plots.board(ax, four(walked[n]), bins=48)
-    ax.set_title(f"{n} steps")
-plots.against_steps(axes[4], {"Euler": kl}, floor=floor)
-axes[4].set_title("each doubling helps")
-figure.suptitle("The exact velocity, followed in few steps, draws no board")
-plt.show()
+noise, COUNTS = board.base(25_000), (1, 2, 4, 8, 16, 32, 64)
+ends = board.flow_map(0.0, 1.0, noise, tolerance=1e-6)  # X_{0,1}(x0) by an accurate solver
 
 # %% [markdown]
-# **What to notice.** One step is not drawn: it puts every point onto the centre, since $x + b_0(x) = 0$. With 4 steps
-# there is a net of threads, with 16 a board with blurred edges and too many points in its middle. Nothing here was
-# learned, so nothing was learned badly. Following is what costs the steps.
+# **Write** three dictionaries by the step count: `walked[n]`, where `n` Euler steps along `board.velocity` take
+# `noise`; `kl[n]`, the KL64 of `four(walked[n])`; and `off[n]`, the distance of `walked[n]` from `ends`.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+walked = {n: euler(board.velocity, noise, n) for n in COUNTS}
+kl = {n: kl64(four(walked[n]), WHITE) for n in COUNTS}
+off = {n: distance(walked[n], ends) for n in COUNTS}
+### END SOLUTION
+
+# %%
+assert abs(kl[16] - metrics.kl64(four(walked[16])).kl) < 1e-3  # the library's score
+draws = [noise, board.base(25_000), board.base(25_000)]
+ranges = {n: [kl64(four(euler(board.velocity, z, n)), WHITE) for z in draws] for n in COUNTS}
+floor = metrics.floor64(4 * len(noise))
+print("steps     " + "".join(f"{n:>8}" for n in COUNTS))
+print("KL64 from " + "".join(f"{min(values):>8.3f}" for values in ranges.values()), "  three draws of the noise")
+print("       to " + "".join(f"{max(values):>8.3f}" for values in ranges.values()), f"  floor {floor:.3f}")
+print("distance  " + "".join(f"{off[n]:>8.3f}" for n in COUNTS))
+
+# %% tags=["figure"]
+figures.against_steps(kl, off, floor)
+figures.boards({f"{n} steps": four(walked[n]) for n in (2, 4, 8, 16, 64)}, "Euler's method with the exact velocity")
+
+# %% [markdown]
+# **What to notice.** One step (not drawn) puts every point onto the centre, since $x + b_0(x) = 0$. With 4 steps
+# there is a net of threads, with 16 a board with blurred edges. Each doubling of the steps divides the distance by
+# about the same number; for KL64 that is not so. Nothing was learned here. Only the size of the steps causes the
+# errors.
 #
-# **Try.** Take steps that are shorter towards the end, $t_k = 1 - (1 - k/N)^2$. Is 16 of them better than 16 equal
-# ones?
+# **Try.** Are 16 steps better if they are shorter towards the end, from $t_k$ to $t_{k+1}$ with
+# $t_k = 1 - (1 - k/N)^2$? Write `shorter_late(velocity, x, steps)`.
+
+
+# %% tags=["solution"]
+def shorter_late(velocity, x, steps):
+    """Euler's method with steps that become shorter, shape (B, D)."""
+    ### BEGIN SOLUTION
+    times = [1 - (1 - k / steps) ** 2 for k in range(steps + 1)]
+    for k in range(steps):
+        x = x + (times[k + 1] - times[k]) * velocity(times[k], x)
+    return x
+    ### END SOLUTION
+
+
+# %%
+course.check("01.6", shorter_late)
+later = shorter_late(board.velocity, noise, 16)
+print(f"16 steps, shorter late: KL64 {kl64(four(later), WHITE):.3f}, distance {distance(later, ends):.3f}")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# By KL64 they are better than 16 equal steps, by the distance they are worse. The two judges look at different
+# things: KL64 at where points are missing, the distance at each point. Section 6 comes back to this.
+#
+# </details>
 
 # %% [markdown]
 # ## 5. Why do few steps fail?
 #
-# One Euler step uses the velocity at its start for all of its length. That is right if and only if the velocity does
-# not change along the path: if the path is straight and its pace is even. A measure of how far it is from that is
-#
-# $$S = E \int_0^1 \big| b_t(x_t) - (x_1 - x_0) \big|^2 \, dt ,$$
-#
-# where $x_0$ and $x_1$ are now the two ends of *one path of the flow*. Since $x_1 - x_0$ is the mean of $b_t(x_t)$ over
-# the path, $S$ is the part of $E \int |b_t|^2 dt$ that does not help the point to arrive:
-# $E \int |b_t|^2 dt = E|x_1 - x_0|^2 + S$. To follow paths accurately we use the library's solver,
-# `board.flow_map(0, t, x0)`, an eighth-order method with error control; the next lesson says what else it is.
+# A step uses the velocity at its start for its whole length. So one step from time 0 is exact *for every step length*
+# if and only if the velocity does not change along the path: the path is straight and its pace is even. For one step
+# length it can be exact by luck. The point with $\dot x = 1 + \sin 2 \pi t$ is an example:
 
 # %%
-times, start = torch.linspace(0, 1, 65), noise[:300]
-t = times.repeat_interleave(len(start))  # every point at every time, as one batch
-x_t = board.flow_map(0.0, t, start.repeat(65, 1))
-path, b = (a.reshape(65, -1, 2) for a in (x_t, board.velocity(t, x_t)))  # (times, points, 2)
-chord = path[-1] - path[0]
-spent, wasted = (torch.trapezoid(a.square().sum(-1), times, dim=0).mean() for a in (b, b - chord))
-print(f"E int |b|^2 dt = {spent:.3f} = {chord.square().sum(-1).mean():.3f} (to arrive) + {wasted:.3f} (S, wasted)")
-length = path.diff(dim=0).norm(dim=-1).sum(0)
-print(f"half of the paths are more than {(length / chord.norm(dim=-1)).median():.1f} times as long as their chord")
+for length in (1.0, 0.5):
+    exact = length + (1 - torch.cos(torch.tensor(2 * torch.pi * length))) / (2 * torch.pi)
+    print(f"one step of length {length}: off by {length * 1.0 - exact:+.3f}")  # the velocity at time 0 is 1
 
-# %%
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), dpi=80)
-plots.squares(axes[0])
-plots.paths(axes[0], path[:, :36])
-axes[0].set(title="Paths run to the centre first, and turn late", xlabel="first coordinate", ylabel="second coordinate")
-along = (b * chord).sum(-1) / chord.norm(dim=-1)  # the part of the velocity that points to the end
-for k in range(36):
-    axes[1].plot(times, along[:, k] / chord.norm(dim=-1)[k], color=plots.COLOURS[0], lw=0.7, alpha=0.6)
-axes[1].axhline(1.0, color=plots.COLOURS[1], label="a straight path at even pace")
-axes[1].set(title="Many begin by going the wrong way", xlabel="time t", ylabel="progress to the end, per unit of time")
-axes[1].set_ylim(-6, 8)
-axes[1].legend(loc="upper left", frameon=True)
-plt.show()
+# %% tags=["figure"]
+figures.steps_on_a_path(line)
 
 # %% [markdown]
-# **What to notice.** Most of the speed is spent on going in and coming out again. Where the curve on the right is below
-# zero the point moves away from where it will end, and there an Euler step that is too long does harm.
+# A path's *chord* is the straight line between its ends, $X_{0,1}(x_0) - x_0$. Here $X_{0,1}(x_0)$ is the end of the
+# path from $x_0$. It is *not* the $x_1$ of a pair, which was drawn independently of $x_0$. How far a velocity is from
+# its chord is measured by
 #
-# **Try.** Colour the paths by their own share of $S$. Are the worst those that end in the middle squares or in the
-# outer ones?
+# $$W = E \int_0^1 \big| b_t(x_t) - (X_{0,1}(x_0) - x_0) \big|^2 \, dt, \qquad
+#   E \int_0^1 |b_t(x_t)|^2 dt = E\, |X_{0,1}(x_0) - x_0|^2 + W .$$
+#
+# The second equation holds because the chord is the mean of $b_t(x_t)$ over the path. It says: $W$ is the part of the
+# motion that is wasted. $W = 0$ means that one step is exact for almost every path.
+#
+# **Predict.** On the board, which share of the points moves *away* from its end at time 0?
+
+# %%
+prediction = None  # a share, from 0 to 1
+
+# %% [markdown]
+# **Write** `waste(b, chord)`: for each path the mean over time of $|b - \text{chord}|^2$. `b` has shape `(T, B, D)`,
+# the velocity at `T` equally spaced times; `chord` has shape `(B, D)`; the answer has shape `(B,)`.
+
+
+# %% tags=["solution"]
+def waste(b, chord):
+    """The mean over time of |b - chord|^2 for each path, shape (B,)."""
+    ### BEGIN SOLUTION
+    bend = b - chord  # (T, B, D)
+    return bend.square().sum(-1).mean(0)
+    ### END SOLUTION
+
+
+# %%
+course.check("01.7", waste)
+
+# %%
+few, times = noise[:1000], (torch.arange(32) + 0.5) / 32
+path = torch.stack([board.flow_map(0.0, t, few, tolerance=1e-6) for t in times.tolist()])  # (32, 1000, 2)
+b = torch.stack([board.velocity(t, x) for t, x in zip(times.tolist(), path, strict=True)])
+
+# %% [markdown]
+# **Write** `growth(b, path, ends)`, shape `(T, B)`: the derivative in time of the distance of each point from the end
+# of its path. `b` and `path` have shape `(T, B, D)`, `ends` has shape `(B, D)`. Where it is positive, the point moves
+# away.
+
+
+# %% tags=["solution"]
+def growth(b, path, ends):
+    """d/dt |x_t - end|, shape (T, B)."""
+    ### BEGIN SOLUTION
+    away = path - ends  # (T, B, D)
+    direction = away / away.norm(dim=-1, keepdim=True)
+    return (b * direction).sum(-1)
+    ### END SOLUTION
+
+
+# %%
+course.check("01.8", growth)
+
+# %%
+chord, rate = ends[:1000] - few, growth(b, path, ends[:1000])
+_, x0, x1 = draw(board, 100_000)
+
+
+def told(values):
+    return f"{values.mean():.3f} +- {values.std() / len(values) ** 0.5:.3f}"
+
+
+print("E int |b|^2 dt           ", told(b.square().sum(-1).mean(0)), f"exact {4 / 3 - board.irreducible_loss():.4f}")
+print("E |X_{0,1}(x0) - x0|^2   ", told(chord.square().sum(1)))
+print("W                        ", told(waste(b, chord)))
+print("E |x1 - x0|^2, pairs     ", told((x1 - x0).square().sum(1)), f"exact {4 / 3:.4f}")
+for k in (0, 8, 20):
+    print(f"share that moves away at t = {times[k]:.2f}: {(rate[k] > 0).float().mean():.2f}")
+
+# %% tags=["figure"]
+high, low = (
+    "The centre is nearer to some ends than the start is.",
+    "All go to the centre first; most ends are not there.",
+)
+course.compare(prediction, (rate[0] > 0).float().mean(), too_high=high, too_low=low)
+figures.progress(times, path, rate)
+
+# %% [markdown]
+# **What to notice.** Most of the motion is wasted: it goes in to the centre and out again. Most points first move
+# away from their ends (on the right, above 0), and later almost none does. The printed shares are those of 1,000
+# paths; the eight that are drawn lie far apart. A path moves a point much less than a random pair would: the printed
+# $E|X_{0,1}(x_0) - x_0|^2$ is far below $E|x_1 - x_0|^2$.
+#
+# **Try.** Why is $b_t(x_t) \cdot (X_{0,1}(x_0) - x_0) < 0$ not the condition for moving away?
+#
+# <details><summary>Answer</summary>
+#
+# A point moves away from its end if $b_t(x_t) \cdot (X_{0,1}(x_0) - x_t) < 0$: the direction to the end is taken from
+# where the point *is*. It may have passed its end, and then the chord points the other way.
+#
+# </details>
 
 # %% [markdown]
 # ## 6. How straight would the paths have to be?
 #
-# Straighten them in thought. Keep both ends of each path and replace the path by a mixture of itself and its chord,
+# We know where each path ends, so we can make one Euler step better by hand: keep a share $\lambda$ of its error,
 #
-# $$x^\lambda_t = \lambda\, x_t + (1 - \lambda)\, \big[(1 - t)\, x_0 + t\, x_1\big],$$
+# $$y_\lambda = X_{0,1}(x_0) + \lambda\, \big(\underbrace{x_0 + b_0(x_0)}_{\text{one Euler step}}
+#   - X_{0,1}(x_0)\big) .$$
 #
-# so that $\lambda = 1$ is the true path and $\lambda = 0$ the straight one, and $S$ becomes $\lambda^2 S$. One Euler
-# step along it, with the slope it has at its start, lands at
-#
-# $$x_0 + \lambda\, b_0(x_0) + (1 - \lambda)(x_1 - x_0) = x_1 + \lambda \cdot
-#   \underbrace{\big(x_0 + b_0(x_0) - x_1\big)}_{\text{how far one Euler step misses}} .$$
-#
-# We know both ends exactly, so we can see which $\lambda$ would do. (Below, solving for 25,000 ends takes some ten
-# seconds.)
+# (This asks about the ends only. Paths between these ends might cross, and then no velocity has them.) **Predict:**
+# which share $\lambda$ has the same *distance* from the exact ends as 16 Euler steps? Is the share with the same
+# *KL64* as 16 Euler steps "larger" than that, "equal", or "smaller"?
 
 # %%
-arrived = board.flow_map(0.0, 1.0, noise)
-miss = walked[1] - arrived
-bends = (1.0, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005)
-kl_bend = [kl64(four(arrived + bend * miss)) for bend in bends]
-print("bend left " + "".join(f"{bend:>8.3f}" for bend in bends))
-print("KL64      " + "".join(f"{value:>8.3f}" for value in kl_bend), f"   exact ends {kl64(four(arrived)):.3f}")
-bend, worth = torch.tensor(bends), torch.tensor(kl_bend)
-good = bend[worth <= kl[16]].max()
-print(f"with bend {good:.3f} left, S falls {1 / good**2:,.0f}-fold and one step is as good as 16 Euler steps")
+prediction = None  # a share, from 0 to 1
+prediction_kl = None  # a word: "larger", "equal" or "smaller"
+
+# %% [markdown]
+# **Write** the dictionary `kept`: for each share in `shares` the points $y_\lambda$, from `walked[1]` and `ends`.
+# Then `judged`: for each share the pair of distance from `ends` and KL64 (of `four`).
+
+# %% tags=["solution"]
+shares = (1.0, 0.5, 0.25, off[16] / off[1], 0.05, 0.02, 0.01)
+### BEGIN SOLUTION
+error = walked[1] - ends
+kept = {share: ends + share * error for share in shares}
+judged = {share: (distance(points, ends), kl64(four(points), WHITE)) for share, points in kept.items()}
+### END SOLUTION
 
 # %%
-figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.5), width_ratios=(1, 1, 1, 1.6))
-for ax, share in zip(axes, (0.5, 0.1, 0.02), strict=False):
-    plots.board(ax, four(arrived + share * miss), bins=48)
-    ax.set_title(f"one step, bend {share}")
-axes[3].loglog(bends, kl_bend, marker="o", label="one step")
-for n, colour in ((4, 1), (16, 2), (64, 3)):
-    axes[3].axhline(kl[n], color=plots.COLOURS[colour], ls="--")
-    axes[3].text(1.0, 1.1 * kl[n], f"{n} Euler steps", color=plots.COLOURS[colour], ha="right", fontsize=7)
-axes[3].set(xlabel="bend left, $\\lambda$", ylabel="KL64", title="the miss alone explains KL64", ylim=(0.01, 10))
-figure.suptitle("One step is good enough only on paths that are almost perfectly straight")
-plt.show()
+same = shares[3]
+enough = max(share for share in shares if judged[share][1] <= kl[16])
+print(f"16 Euler steps: distance {off[16]:.3f}, KL64 {kl[16]:.3f}")
+print(f"one step, share {same:.3f}: distance {judged[same][0]:.3f}, KL64 {judged[same][1]:.3f}")
+print(f"one step, share {enough:.3f}: distance {judged[enough][0]:.3f}, KL64 {judged[enough][1]:.3f}")
+
+# %% tags=["figure"]
+high, low = "With that share one step would miss by more.", "With that share one step would miss by less."
+course.compare(prediction, same, within=0.3, too_high=high, too_low=low)
+course.compare(prediction_kl, "smaller", wrong=dict.fromkeys(("larger", "equal"), "Then the two judges would agree."))
+figures.two_judges({"Euler, N steps": {n: (off[n], kl[n]) for n in COUNTS}, "one step, a share kept": judged}, floor)
+equal = {"16 Euler steps": walked[16], "1 step, equal distance": kept[same], "exact ends": ends}
+figures.boards({name: four(points) for name, points in equal.items()})
 
 # %% [markdown]
-# **What to notice.** One Euler step lands on the centre, so a step with some of the bend left draws the board shrunk by
-# $1 - \lambda$. Halving the bend does little for KL64. One step becomes worth 16 only when nearly all of it is gone,
-# since a miss must be small beside a square's side of 0.5, and better beside a bin's of 1/32. And KL64 at few steps
-# comes from the miss and nothing else: take it away, and one step scores what exact draws score.
+# **What to notice.** Both judges want the error of one step to be small. They do not agree how small. One Euler step
+# lands on the centre, so a step with a share of the error kept draws the board *shrunk* by that share. Section 4
+# showed that KL64 punishes this. At equal distance the shrunk board has a much higher KL64 than 16 Euler steps, and
+# its squares look sharper. If someone says how straight paths must be, ask by which judge.
 #
-# The velocity of the board cannot be chosen; its paths are as they are. So the way out is another one: leave the paths
-# bent, and learn *where they lead*.
+# ### The paths can be chosen
 #
-# **Try.** Do the same with the miss of 4 Euler steps, `walked[4] - arrived`. Which bend makes 4 steps as good as 16?
+# The velocity depends on two choices of ours: how $x_0$ and $x_1$ are paired (the *coupling*; here independent), and
+# the curve between them (the *interpolant*; here straight). With other choices the paths are straighter. On the line,
+# sort both lists and pair them in order:
+
+# %%
+t, x0, x1 = draw(line, 100_000, 0.4)
+pairs = {"independent pairs": (x0, x1), "sorted pairs": (x0.sort(0)[0], x1.sort(0)[0])}
+for name, two in pairs.items():
+    print(
+        f"{name}: mean slope at (0.4, 0.6), standard error", *bundled(*interpolate(t, *two), torch.tensor([0.6]), 0.01)
+    )
+
+# %% tags=["figure"]
+figures.pairings(pairs)
 
 # %% [markdown]
-# ## 7. Where does one get the velocity from samples alone?
+# **What to notice.** Sorted lines do not cross. All lines at one place have nearly the same slope, so the velocity is
+# that slope, paths are the lines, and $W = 0$: one Euler step is exact.
 #
-# With pictures there is no formula for $b$. But a conditional mean is what least squares find. For any function $v$,
+# Why does this course take another road? Points of the plane and images cannot be sorted. Optimal transport takes the
+# place of sorting. In practice it pairs the samples of one batch, and then the paths are straighter but not straight
+# [4]. *Rectified flow* pairs each $x_0$ with the end of its own path [3]. It needs a learned velocity first, then a
+# solved path for each pair, and one round does not make the paths straight. We keep the independent pairs and the
+# bent paths, and learn *where they lead*: the map $X_{s,t}$.
 #
-# $$L(v) = E\, \big| v_t(I_t) - (x_1 - x_0) \big|^2
+# **Try.** With sorted pairs, what is the lowest possible loss of section 7?
+#
+# <details><summary>Answer</summary>
+#
+# 0 for continuous distributions: given $I_t$, the slope is known. That loss is the scatter of the slopes, and here
+# there is none. (The printed error of the mean is small and not 0, because the neighbourhood has a width.)
+#
+# </details>
+
+# %% [markdown]
+# ## 7. How is the velocity learned from samples alone?
+#
+# For images there is no formula for $b$. But least squares find conditional means. For any function $v$, with $t$
+# uniform,
+#
+# $$E\, \big| v_t(I_t) - \dot I_t \big|^2
 #   = \underbrace{E\, \big| v_t(I_t) - b_t(I_t) \big|^2}_{\text{zero for } v = b}
-#   + \underbrace{E\, \big| b_t(I_t) - (x_1 - x_0) \big|^2}_{\text{nothing to be done about it}},$$
+#   + \underbrace{E\, \big| b_t(I_t) - \dot I_t \big|^2}_{\text{the irreducible loss}} .$$
 #
-# $t$ uniform; the mixed term vanishes because $b$ is the conditional mean. Minimising $L$ over a network is called
-# *flow matching*. It needs pairs $(x_0, x_1)$ and nothing else. The second part is the scatter of section 2: no network
-# gets below it. For the board it is a known number, `board.irreducible_loss()`.
+# The mixed term vanishes, because given $I_t$ the mean of $b_t(I_t) - \dot I_t$ is 0. To minimise this over a network
+# is called *flow matching*. It needs pairs and nothing else. The second part is the scatter of section 2. For the
+# board it is known: `board.irreducible_loss()`.
 #
-# The library's network takes two times, $v(s, t, x)$; the next lesson says what the other is for. Here both are $t$.
-# (The training takes some twenty seconds.)
+# **Write** `flow_matching(v, t, x0, x1)`: the squared length of $v_t(I_t) - \dot I_t$ for each sample, shape `(B,)`.
+# `v(t, x)` takes times of shape `(B,)` and points of shape `(B, D)`. Use `interpolate`.
+
+
+# %% tags=["solution"]
+def flow_matching(v, t, x0, x1):
+    """|v_t(I_t) - dI_t|^2 of each sample, shape (B,)."""
+    ### BEGIN SOLUTION
+    I_t, dI = interpolate(t, x0, x1)
+    residual = v(t, I_t) - dI
+    return residual.square().sum(1)
+    ### END SOLUTION
+
 
 # %%
-net = MLP(2, hidden=128, layers=4, scale=board.sigma)
-steps, history = budget(3000), []
-optimizer = torch.optim.Adam(net.parameters(), 4e-3)
-schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-for step in range(steps):
-    t, pairs = torch.rand(512), draw_pairs(512)
-    I_t, rate = interpolate(t, *pairs)
-    loss = (net(t, t, I_t) - rate).square().sum(1).mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    schedule.step()
-    history.append(loss.item())
-    if step % (steps // 10) == 0:
-        print(f"{loss.item():.3f}", end=" ")
+course.check("01.9", flow_matching)
 
 # %% [markdown]
-# Is the loss the library's? And did the network learn the velocity? A fresh sample of the loss scatters too much to
-# say; the first part of $L$, which needs the exact velocity, says it sharply.
-# (The library's loss wants the network wrapped in `FlowMap`, a name that the next lesson explains.)
+# **Write** `train(net, optimizer, loss, steps)`. Each step calls `loss(net)` once, which draws a batch and returns a
+# scalar tensor; takes its gradient, and nothing of older gradients; and lets the optimizer step. Return the list of
+# the losses, as Python numbers.
+
+
+# %% tags=["solution"]
+def train(net, optimizer, loss, steps):
+    """Train for some steps; the loss of each step, a list of numbers."""
+    ### BEGIN SOLUTION
+    history = []
+    for _ in range(steps):
+        value = loss(net)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        history.append(value.item())
+    return history
+    ### END SOLUTION
+
 
 # %%
-t, (x0, x1) = torch.rand(20_000), draw_pairs(20_000)
-I_t, rate = interpolate(t, x0, x1)
-with torch.no_grad():
-    v = net(t, t, I_t)
-    assert torch.allclose((v - rate).square().sum(1), losses.diagonal(FlowMap(net), t, I_t, rate))
-excess = (v - board.velocity(t, I_t)).square().sum(1).mean()
-fresh = (v - rate).square().sum(1)
-print(f"no network is below                 {board.irreducible_loss():.4f}")
-print(f"the distance to the exact velocity  {excess:.4f}, squared and averaged")
-print(f"so this network's loss is           {board.irreducible_loss() + excess:.4f}")
-print(f"and a fresh sample of it            {fresh.mean():.4f} +- {fresh.std() / 20_000**0.5:.4f}")
-
-# %%
-figure, ax = plt.subplots(figsize=(5.4, 2.6))
-window = max(1, steps // 60)
-smooth = torch.tensor(history).unfold(0, window, window).mean(1)
-ax.plot(torch.arange(1, len(smooth) + 1) * window, smooth, label=f"loss, mean of {window} steps")
-ax.axhline(board.irreducible_loss(), color=plots.COLOURS[1], ls="--", label="irreducible")
-ax.set(xlabel="step", ylabel="loss", title="The loss stops far above zero, and yet there is little left to learn")
-ax.set_ylim(0.9, max(1.3, 1.02 * smooth[2:].max()))
-ax.legend()
-plt.show()
+course.check("01.10", train)
 
 # %% [markdown]
-# **What to notice.** A loss of nearly 1 looks like failure. Almost all of it is scatter that belongs to the task; what
-# the network could still gain is the second printed number. Losses of this kind are to be compared with their floor,
-# and never with zero.
+# The library's network takes two times, `net(s, t, x)`; lesson 02 says what the second one is for. Here both are $t$.
+# **Write** `trained(seed)`. It sets torch's seed (`torch.manual_seed`), makes
+# `MLP(2, hidden=128, layers=4, scale=board.sigma)` (`scale` is the typical size of $x$) and an Adam optimizer with
+# the learning rate 0.004, and lets the rate fall to 0 along a cosine:
+# `schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)`, and
+# `optimizer.register_step_post_hook(lambda *_: schedule.step())`. It trains with `board_loss` for `steps` steps, and
+# returns the network and the list of its losses.
 #
-# **Try.** Train with ten times fewer steps. By which factor does the excess change, and by how much the loss?
+# `budget(3000)` is 3,000; only the automatic tests make it smaller. Three trainings take one to two minutes.
+#
+# **Predict.** What will the loss be at the end?
+
+# %%
+prediction = None  # a number
+
+
+# %%
+def board_loss(net):
+    return flow_matching(lambda t, x: net(t, t, x), *draw(board, 512)).mean()
+
+
+steps = budget(3000)
+
+
+# %% tags=["solution"]
+def trained(seed):
+    """A network that was trained from this seed, and its losses."""
+    ### BEGIN SOLUTION
+    torch.manual_seed(seed)
+    net = MLP(2, hidden=128, layers=4, scale=board.sigma)
+    optimizer = torch.optim.Adam(net.parameters(), 4e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    optimizer.register_step_post_hook(lambda *_: schedule.step())
+    return net, train(net, optimizer, board_loss, steps)
+    ### END SOLUTION
+
+
+# %%
+nets, histories = zip(*(trained(seed) for seed in range(3)), strict=True)
+
+# %% [markdown]
+# A fresh sample of the loss scatters. The first part of the loss, the *excess* $E|v_t(I_t) - b_t(I_t)|^2$, says more
+# sharply what was learned. **Write** `excess(net, t, I_t)`: the mean of it on the board, without gradients.
+
+
+# %% tags=["solution"]
+def excess(net, t, I_t):
+    """The mean squared distance of the network from the exact velocity, a number."""
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        v = net(t, t, I_t)
+    return (v - board.velocity(t, I_t)).square().sum(1).mean().item()
+    ### END SOLUTION
+
+
+# %%
+t, x0, x1 = draw(board, 20_000)
+I_t, slope = interpolate(t, x0, x1)
+print(f"no network is below {board.irreducible_loss():.4f}")
+for net in nets:
+    fresh = flow_matching(lambda t, x, net=net: net(t, t, x), t, x0, x1).detach()
+    assert torch.allclose(fresh, losses.diagonal(FlowMap(net), t, I_t, slope))  # the library's loss
+    print(f"excess {excess(net, t, I_t):.4f}; a fresh sample of the loss", told(fresh))
+
+# %% tags=["figure"]
+last = sum(sum(history[-(steps // 10) :]) for history in histories) / (3 * (steps // 10))
+course.compare(prediction, last, within=0.05, too_low="No network is below the irreducible loss.")
+figures.training(histories, board.irreducible_loss())
+
+# %% [markdown]
+# **What to notice.** A loss of nearly 1 looks like failure. But almost all of it is the irreducible loss. What a
+# network could still gain is the printed excess, less than a hundredth of it. Compare such a loss with its floor,
+# never with zero.
+#
+# **Try.** Train with ten times fewer steps. Which changes more, the loss or the excess?
+#
+# <details><summary>Answer</summary>
+#
+# The loss is the irreducible loss plus the excess. If the excess becomes several times larger, the loss grows by a
+# small amount only. So a curve of the loss can look finished when the excess is not.
+#
+# </details>
 
 # %% [markdown]
 # ## 8. Does a learned velocity need fewer steps?
 #
-# The network replaces $b$ in Euler's method; nothing else changes:
-#
-# $$x_{k+1} = x_k + \tfrac1N\, v_{k/N}(x_k) .$$
+# The network replaces $b$ in Euler's method, and nothing else changes. **Predict:** at 4 steps, what is KL64 of the
+# learned velocity divided by KL64 of the exact one?
+
+# %%
+prediction = None  # a number
+
+# %% [markdown]
+# **Write** `learned(net)`: it returns a function `velocity(t, x)` for a number `t`, as `euler` wants it. The network
+# wants times of shape `(B,)`. No gradients are needed.
+
+
+# %% tags=["solution"]
+def learned(net):
+    """The velocity of a network, as a function of a number t and points x."""
+
+    ### BEGIN SOLUTION
+    def velocity(t, x):
+        times = torch.full((len(x),), t)
+        with torch.no_grad():
+            return net(times, times, x)
+
+    return velocity
+    ### END SOLUTION
 
 
 # %%
-def learned(t, x):
-    time = torch.full((len(x),), t)
-    return net(time, time, x)
+course.check("01.11", learned)
+x0 = board.base(100_000)
+samples = {n: [euler(learned(net), x0, n) for net in nets] for n in (1, 4, 8, 16)}
+kl_learned = {n: [kl64(points, WHITE) for points in three] for n, three in samples.items()}
+for n, three in kl_learned.items():
+    print(f"{n:>2} steps: learned {min(three):.3f} to {max(three):.3f}, exact {kl[n]:.3f}")
 
-
-x0, _ = draw_pairs(100_000)
-with torch.no_grad():
-    samples = {n: euler(learned, x0, n) for n in (1, 2, 4, 8, 16)}
-kl_learned = {n: kl64(points) for n, points in samples.items()}
-
-figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.5), width_ratios=(1, 1, 1, 1.6))
-for ax, n in zip(axes, (1, 4, 16), strict=False):
-    plots.board(ax, samples[n], bins=48)
-    ax.set_title(f"learned, {n} step{'s' * (n > 1)}")
-plots.against_steps(axes[3], {"exact velocity": kl, "learned velocity": kl_learned}, floor=floor)
-figure.suptitle("The learned velocity needs as many steps as the exact one")
-plt.show()
+# %% tags=["figure"]
+high, low = (
+    "Then the network's error would be the larger one.",
+    "Then its paths would be straighter than the exact ones.",
+)
+course.compare(prediction, sum(kl_learned[4]) / 3 / kl[4], too_high=high, too_low=low)
+figures.learned({f"learned, {n} steps": samples[n][0] for n in (4, 8, 16)}, kl, kl_learned)
 
 # %% [markdown]
-# **What to notice.** At few steps the two curves lie together: the error of the steps hides the error of the network.
-# At 16 they part: there the network's own error shows. Every way to spend fewer steps has to deal with the first error.
+# **What to notice.** At 4 steps the error of the steps hides the error of the network. At 16 steps the learned
+# velocity scores clearly worse than the exact one: there the network's own error shows. The exact velocity is a
+# perfect network, and it has the first error too. A method that wants fewer steps has to deal with that one.
 #
-# **Try.** Sample with 64 steps (it takes a while). How low does the learned curve get, and what would lower it further?
-
-# %% [markdown]
+# **Try.** Which error is left at 64 steps? Sample with one of the nets and see.
+#
+# <details><summary>Answer</summary>
+#
+# Mostly the network's: with 64 steps the exact velocity is close to the floor (section 4).
+#
+# </details>
+#
 # ## Summary
 #
-# - The interpolant joins noise and data pair by pair; the velocity is its mean direction at a place and a time.
-# - Following the velocity turns noise into data. It is learned by least squares on pairs, down to a loss that is not
-#   zero.
-# - An Euler step takes the slope at its start for the mean slope over its length. On the board's paths, which run in
-#   and out again, the two differ so much that one step would need paths nearly without bend.
-# - If one knew the *mean slope* of a path between two times, one could jump. That function of two times is the subject
-#   of [lesson 02](02_the_flow_map_and_its_tangent.ipynb).
+# - The interpolant joins noise and data pair by pair. The velocity is the mean slope of all lines at a place and a
+#   time.
+# - Points that follow the velocity have the distribution of the interpolant at each time. The proof needs that the
+#   continuity equation has only one solution.
+# - The velocity is learned by least squares on pairs. The loss does not go to zero.
+# - An Euler step takes the slope at its start for the mean slope over its length. On the board's bent paths the two
+#   differ much. Straighter paths can be had by other pairs, at a price.
+# - If you knew the *mean slope* of a path between two times, you could jump. That function of two times is the
+#   subject of [lesson 02](02_the_flow_map_and_its_tangent.ipynb).
 #
 # ## Exercises
 #
-# 1. Noise and data both $N(0, 1)$ on the line. Show that $b_t(x) = (2t - 1)\, x / ((1-t)^2 + t^2)$ and that every path
-#    ends where it began. What are $E|x_1 - x_0|^2$ and $S$? Check $b$ with `problems.Gaussian(dim=1).velocity`.
-# 2. For the same problem show that the irreducible loss is $\pi/2$. Check with
-#    `problems.Gaussian(dim=1).irreducible_loss()`.
-# 3. Heun's method averages the slopes at both ends of an Euler step, costs two evaluations, and is of second order. On
-#    the board, is it better with 16 steps than Euler's method with 32? Why is a higher order no help there? (Let the
-#    last step be an Euler step, so that $b_1$ is never asked for.)
-# 4. Take $I_t = \cos(\tfrac{\pi}{2} t)\, x_0 + \sin(\tfrac{\pi}{2} t)\, x_1$ instead. What is $b_0(x)$ now, and what
-#    does the first Euler step do? Check with the averaging of section 2 and `flowmap_edu.Trigonometric`.
-# 5. In section 2, how does the number of pairs needed grow with the dimension of $x$, if the neighbourhood's radius
-#    stays 0.02? Why does flow matching not suffer from this?
+# **1.** Noise and data are both $N(0, 1)$ on the line. Show that $b_t(x) = (2t - 1)\, x / S(t)^2$ with
+# $S(t)^2 = (1-t)^2 + t^2$, and that every path ends where it began. Find $W$.
+#
+# <details><summary>Answer</summary>
+#
+# $I_t$ and $\dot I_t$ are Gaussian with mean 0, so $E[\dot I_t | I_t = x] = x\, E[\dot I_t I_t] / E[I_t^2]$, and
+# $E[(x_1 - x_0)((1-t) x_0 + t x_1)] = t - (1 - t)$. Since $\frac{d}{dt} S(t)^2 = 2 (2t - 1)$, $x_t = S(t)\, x_0$
+# solves $\dot x_t = b_t(x_t)$; and $S(1) = S(0) = 1$. The chord is 0, so
+# $W = \int E\, b_t(x_t)^2 dt = \int (2t-1)^2 / S(t)^2 dt$. With $y = 2t - 1$ and $S^2 = (1 + y^2)/2$ it is
+# $\int_{-1}^{1} \frac{y^2}{1 + y^2} dy = 2 - \pi/2 \approx 0.429$. (For random pairs $E|x_1 - x_0|^2 = 2$.)
+#
+# </details>
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+wasted = 2 - torch.pi / 2
+### END SOLUTION
+
+# %%
+course.check("01.12", wasted)
+
+# %% [markdown]
+# **2.** For the same problem show that the irreducible loss is $\pi/2$.
+#
+# <details><summary>Answer</summary>
+#
+# The irreducible loss is $E|\dot I_t|^2 - E|b_t(I_t)|^2$, averaged over $t$, by Pythagoras. The first is 2. The
+# second is the integral of exercise 1, because $I_t$ and $x_t$ have the same distribution: $2 - (2 - \pi/2) = \pi/2$.
+# The next cell compares.
+#
+# </details>
+
+# %%
+gaussian = problems.Gaussian(dim=1)
+print(f"irreducible loss {gaussian.irreducible_loss():.4f}, pi / 2 = {torch.pi / 2:.4f}")
+assert torch.allclose(gaussian.velocity(0.3, torch.ones(1, 1)), torch.tensor(-0.4 / 0.58))
+
+# %% [markdown]
+# **3.** *Heun's method* averages the slopes at both ends of an Euler step: $x' = x_k + \frac1N b_{k/N}(x_k)$, then
+# $x_{k+1} = x_k + \frac{1}{2N} \big(b_{k/N}(x_k) + b_{(k+1)/N}(x')\big)$. It costs two evaluations a step. Write
+# `heun(velocity, x, steps)`; let the last step be one of Euler's, so that $b_1$ is never asked for. On the board, is
+# it better with 16 steps than Euler's method with 32?
+
+
+# %% tags=["solution"]
+def heun(velocity, x, steps):
+    """The points after `steps` steps of Heun's method, the last one by Euler's, shape (B, D)."""
+    ### BEGIN SOLUTION
+    for k in range(steps):
+        first = velocity(k / steps, x)
+        if k == steps - 1:
+            return x + first / steps
+        second = velocity((k + 1) / steps, x + first / steps)
+        x = x + (first + second) / (2 * steps)
+    ### END SOLUTION
+
+
+# %%
+course.check("01.13", heun)
+heun16 = heun(board.velocity, noise, 16)
+print(f"Heun, 16 steps:  KL64 {kl64(four(heun16), WHITE):.3f}, distance {distance(heun16, ends):.3f}")
+print(f"Euler, 32 steps: KL64 {kl[32]:.3f}, distance {off[32]:.3f}")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# At 31 against 32 evaluations, Heun's method is better by the distance and worse by KL64. So there is no answer until
+# you say what you need: each point at its place, or the right share of points in each bin.
+#
+# </details>
+#
+# **4.** Take $I_t = \cos(\tfrac{\pi}{2} t)\, x_0 + \sin(\tfrac{\pi}{2} t)\, x_1$ instead. What is $b_0(x)$ now, and
+# what does the first Euler step do? Check it: with `bundled` and `Trigonometric()(t, x0, x1)`, which returns this
+# $I_t$ and its slope, find `first`, the mean slope at $t = 0$ within 0.1 of $(0.5, 0.5)$ and its error.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+_, x0, x1 = draw(board, 100_000)
+first = bundled(*Trigonometric()(torch.zeros(100_000), x0, x1), torch.tensor([0.5, 0.5]), 0.1)
+### END SOLUTION
+
+# %%
+print("b_0 at (0.5, 0.5): mean, standard error", *first)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# At $t = 0$ the slope is $\dot I_0 = \frac{\pi}{2} x_1$, and $I_0 = x_0$ says nothing about $x_1$. So
+# $b_0(x) = \frac{\pi}{2} E[x_1] = 0$ on the board: the first Euler step moves nothing. The velocity is our choice.
+#
+# </details>
 #
 # ## Next
 #
-# [02, The flow map and its tangent](02_the_flow_map_and_its_tangent.ipynb)
-# turns many small steps into one jump, and finds the velocity inside the map.
+# [02, The flow map and its tangent](02_the_flow_map_and_its_tangent.ipynb) turns many small steps into one jump, and
+# finds the velocity inside the map.
 #
 # ## References
 #
-# - M. S. Albergo, N. M. Boffi, E. Vanden-Eijnden, *Stochastic interpolants: a unifying framework for flows and
-#   diffusions*, [arXiv 2303.08797](https://arxiv.org/abs/2303.08797), 2023: interpolants and their velocity.
-# - Y. Lipman, R. T. Q. Chen, H. Ben-Hamu, M. Nickel, M. Le, *Flow matching for generative modeling*,
-#   [arXiv 2210.02747](https://arxiv.org/abs/2210.02747), 2023: the loss of section 7.
-# - X. Liu, C. Gong, Q. Liu, *Flow straight and fast: learning to generate and transfer data with rectified flow*,
-#   [arXiv 2209.03003](https://arxiv.org/abs/2209.03003), 2023: straightness as in section 5, and a way to make paths
-#   straighter.
+# 1. M. S. Albergo, N. M. Boffi, E. Vanden-Eijnden, *Stochastic interpolants: a unifying framework for flows and
+#    diffusions*, [arXiv 2303.08797](https://arxiv.org/abs/2303.08797), 2023: interpolants and their velocity.
+# 2. Y. Lipman, R. T. Q. Chen, H. Ben-Hamu, M. Nickel, M. Le, *Flow matching for generative modeling*, [arXiv
+#    2210.02747](https://arxiv.org/abs/2210.02747), 2023: the loss of section 7.
+# 3. X. Liu, C. Gong, Q. Liu, *Flow straight and fast: learning to generate and transfer data with rectified flow*,
+#    [arXiv 2209.03003](https://arxiv.org/abs/2209.03003), 2023: straightness as in section 5, and pairs by paths.
+# 4. A. Tong and others, *Improving and generalizing flow-based generative models with minibatch optimal transport*,
+#    [arXiv 2302.00482](https://arxiv.org/abs/2302.00482), 2023: pairs by optimal transport within a batch.

@@ -7,6 +7,7 @@ from flowmap_edu.problems.image_sets import AFHQ64, CelebA64, Cifar10, Digits, E
 from flowmap_edu.problems.images import Images
 from flowmap_edu.problems.mixture import GaussianMixture, two_modes
 from flowmap_edu.problems.problem import Problem
+from flowmap_edu.problems.tilted import Tilted
 
 __all__ = [
     "AFHQ64",
@@ -21,6 +22,7 @@ __all__ = [
     "GaussianMixture",
     "Images",
     "Problem",
+    "Tilted",
     "from_file",
     "two_modes",
 ]

@@ -27,7 +27,7 @@ BOARD = problems.Checkerboard()
 TESTED = {
     "00_start_here": {"step_slider", "live.checkerboard"},
     "02_the_flow_map_and_its_tangent": {"trajectory_player"},
-    "03_three_characterizations": {"time_explorer"},
+    "03_three_characterizations": {"time_explorer", "triangle"},
     "04b_stop_gradients_and_stability": {"loss_explorer"},
     "05_self_distillation_on_the_checkerboard": {"step_slider"},
     "08_digits_on_your_laptop": {"step_slider"},
@@ -103,7 +103,7 @@ def test_no_figure_is_left_out():
 @of_lesson("00")
 def test_lesson_00(lesson):
     """KL64 and map error for the lesson's own noise at 2, 16 and (on demand) 15 jumps; then the live figure."""
-    x0 = BOARD.sigma * torch.randn(100_000, 2, generator=torch.Generator().manual_seed(0))[:10_000]
+    x0 = BOARD.base(100_000, torch.Generator().manual_seed(0))[:10_000]
     maps = {"flow map": load("checkerboard-lsd"), "Euler": FlowMap(lambda s, _, x: BOARD.velocity(s, x))}
     shown = Shown(lesson.page)
     slider = shown.control("slider", "jumps N")
@@ -118,7 +118,7 @@ def test_lesson_00(lesson):
     figure = Figure(lesson.page)
     figure.root.scroll_into_view_if_needed()
     expect(lesson.page.locator(".flow-live")).to_have_count(1)
-    known = live.checkerboard(points=2000)
+    known = live.checkerboard(points=1500)
     figure.walk_steps(known)
     figure.walk_times(known)
     lesson.shot("lesson-00-live", figure.root)

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from flowmap_edu.viz import live
 
-POINTS = 2_000
+POINTS = 1_500
 
 
 @pytest.fixture(scope="module")

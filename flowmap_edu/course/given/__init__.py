@@ -1,0 +1,1 @@
+"""What assignments give to their students: the maps and batches that depend on the student's number."""
