@@ -6,9 +6,10 @@ in `metrics.images`, two-sample numbers in `metrics.two_sample`, copies of train
 
 from flowmap_edu.metrics.binned import binned_kl
 from flowmap_edu.metrics.errors import at_time, map_error, residuals, semigroup_gap
+from flowmap_edu.metrics.folding import folding
 from flowmap_edu.metrics.kl import KL64, floor64, kl64
 
-__all__ = ["KL64", "at_time", "binned_kl", "floor64", "kl64", "map_error", "residuals", "semigroup_gap"]
+__all__ = ["KL64", "at_time", "binned_kl", "floor64", "folding", "kl64", "map_error", "residuals", "semigroup_gap"]
 
 
 def __dir__() -> list[str]:
