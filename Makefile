@@ -8,7 +8,7 @@ READY  := $(VENV)/.installed
 DRIVER := $(VENV)/.installed-browser
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
-.PHONY: help install demo html lessons test test-twice test-browser test-faults lint lab bench clean
+.PHONY: help install demo html lessons test test-twice test-browser test-faults test-grading lint lab bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ test-browser: $(DRIVER)  ## move every slider by keys in JupyterLab and on stati
 
 test-faults: $(READY)  ## kill 200 trainings at random moments and resume them (an hour)
 	FLOWMAP_EDU_FAULTS=200 $(BIN)/pytest -n 2 tests/test_faults.py
+
+test-grading: $(READY)  ## grade sixty submissions, the hostile ones among them, twice (a quarter of an hour)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python tests/grading_sixty.py --twice
 
 lab: $(READY)  ## open the first lesson in JupyterLab
 	$(BIN)/flowmap-edu lab

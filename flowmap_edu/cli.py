@@ -1,4 +1,4 @@
-"""The command line: `flowmap-edu train | evaluate | sample | table | demo | lab | tutorials`.
+"""The command line: `flowmap-edu train | evaluate | sample | table | demo | lab | tutorials | course | grade`.
 
 What a command needs is imported when the command is known, so that `--help` is quick and Ctrl-C while torch is
 imported ends without a traceback.
@@ -134,6 +134,29 @@ def add_tutorials(p: argparse.ArgumentParser) -> None:
     p.add_argument("folder", metavar="DIR", help="where the notebooks go; nothing there is overwritten")
 
 
+def add_course(p: argparse.ArgumentParser) -> None:
+    """The words of `course`."""
+    p.add_argument("what", choices=["init", "forms"], help="init: a folder for nbgrader; forms: to hand out without it")
+    p.add_argument("folder", metavar="DIR", help="where it goes; nothing there is overwritten")
+
+
+def add_grade(p: argparse.ArgumentParser) -> None:
+    """The words of `grade`."""
+    p.add_argument("submissions", metavar="SUBMISSIONS", help="a folder: STUDENT.ipynb, STUDENT.py or STUDENT/ each")
+    p.add_argument("--assignment", required=True, metavar="NAME", help="a1 or a1_interpolants, for example")
+    p.add_argument("--out", required=True, metavar="FILE", help="the grades, a new .csv")
+    p.add_argument(
+        "--report", required=True, metavar="DIR", help="a page a student; an interrupted grading goes on here"
+    )
+    p.add_argument(
+        "--seconds", type=values.minutes, default=30.0, help="of a cell or a part (default 30), thrice in all"
+    )
+    p.add_argument("--memory", type=values.count, default=4096, metavar="MB", help="of a submission (default 4096)")
+    p.add_argument("--files", type=values.count, default=64, metavar="MB", help="of a file it writes (default 64)")
+    p.add_argument("--jobs", type=values.count, default=2, metavar="N", help="submissions at a time (default 2)")
+    p.add_argument("--seed", type=values.seed, default=0, help="of the hidden cases (default 0)")
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "train": (add_train, "train a map into a folder"),
     "evaluate": (add_evaluate, "how good a map is, in its problem's own numbers"),
@@ -141,6 +164,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "table": (add_table, "the four methods beside the paper's figures"),
     "demo": (add_demo, "train on the checkerboard for two minutes, print the table, draw the picture"),
     "lab": (add_lab, "open the lessons in JupyterLab"),
+    "course": (add_course, "lay out the assignments for nbgrader, or as forms to hand out"),
+    "grade": (add_grade, "grade submissions of an assignment, each in a sandbox"),
     "tutorials": (add_tutorials, "write the lessons into a folder, with gaps for the reader to fill"),
 }
 
@@ -162,6 +187,8 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def stopped(arguments: argparse.Namespace | None) -> str:
     """What is true of a training that was stopped: whether there is something to go on from."""
+    if arguments is not None and arguments.command == "grade":
+        return "stopped; the same command goes on where it stopped."
     if arguments is None or arguments.command != "train":
         return "stopped."
     if (Path(arguments.out) / "checkpoint.pt").is_file():
@@ -171,14 +198,21 @@ def stopped(arguments: argparse.Namespace | None) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command that was asked for; its exit status."""
-    from flowmap_edu._cli import commands, demo, lessons, table
+    from flowmap_edu._cli import commands, demo, grading, lessons, table
     from flowmap_edu._threads import choose
     from flowmap_edu.training import DivergedError, MemoryShortError
 
     if arguments.threads or arguments.command == "train":
         choose(arguments.threads or 1)
     try:
-        place = {"table": table, "demo": demo, "lab": demo, "tutorials": lessons}.get(arguments.command, commands)
+        place = {
+            "table": table,
+            "demo": demo,
+            "lab": demo,
+            "tutorials": lessons,
+            "course": grading,
+            "grade": grading,
+        }.get(arguments.command, commands)
         getattr(place, arguments.command)(arguments)
     except DivergedError as error:
         kept = (Path(getattr(arguments, "out", None) or "") / "checkpoint.pt").is_file()

@@ -164,7 +164,7 @@ def eulerian(
         x: points at time s, shape (B, *D).
         stopgrad: "full" holds grad X . v_{s,s} fixed; "convex" holds only v_{s,s}, so that the
             residual is linear in v and the loss convex in it; "none" lets the gradient through
-            everything. "full" is the source's choice and the cheapest, but its step is not the
+            everything. "full" is the source's choice, but its step is not the
             gradient of any loss: an error of wave number k and frequency w in s is multiplied at the
             rate -(1 + d^2 w (w + k . b)) with d = t - s, so waves with d |k . b| > 2 can grow. A
             network that can draw such waves (Fourier features) diverges; under "convex" the rate

@@ -18,24 +18,30 @@
 #
 # - derive three equations that a flow map obeys, and show that each of them is enough,
 # - draw what each says: move the end, move the start, stop on the way,
-# - measure by how much a given map breaks them, and read from that in which way it is wrong.
+# - measure by how much a map breaks them, at every pair of times,
+# - read from these tables in which way a map is wrong, and say what they cannot tell you.
 #
 # **It assumes** lessons [01](01_from_noise_to_data.ipynb) (velocity, Euler's method) and
-# [02](02_the_flow_map_and_its_tangent.ipynb) (the two-time map, $X = x + (t - s)\, v$, the tangent condition). **It
-# takes** forty minutes to read and about a minute to run on two CPU cores. Nothing is trained.
+# [02](02_the_flow_map_and_its_tangent.ipynb) (the map $X_{s,t}$, its slope $v_{s,t}$, the tangent condition, `jvp`).
+# All symbols are on the [notation card](notation.md).
+#
+# **It takes** about ninety minutes: fifty to read, forty to write. It runs in about two minutes on two CPU
+# cores. Nothing is trained.
 
 # %%
-import matplotlib.pyplot as plt
+import math
+
 import torch
+from torch.func import jvp
 
 import flowmap_edu
 from flowmap_edu import FlowMap, course, losses, metrics, problems
+from flowmap_edu.viz import figures_03 as figures
 from flowmap_edu.viz import plots, widgets
 
+# %%
 plots.use_style()
 torch.set_default_dtype(torch.float64)  # to tell a small number from zero
-board = problems.Checkerboard()
-
 
 # %% [markdown]
 # ## 1. How do you recognise a flow map?
@@ -44,208 +50,231 @@ board = problems.Checkerboard()
 #
 # $$X_{s,t}(x_s) = x_t .$$
 #
-# To check this one has to solve for paths. What if all you have is a candidate, a function of $(s, t, x)$ that
-# somebody hands you? Lesson 02 gave one test, the tangent condition: write $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$ and
-# see whether $v_{t,t} = b_t$. It is necessary. Here is a suspect that passes it: one Euler step of any length,
-# $X_{s,t}(x) = x + (t - s)\, b_s(x)$.
-
-# %%
-X_board = FlowMap(board.v)  # the exact map
-suspect = FlowMap(lambda s, _, x: board.velocity(s, x))
-
-x = torch.randn(1000, 2) / 2
-for t in (0.0, 0.4, 0.8):
-    assert torch.allclose(suspect.velocity(t, x), board.velocity(t, x))  # v_{t,t} = b_t: both pass
-    assert torch.allclose(X_board.velocity(t, x), board.velocity(t, x))
-
-# %%
-starts = torch.tensor([[-1.28, -0.27], [0.9, 0.3], [-0.34, -0.9], [0.1, 1.1], [0.5, -1.0]])
-t = torch.linspace(0, 1, 41).repeat_interleave(len(starts))  # every start at every end time, as one batch
-figure, ax = plt.subplots(figsize=(3.9, 3.7))
-plots.squares(ax)
-for k, X in enumerate((X_board, suspect)):
-    landed = X(0.0, t, starts.repeat(41, 1)).reshape(41, -1, 2)
-    plots.paths(ax, landed, colour=plots.COLOURS[k], label=("flow map", "suspect")[k])
-ax.set(title="Same velocity at the start,\nand soon apart", xlabel="first coordinate", ylabel="second coordinate")
-ax.legend()
-plt.show()
-
-
-# %% [markdown]
-# **What to notice.** Each start (open circle) sends out two traces: its landing points $X_{0,t}(x)$ while $t$ grows
-# from 0 to 1. They leave in the same direction with the same speed, as the tangent condition wants, and end far apart
-# (the suspect sends every start to the centre, as in lesson 01). The tangent condition sees a map only where $s = t$;
-# we need equations for $s < t$.
+# To check this you have to solve for paths. What can you do if you only have a candidate: a function of $(s, t, x)$
+# that somebody gives you? Lesson 02 has one test, the tangent condition: write $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$
+# and see whether $v_{t,t} = b_t$. A flow map passes it. But so does this *suspect*, one Euler step of any length:
 #
-# **Try.** Draw the suspect's traces from $s = 0.5$ instead of 0, beginning at points of the true paths. Do they do
-# better?
+# $$X_{s,t}(x) = x + (t - s)\, b_s(x) .$$
+#
+# We follow the suspect through this lesson, on two problems: two modes on the line, and the checkerboard.
+
+# %%
+modes, board = problems.two_modes(), problems.Checkerboard()
+X_line, X_board = FlowMap(modes.v), FlowMap(board.v)  # the exact maps
+suspect_line = FlowMap(lambda s, _, x: modes.velocity(s, x))
+suspect_board = FlowMap(lambda s, _, x: board.velocity(s, x))
+some = torch.randn(100, 2, generator=torch.Generator().manual_seed(0)) / 2
+assert torch.allclose(X_board.velocity(0.4, some), board.velocity(0.4, some))  # v_{t,t} = b_t
+assert torch.allclose(suspect_board.velocity(0.4, some), board.velocity(0.4, some))  # the suspect passes too
+
+# %% tags=["figure"]
+starts = torch.tensor([[-1.28, -0.27], [0.9, 0.3], [-0.34, -0.9], [0.1, 1.1], [0.5, -1.0]])
+figures.traces((X_line, suspect_line), (X_board, suspect_board), starts)
 
 # %% [markdown]
+# **What to notice.** Each start (open circle) has two traces: its landing points $X_{0,t}(x)$ while $t$ grows from 0
+# to 1. They leave with the same velocity, as the tangent condition wants. They end far apart: the suspect sends every
+# start to the centre. The tangent condition looks at a map only where $s = t$. We need equations for $s < t$.
+#
+# **Try.** Use the suspect from $s = 0.5$ instead of 0, starting at points of the true paths. Does it do better?
+#
+# <details><summary>Answer</summary>
+#
+# It does. At $s = 0.5$ the place of a point says more about the end of its path, and less time is left. In code, for
+# the distance of the ends from the exact ones:
+#
+#     x = 0.6 * torch.randn(200, 1)
+#     middle, end = X_line(0.0, 0.5, x), X_line(0.0, 1.0, x)
+#     print((suspect_line(0.0, 1.0, x) - end).square().mean().sqrt())
+#     print((suspect_line(0.5, 1.0, middle) - end).square().mean().sqrt())
+#
+# </details>
+#
 # ## 2. What if the end moves?
 #
 # Hold the start $(s, x)$ and let $t$ run. Then $X_{s,t}(x)$ is the path itself, and a path moves with the velocity
-# found where it is. With $v_{t,t} = b_t$,
+# that is found where it is. With $v_{t,t} = b_t$,
 #
 # $$\boxed{\;\partial_t X_{s,t}(x) = v_{t,t}\big(X_{s,t}(x)\big)\;} \qquad \text{(Lagrangian)}$$
 #
-# It is named after the view of one who travels along. **It is enough, too.** As a function of $t$ the left side is the
-# derivative of a curve that starts at $X_{s,s}(x) = x$; the equation says that this curve obeys $\dot x = v_{t,t}(x)$;
-# and from one start there is only one such curve (if $v_{t,t}$ is smooth, which we take for granted). Both sides are
-# read from the candidate alone; nothing is solved.
+# The name comes from the view of a traveller who moves with the flow.
 #
-# Lesson 02 met this equation on the way to the tangent condition; now it judges a candidate. `X.partial_t` returns the
-# landing point and its derivative in $t$ by one `jvp`, as there. A difference quotient vouches for it. The library's
-# `losses.lagrangian` is the square of the residual; what its option `stopgrad` does is a matter of gradients and left
-# to lesson 04.
+# **It is enough.** Suppose that a candidate obeys the equation for all $t$. As a function of $t$, $X_{s,t}(x)$ is a
+# curve that starts at $X_{s,s}(x) = x$ and obeys $\dot x_t = v_{t,t}(x_t)$. If $v_{t,t}$ is smooth, only one curve
+# does that: the path. So the candidate is the flow map of its own diagonal.
+#
+# Both sides are computed from the candidate alone. No path is solved for. The *residual* is the left side minus the
+# right side.
+#
+# **Write** `lagrangian(X, s, t, x)`, the residual: one vector a sample, shape (B, 2). `s` and `t` have shape (B,), `x`
+# has shape (B, 2). You may use `jvp` as in lesson 02, with the direction `torch.ones_like(t)`: each sample has its own
+# time. Or use the library's `X.partial_t(s, t, x)`, which returns the same pair. `X.velocity(t, y)` is $v_{t,t}(y)$.
 
 
 # %% tags=["solution"]
 def lagrangian(X, s, t, x):
-    """The residual: how fast the landing point moves, less the velocity found there; shape (B, 2)."""
+    """How fast the landing point moves, less the velocity found there; shape (B, 2)."""
     ### BEGIN SOLUTION
-    landed, dX_dt = X.partial_t(s, t, x)
-    return dX_dt - X.velocity(t, landed)
+    landed, moves = jvp(lambda t: X(s, t, x), (t,), (torch.ones_like(t),))
+    return moves - X.velocity(t, landed)
     ### END SOLUTION
 
 
 # %%
 course.check("03.1", lagrangian)
 
-
-quotient = (suspect(0.2, 0.7 + 1e-5, x) - suspect(0.2, 0.7 - 1e-5, x)) / 2e-5
-assert torch.allclose(suspect.partial_t(0.2, 0.7, x)[1], quotient, atol=1e-8)
-s, t = torch.full((1000,), 0.2), torch.full((1000,), 0.7)
-ours, library = lagrangian(suspect, s, t, x), losses.lagrangian(suspect, s, t, x, stopgrad="none")
-assert torch.allclose(ours.square().sum(1), library)
-
+# %% [markdown]
+# The library's `losses.lagrangian` is the square of this residual. (Lesson 04 explains its option `stopgrad`.)
 
 # %%
-def traveller(ax, X, start, t):
-    """The landing points X_{0,t}(start), how they move, and the velocity found there (in 0.1 of time)."""
-    start, step = start.expand(len(t), 2), 1e-3
-    landed = X(0.0, t, start)
-    moves = (X(0.0, t + step, start) - X(0.0, t - step, start)) / (2 * step)
-    plots.squares(ax)
-    for k, arrow in enumerate((moves, board.velocity(t, landed))):
-        how = {"angles": "xy", "scale_units": "xy", "scale": 10, "width": (0.014, 0.005)[k], "zorder": 2 + k}
-        how |= dict.fromkeys(("headwidth", "headlength", "headaxislength"), 2)
-        ax.quiver(*landed.T, *arrow.T, color=plots.COLOURS[(5, 1)[k]], label=("moves", "velocity found")[k], **how)
-    ax.plot(*landed.T, "o", color="black", ms=4, zorder=4)
-    ax.set(aspect="equal", xlim=(-1.35, 0.05), ylim=(-0.85, 0.1), xlabel="first coordinate")
-
-
-# %%
-figure, axes = plt.subplots(1, 2, figsize=(8.0, 3.3), sharey=True)
-for ax, X in zip(axes, (X_board, suspect), strict=True):
-    traveller(ax, X, starts[:1], torch.linspace(0.1, 0.8, 6))
-axes[0].set(title="flow map: the landing point\nmoves with the velocity it finds", ylabel="second coordinate")
-axes[1].set_title("suspect: it keeps the velocity\nfrom which it started")
-axes[0].legend(loc="upper right")
-plt.show()
-
+s, t = torch.full((100,), 0.2), torch.full((100,), 0.7)
+assert torch.allclose(
+    lagrangian(suspect_board, s, t, some).square().sum(1), losses.lagrangian(suspect_board, s, t, some, stopgrad="none")
+)
 
 # %% [markdown]
-# **What to notice.** The dots are $X_{0,t}(x)$ for six values of $t$. On the left, the thick arrow (how the landing
-# point moves as $t$ grows) and the thin one (the velocity where it has landed) are one. On the right the thick arrows
-# are all the same, since the suspect is straight in $t$. The residual is the difference of the two arrows.
+# **Predict.** Hold the suspect's start and let $t$ grow. What does the speed $\partial_t X_{s,t}(x)$ of its landing
+# point do?
+
+# %%
+prediction = None  # "grows", "falls" or "stays"
+
+# %%
+course.compare(
+    prediction,
+    "stays"
+    if torch.equal(*(suspect_line.partial_t(0.2, t, torch.tensor([[0.3]]))[1] for t in (0.4, 0.8)))
+    else "changes",
+    wrong={
+        "grows": "For that, the velocity would have to be read at a time that changes with t.",
+        "falls": "For that, the velocity would have to be read at a time that changes with t.",
+    },
+)
+
+# %% tags=["figure"]
+figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
+
+# %% [markdown]
+# **What to notice.** The black line is a jump from $s = 0.2$ to $t = 0.8$. The full arrow says how the landing point
+# moves as $t$ grows, the dashed arrow is the velocity found there (both for a time of 0.15). For the flow map the two
+# are one. For the suspect they differ: the thick bar between their tips is the residual, times 0.15. The suspect keeps
+# the velocity from its start, and where it lands it finds another one.
 #
-# **Try.** What does the picture look like for `FlowMap(lambda s, t, x: board.velocity(t, x))`, the step with the
+# **Try.** What does the picture look like for `FlowMap(lambda s, t, x: modes.velocity(t, x))`, the step with the
 # velocity at the *end* time?
-
-# %% [markdown]
+#
+# <details><summary>Answer</summary>
+#
+# Put it in the place of `suspect_line` in the cell of the figure. It has a gap too. It reads the velocity at the right
+# time but at the wrong place: at the start $x$ and not at the landing point.
+#
+# </details>
+#
 # ## 3. What if the start moves?
 #
-# Now hold the end time $t$ and slide the start along its path: the clock $s$ runs and the point $x_s$ goes with it.
-# Whoever starts later on the same path still arrives at the same place, so $X_{s,t}(x_s) = x_t$ does not change:
+# Now hold the end time $t$, and move the start along its path: the clock $s$ runs, and the point $x_s$ moves with it. A
+# later start on the same path arrives at the same place. So $X_{s,t}(x_s) = x_t$ does not change:
 #
-# $$0 = \frac{d}{ds} X_{s,t}(x_s) = \partial_s X_{s,t}(x_s) + \nabla X_{s,t}(x_s)\, \dot x_s .$$
+# $$0 = \frac{d}{ds} X_{s,t}(x_s) = \underbrace{\partial_s X_{s,t}(x_s)}_{\text{clock alone}}
+#   + \underbrace{\nabla X_{s,t}(x_s)\, \dot x_s}_{\text{point alone}} .$$
 #
-# There is a path through every point, with $\dot x_s = b_s(x_s) = v_{s,s}(x_s)$, so
+# There is a path through every point, with $\dot x_s = b_s(x_s) = v_{s,s}(x_s)$. So for every $x$
 #
 # $$\boxed{\;\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, v_{s,s}(x) = 0\;} \qquad \text{(Eulerian)}$$
 #
-# $\nabla X$ is the matrix of derivatives in $x$, and $\nabla X\, w$ says where a small shift $w$ of the start shows up
-# at the end. The boxed equation is read at a fixed $(s, x)$, and is named after the view of one who stays in one place
-# and watches the flow go by. **It is enough, too.** Read backwards, the
-# equation says that $X_{s,t}(x_s)$ is the same for all $s$ along a path of $v_{s,s}$; at $s = t$ it is $x_t$.
+# $\nabla X$ is the matrix of derivatives in $x$. $\nabla X\, w$ says by how much the landing point moves if the start
+# moves by a small $w$. The name comes from the view of an observer who stays at one place $(s, x)$.
 #
-# Two derivatives are involved: with the clock ($x$ held), and with the point ($s$ held).
+# **It is enough.** Suppose that a candidate obeys the equation for all $s$ and $x$. Along a path of $v_{s,s}$, the two
+# terms are $\frac{d}{ds} X_{s,t}(x_s)$, so $X_{s,t}(x_s)$ is the same for all $s$. At $s = t$ it is $x_t$.
+#
+# *On the board* $X_{s,1}$ is discontinuous (lesson 02), and on its tears $\nabla X_{s,1}$ does not exist. There the
+# Eulerian equation holds for $t < 1$, and at $t = 1$ away from the tears. The semigroup equation of section 4 has no
+# derivative and needs no such exception.
+#
+# **Write** `eulerian(X, s, t, x)`, the left side. You need two derivatives. With the clock: `jvp` in `s`, as before,
+# with `x` held. With the point: `jvp` in `x`, in the direction $v_{s,s}(x)$, with `s` held. The library has both as
+# `X.partial_s(s, t, x)` and `X.push(s, t, x, w)`; each returns the landing point and the derivative.
 
 
 # %% tags=["solution"]
 def eulerian(X, s, t, x):
-    """The residual: how the landing point moves when clock and start move together; shape (B, 2)."""
+    """How the landing point moves when clock and point move together; shape (B, 2)."""
     ### BEGIN SOLUTION
-    dX_ds = X.partial_s(s, t, x)[1]
-    carried = X.push(s, t, x, X.velocity(s, x))[1]  # grad X times v_{s,s}, by one more jvp
-    return dX_ds + carried
+    clock = jvp(lambda s: X(s, t, x), (s,), (torch.ones_like(s),))[1]
+    w = X.velocity(s, x)
+    point = jvp(lambda x: X(s, t, x), (x,), (w,))[1]
+    return clock + point
     ### END SOLUTION
 
 
 # %%
 course.check("03.2", eulerian)
 
+# %%
+assert torch.allclose(
+    eulerian(suspect_board, s, t, some).square().sum(1), losses.eulerian(suspect_board, s, t, some, stopgrad="none")
+)
 
-ours, library = eulerian(suspect, s, t, x), losses.eulerian(suspect, s, t, x, stopgrad="none")
-assert torch.allclose(ours.square().sum(1), library)
-together = X_board.eulerian(0.2, 0.7, x[:9], board.velocity(0.2, x[:9]))[1]  # the same sum, by a single jvp
-assert torch.allclose(together, torch.zeros(9, 2), atol=1e-6)
-
+# %% [markdown]
+# **Predict.** We put nine starts on one true path of the line, at the times $0, 0.1, \dots, 0.8$, and let the suspect
+# jump from each to $t = 0.9$. Where does the landing point of the last start lie, compared with that of the first?
 
 # %%
-def later_starts(ax, X, x_s, s, t, tick=0.01):
-    """Where starts on one path land; and for the seventh of them, what clock and point do to the landing."""
-    landed = X(s, t, x_s)
-    plots.squares(ax)
-    ax.plot(*x_s.T, "o-", mfc="white", color=plots.COLOURS[0], label="starts, on one path")
-    ax.plot(*landed.T, "o-", color="black", label="where they land")
-    here, clock, point = x_s[6:7], s[6:7], tick * board.velocity(s[6:7], x_s[6:7])
-    for k, moved in enumerate((X(clock + tick, t, here), X(clock, t, here + point))):
-        arrow = (moved - landed[6:7]) / tick
-        how = {"angles": "xy", "scale_units": "xy", "scale": 5, "width": 0.011, "color": plots.COLOURS[1 + k]}
-        ax.quiver(*landed[6], *arrow.T, label=("clock alone", "point alone")[k], zorder=4, **how)
-    ax.set(aspect="equal", xlim=(-1.35, 0.05), ylim=(-0.85, 0.1), xlabel="first coordinate")
-
+prediction = None  # "closer" to the end of the path, "farther" from it, or at the "same" distance
 
 # %%
 s_late = torch.linspace(0, 0.8, 9)
-x_late = X_board(0.0, s_late, starts[:1].expand(9, 2))
-figure, axes = plt.subplots(1, 2, figsize=(8.0, 3.3), sharey=True)
-for ax, X in zip(axes, (X_board, suspect), strict=True):
-    later_starts(ax, X, x_late, s_late, 0.9)
-axes[0].set(title="flow map: clock and point cancel,\nall starts land together", ylabel="second coordinate")
-axes[1].set_title("suspect: they do not cancel,\nthe landing point wanders")
-axes[0].legend(loc="upper right")
-plt.show()
+x_late = X_line(torch.zeros(9), s_late, torch.full((9, 1), 0.3))  # one path, at nine times
+far = (suspect_line(s_late, 0.9, x_late) - X_line(0.0, 0.9, x_late[:1])).abs().flatten()
+print("distance of the suspect's landing point from the end of the path:", *(f"{d:.2f}" for d in far))
+course.compare(
+    prediction,
+    "closer" if far[-1] < 0.9 * far[0] else "farther" if far[-1] > 1.1 * far[0] else "same",
+    wrong={
+        "farther": "A later start leaves less time in which a straight step can leave the path.",
+        "same": "For that, the two terms of the equation would have to cancel.",
+    },
+)
 
-
-# %% [markdown]
-# **What to notice.** Open circles are starts at $s = 0, 0.1, \dots, 0.8$ on one true path, full circles where the map
-# carries each by $t = 0.9$. For the flow map they are a single dot. The two arrows, drawn there for the start at $s =
-# 0.6$, are the two terms of the equation: let the clock run and hold the point (it has less time left), or move the
-# point and hold the clock. They are equal and opposite. For the suspect the two do not cancel, and the landing point
-# drifts.
-#
-# **Try.** Let the starts run up to 0.3 only and jump to 0.4, `torch.linspace(0, 0.3, 9)` and 0.4. Why does the suspect
-# do better?
+# %% tags=["figure"]
+figures.starts((X_line, suspect_line), x_late, s_late, 0.9, chosen=4)
 
 # %% [markdown]
-# ## 4. What if one stops on the way?
+# **What to notice.** Open circles are the starts, black dots where each lands. For the flow map all black dots are
+# one. The arrows are the two terms for the start at $s = 0.4$. *Clock alone*: the point is held, and there is less
+# time left. *Point alone*: the clock is held, and the point moves. For the flow map they are equal and opposite. For
+# the suspect they do not cancel, and the landing point moves from start to start.
 #
-# A third equation needs no derivative. Whoever goes from $s$ to $u$ and on from there to $t$ must arrive where the
-# direct jump arrives, because $X_{u,t}(X_{s,u}(x_s)) = X_{u,t}(x_u) = x_t$:
+# **Try.** Let the starts run only up to 0.3 and jump to 0.4: `torch.linspace(0, 0.3, 9)` and 0.4. Does the landing
+# point of the suspect move as much?
+#
+# <details><summary>Answer</summary>
+# No. The Eulerian residual of the suspect is $(t - s)$ times the acceleration of the path at its start (section 7).
+# Here $t - s$ is at most 0.4.
+#
+# </details>
+#
+# ## 4. What if you stop on the way?
+#
+# The third equation has no derivative. Go from $s$ to $u$, and from there to $t$. You arrive where the direct jump
+# arrives, because $X_{u,t}(X_{s,u}(x_s)) = X_{u,t}(x_u) = x_t$:
 #
 # $$\boxed{\;X_{u,t}\big(X_{s,u}(x)\big) = X_{s,t}(x)\;} \qquad \text{(semigroup)}$$
 #
-# for all $s \le u \le t$. Is it enough? Section 5 will see the other two in it. The midpoint $u = (s + t)/2$ is all
-# that one needs to ask about, for all $s$ and $t$: halve the jump, and the halves again, and $X_{s,t}$ is equal to ever
-# more and ever shorter jumps, so to the solution that follows $v_{t,t}$. (`losses.semigroup` has two forms; this one is
-# `velocity_form=False`. Lesson 04 has the other.)
+# for all $s \le u \le t$.
+#
+# **It is enough,** even with the midpoint $u = (s + t)/2$ only, if it holds for all $s$ and $t$. Cut the jump into two
+# halves, and each half again, $k$ times. So $X_{s,t}$ is equal to $2^k$ jumps of length $(t - s)/2^k$. For large $k$
+# these are Euler steps with the velocity $v_{t,t}$, up to an error that goes to 0 (if $v$ is smooth): Euler's method
+# converges to the flow map of $v_{t,t}$.
+#
+# **Write** `semigroup(X, s, t, x)`: where two jumps over the midpoint land, minus where one jump lands.
 
 
 # %% tags=["solution"]
 def semigroup(X, s, t, x):
-    """The residual: where two jumps over the midpoint land, less where one does; shape (B, 2)."""
+    """Two jumps over the midpoint, less one jump; shape (B, 2)."""
     ### BEGIN SOLUTION
     u = (s + t) / 2
     return X(u, t, X(s, u, x)) - X(s, t, x)
@@ -255,318 +284,635 @@ def semigroup(X, s, t, x):
 # %%
 course.check("03.3", semigroup)
 
+# %%
+assert torch.allclose(
+    semigroup(suspect_board, s, t, some).square().sum(1),
+    losses.semigroup(suspect_board, s, (s + t) / 2, t, some, stopgrad="none", velocity_form=False),
+)
 
-ours = semigroup(suspect, s, t, x)
-library = losses.semigroup(suspect, s, (s + t) / 2, t, x, stopgrad="none", velocity_form=False)
-assert torch.allclose(ours.square().sum(1), library)
+# %% [markdown]
+# If a jump can be cut once, it can be cut into $N$ equal jumps. **Write** `many_jumps(X, s, t, x, N)`: where `x` is
+# after $N$ equal jumps from `s` to `t`. Here `s` and `t` are numbers.
+
+
+# %% tags=["solution"]
+def many_jumps(X, s, t, x, N):
+    """Where x is after N equal jumps from s to t."""
+    ### BEGIN SOLUTION
+    dt = (t - s) / N
+    for k in range(N):
+        x = X(s + k * dt, s + (k + 1) * dt, x)
+    return x
+    ### END SOLUTION
+
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(8.0, 3.3), sharey=True)
-for ax, X in zip(axes, (X_board, suspect), strict=True):
-    plots.squares(ax)
-    for k, n in enumerate((1, 2, 4)):  # jumps from 0 to 0.9
-        visited = [starts[:1]]
-        for i in range(n):
-            visited.append(X(0.9 * i / n, 0.9 * (i + 1) / n, visited[-1]))
-        look = {"marker": "os^"[k], "color": plots.COLOURS[k], "lw": 2.4 - 0.7 * k}
-        ax.plot(*torch.cat(visited).T, label=f"{n} jump" + "s" * (n > 1), **look)
-    ax.set(aspect="equal", xlim=(-1.35, 0.05), ylim=(-0.85, 0.1), xlabel="first coordinate")
-axes[0].set(title="flow map: any number of jumps\nleads to one place", ylabel="second coordinate")
-axes[1].set_title("suspect: each number\nto another place")
-axes[0].legend(loc="upper right")
-plt.show()
+course.check("03.4", many_jumps)
 
 # %% [markdown]
-# **What to notice.** The jumps of the flow map cut the corners of the path and still meet at its end. The suspect's
-# result depends on how often one stops; with more stops it comes closer to the truth, which is what Euler's method is
-# good for.
+# **Predict.** The suspect goes from $x = 0.3$ at time 0 to time 0.9 in 16 equal jumps, and then in 32. By which factor
+# does its distance from the true end fall?
+
+# %%
+prediction = None  # a number: distance with 16 jumps, divided by distance with 32 jumps
+
+# %%
+x = torch.tensor([[0.3]])
+far = [(many_jumps(suspect_line, 0.0, 0.9, x, N) - X_line(0.0, 0.9, x)).abs().item() for N in (16, 32)]
+assert torch.allclose(many_jumps(X_line, 0.0, 0.9, x, 16), X_line(0.0, 0.9, x), atol=1e-6)
+course.compare(
+    prediction,
+    far[0] / far[1],
+    within=0.2,
+    too_high="Then the suspect would be a method of a higher order than Euler's.",
+    too_low="A factor of 1 would mean that stops do not help. That is so for the flow map only.",
+)
+
+# %% tags=["figure"]
+figures.stops((X_line, suspect_line), 0.3, 0.9)
+
+# %% [markdown]
+# **What to notice.** The jumps of the flow map are chords of its path (grey) and meet at its end. The suspect's result
+# depends on the number of stops. With more stops it comes closer: it is Euler's method.
 #
-# **Try.** Must $u$ lie between $s$ and $t$? Test $X_{u,t}(X_{s,u}(x))$ of the exact map with $u < s$.
-
-# %% [markdown]
+# **Try.** Must $u$ lie between $s$ and $t$? Test $X_{u,t}(X_{s,u}(x)) = X_{s,t}(x)$ for the exact map with $u < s$.
+#
+# <details><summary>Answer</summary>
+#
+# No. A path can be followed backwards too. `X_line(0.1, 0.9, X_line(0.5, 0.1, x)) - X_line(0.5, 0.9, x)` is zero to the
+# accuracy of the solver.
+#
+# </details>
+#
 # ## 5. Three equations, or one?
 #
-# Stop almost at the end, at $u = t - h$. The second jump is short, $X_{t-h,t}(y) = y + h\, v_{t,t}(y) + O(h^2)$, and
-# the first one ends at $X_{s,t-h}(x) = X_{s,t}(x) - h\, \partial_t X_{s,t}(x) + O(h^2)$. So
+# Here are the three gestures on one picture, for the same jump. Each thick bar is a gap.
+
+# %% tags=["figure"]
+figures.gesture((X_line, suspect_line), ["lagrangian", "eulerian", "semigroup"], 0.2, 0.5, 0.8, 0.3)
+
+# %% [markdown]
+# **What to notice.** Blue: the end moves. Orange: the start moves along its velocity, and a jump from there lands at
+# the tip of the orange line. Green: a stop at 0.5. On the left all three lead back to the same jump. On the right each
+# leaves a gap.
 #
-# $$X_{u,t}(X_{s,u}(x)) - X_{s,t}(x) = -h\, \big[\partial_t X_{s,t}(x) - v_{t,t}(X_{s,t}(x))\big] + O(h^2) .$$
+# In the next figure you can move them yourself. It needs no Python. On the right is the same picture. On the left the
+# pair $(s, t)$ is a point of the triangle $s \le t$, and the arrows come from the pairs at which the condition reads
+# the map. Drag the end $t$, the start $s$ or the stop $u$, and choose a condition and a map.
+
+# %% tags=["figure"]
+widgets.triangle()
+
+# %% [markdown]
+# **Try.** Choose the Euler step. Bring $s$ and $t$ close together. Which residuals become small? Then choose the exact
+# map.
 #
-# Stop right after the start, at $u = s + h$, where the first jump goes to $x + h\, v_{s,s}(x) + O(h^2)$, and
+# <details><summary>Answer</summary>
 #
-# $$X_{u,t}(X_{s,u}(x)) - X_{s,t}(x) = h\, \big[\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, v_{s,s}(x)\big] + O(h^2) .$$
+# All three become small, the semigroup residual fastest: it is proportional to $(t - s)^2$ (exercise 4). For the exact
+# map every residual is 0 at every pair.
 #
-# The brackets are the Lagrangian and the Eulerian residual. A map that obeys the semigroup equation for all $u$ has
-# none of either: so that equation, too, is enough. Since this is algebra, it must hold for wrong maps. We try it on a
-# suspect for which everything is a formula and instant: one Euler step for Gaussian data $N(m, c^2 I)$.
+# </details>
+#
+# The first two equations are limits of the third. Let $\delta$ be a small step. Stop almost at the end, at $u = t -
+# \delta$. The second jump is short, $X_{t-\delta,t}(y) = y + \delta\, v_{t,t}(y) + O(\delta^2)$.
+# The first one ends at $X_{s,t-\delta}(x) = X_{s,t}(x) - \delta\, \partial_t X_{s,t}(x) + O(\delta^2)$.
+# Together
+#
+# $$X_{u,t}(X_{s,u}(x)) - X_{s,t}(x) = -\delta\, \big[\partial_t X_{s,t}(x) - v_{t,t}(X_{s,t}(x))\big] +
+#   O(\delta^2) .$$
+#
+# Now stop right after the start, at $u = s + \delta$. The first jump goes to $x + \delta\, v_{s,s}(x) +
+# O(\delta^2)$, and
+#
+# $$X_{u,t}(X_{s,u}(x)) - X_{s,t}(x) = \delta\, \big[\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, v_{s,s}(x)\big] +
+#   O(\delta^2) .$$
+#
+# The brackets are the Lagrangian and the Eulerian residual. Nothing here says that $X$ is a flow map: this is algebra,
+# and it must hold for every smooth map, a wrong one too.
+#
+# **Write** `limits(X, s, t, x, step)`: two tensors, the two semigroup residuals divided so that they go to the
+# Lagrangian and to the Eulerian residual. (For the first one, divide by `-step`.)
+
+
+# %% tags=["solution"]
+def limits(X, s, t, x, step):
+    """The semigroup residual with the stop next to the end, and next to the start, for each unit of time."""
+    ### BEGIN SOLUTION
+    one = X(s, t, x)
+    by_end = X(t - step, t, X(s, t - step, x)) - one
+    by_start = X(s + step, t, X(s, s + step, x)) - one
+    return -by_end / step, by_start / step
+    ### END SOLUTION
+
+
+# %%
+course.check("03.5", limits)
+
+# %% [markdown]
+# We test it on an Euler step again, for Gaussian data in the plane, where everything is a formula and fast.
+#
+# **Predict.** The step is made ten times smaller. By which factor does the distance between `limits` and the two
+# residuals fall?
+
+# %%
+prediction = None  # a number
 
 # %%
 gauss = problems.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
 euler_step = FlowMap(lambda s, _, x: gauss.velocity(s, x))
 x = metrics.at_time(gauss, 0.3, 500, torch.Generator().manual_seed(0))[0]  # draws of the interpolant at time 0.3
-s, t = torch.full((500,), 0.3), torch.full((500,), 0.8)
-one = euler_step(s, t, x)
-gaps = {"end": [], "start": []}
-h_all = 0.5 ** torch.arange(2, 13)
-for h in h_all:
-    by_end = euler_step(t - h, t, euler_step(s, t - h, x)) - one
-    by_start = euler_step(s + h, t, euler_step(s, s + h, x)) - one
-    gaps["end"].append((-by_end / h - lagrangian(euler_step, s, t, x)).norm(dim=1).mean())
-    gaps["start"].append((by_start / h - eulerian(euler_step, s, t, x)).norm(dim=1).mean())
+s, t, steps = torch.full((500,), 0.3), torch.full((500,), 0.8), [2.0**-k for k in range(2, 13)]
+wanted = lagrangian(euler_step, s, t, x), eulerian(euler_step, s, t, x)
+gaps = figures.distances(limits, euler_step, s, t, x, steps, wanted)  # to either residual, for each step
+course.compare(
+    prediction,
+    (gaps[0][-5] / gaps[0][-1]) ** (1 / math.log10(16)),  # the last four halvings, as a factor for ten
+    too_high="Then the terms that were left out would have to be of order 3.",
+    too_low="Then the terms that were left out would have to be larger than order 2.",
+)
 
-# %%
-figure, ax = plt.subplots(figsize=(4.6, 3.0))
-ax.loglog(h_all, gaps["end"], "o-", label="stop at t - h: to the Lagrangian residual")
-ax.loglog(h_all, gaps["start"], "s-", label="stop at s + h: to the Eulerian residual")
-ax.loglog(h_all, h_all, "--", color="0.5", label="proportional to h")
-ax.set(xlabel="h", ylabel="mean distance", title="A stop next to either end is a derivative there")
-ax.set_ylim(top=30)
-ax.legend(loc="upper left")
-plt.show()
+# %% tags=["figure"]
+figures.limits(steps, *gaps)
 
 # %% [markdown]
-# **What to notice.** For small $h$ both distances fall in proportion to it, as the terms $O(h^2) / h$ say. The three
-# equations are one statement seen from three places: at the end, at the start, and in between.
+# **What to notice.** For small steps both distances are proportional to the step. A map that obeys the semigroup
+# equation for all $u$ therefore has no Lagrangian and no Eulerian residual. The three equations are one statement,
+# read at the end, at the start, and in between.
 #
-# **Try.** Follow the curves to $h = 2^{-40}$. What turns them round?
-
-# %% [markdown]
+# **Try.** Follow the curves to a step of $2^{-40}$. What turns them round?
+#
+# <details><summary>Answer</summary>
+#
+# Rounding. The difference of two landing points has an error of about $10^{-16}$, and it is divided by the step. Below
+# a step of about $10^{-8}$ this error is larger than the one that falls with the step. `jvp` has no such limit.
+#
+# </details>
+#
 # ## 6. Does the exact map obey all three, everywhere?
 #
-# We ask at every pair of times on a grid, for points $x$ that are where the flow takes place at time $s$: draws of the
-# interpolant $I_s = (1 - s)\, x_0 + s\, x_1$. One number per pair, in the units of the residual:
+# For each pair of times $s \le t$ on a grid we take one number. The points are draws of the interpolant $I_s$, so they
+# are where the flow is at time $s$:
 #
 # $$r(s, t) = \sqrt{E\, |\text{residual}_{s,t}(I_s)|^2} .$$
 #
-# All pairs go through the map as one batch. `metrics.residuals` does the same pair by pair.
+# **Write** `residual_table(condition, X, points, grid)`. `condition` is one of your three functions. `grid` holds the
+# times, shape (T,), and `points[i]` the draws at the time `grid[i]`, shape (n, 2). The result has shape (T, T): $r(s,
+# t)$ in row $s$ and column $t$, and 0 where $s > t$. The square is summed over the coordinates, and its mean is taken
+# over the points.
+
+
+# %% tags=["solution"]
+def residual_table(condition, X, points, grid):
+    """r(s, t) in row s and column t, 0 where s > t."""
+    ### BEGIN SOLUTION
+    table = torch.zeros(len(grid), len(grid))
+    for i, s in enumerate(grid):
+        for j, t in enumerate(grid):
+            if i <= j:
+                residual = condition(X, s.repeat(len(points[i])), t.repeat(len(points[i])), points[i])
+                table[i, j] = residual.square().sum(dim=1).mean().sqrt()
+    return table
+    ### END SOLUTION
 
 
 # %%
-def residual_tables(X, problem, times=11, n=256):
-    """r(s, t) of the three conditions on a grid of times, row s, column t; nan where s > t."""
-    grid, generator = torch.linspace(0, 1, times), torch.Generator().manual_seed(0)
-    x = torch.stack([metrics.at_time(problem, s, n, generator)[0] for s in grid.tolist()])  # (times, n, 2): I_s
-    i, j = torch.triu_indices(times, times)  # the pairs s <= t
-    s, t, x = grid[i].repeat_interleave(n), grid[j].repeat_interleave(n), x[i].flatten(0, 1)
-    tables = {}
-    for condition in (lagrangian, eulerian, semigroup):
-        residual = condition(X, s, t, x)  # (pairs n, 2)
-        tables[condition.__name__] = torch.full((times, times), torch.nan)
-        tables[condition.__name__][i, j] = residual.square().sum(1).reshape(-1, n).mean(1).sqrt()
-    return tables
-
-
-ours, library = residual_tables(euler_step, gauss, 5, 64), metrics.residuals(euler_step, gauss, times=5, n=64)
-for name, table in ours.items():
-    assert torch.allclose(table, library[name], atol=1e-5, equal_nan=True)
-
-# %% [markdown]
-# For the Gaussian the exact map is a formula. For the checkerboard each landing point is the solution of a
-# differential equation, to a tolerance of $10^{-9}$ a step, and each derivative is carried through all of its steps,
-# so we keep the grid small. (This cell takes some twenty seconds.)
-
-# %%
-X_gauss = FlowMap(gauss.v)
-exact_tables = {"Gaussian": residual_tables(X_gauss, gauss), "checkerboard": residual_tables(X_board, board, 6, 64)}
-for problem, tables in exact_tables.items():
-    worst = {name: f"{table.nan_to_num().max():.0e}" for name, table in tables.items()}
-    print(f"{problem:<13} largest r(s, t): {worst}")
+course.check("03.6", residual_table)
 
 
 # %%
-def heat(axes, tables, low=1e-16, high=1.0):
-    for k, (ax, (name, table)) in enumerate(zip(axes, tables.items(), strict=True)):
-        image = plots.over_times(ax, table, low=low, high=high)
-        ax.set(title=name.capitalize(), ylabel="" if k else "start time s")
-    return image
+def tables_of(X, problem, times=11, n=128):  # the three tables of a map, by name
+    grid, g = torch.linspace(0, 1, times), torch.Generator().manual_seed(0)
+    points = [metrics.at_time(problem, s, n, g)[0] for s in grid.tolist()]
+    return {f.__name__: residual_table(f, X, points, grid) for f in (lagrangian, eulerian, semigroup)}
 
 
-figure, axes = plt.subplots(2, 3, figsize=(7.4, 4.9), sharex=True, sharey=True)
-for row, (problem, tables) in zip(axes, exact_tables.items(), strict=True):
-    image = heat(row, tables)
-    row[0].set_ylabel(f"{problem}\n\nstart time s")
-figure.colorbar(image, ax=axes, label="r(s, t)", shrink=0.7)
-figure.suptitle("The exact maps obey all three: what is left is rounding and the solver's error")
-plt.show()
+mine, library = tables_of(euler_step, gauss, 4, 64), metrics.residuals(euler_step, gauss, times=4, n=64)
+assert all(torch.allclose(mine[name], library[name].nan_to_num(), atol=1e-5) for name in library)
 
 # %% [markdown]
-# **What to notice.** The scale runs over sixteen powers of ten, and nothing comes near 1. For the Gaussian only
-# rounding is left. For the board the tolerance of the solver shows.
-#
-# **Try.** Give `residual_tables` its points in single precision, `x.float()`. How many powers of ten does that cost in
-# the first row, and in the second?
+# **Predict.** For Gaussian data the exact map is a formula. All numbers here have 64 bits. Which power of ten is its
+# largest residual?
+
+# %%
+prediction = None  # a whole number: the power of ten
+
+# %%
+both = {"Gaussian": tables_of(FlowMap(gauss.v), gauss), "board": tables_of(X_board, board, 5, 32)}
+print("largest residual      t < 1   t = 1")
+print(
+    *(f"{k:<10}{name:<12}{r[:, :-1].max():.0e}   {r[:, -1].max():.0e}" for k in both for name, r in both[k].items()),
+    sep="\n",
+)
+course.compare(
+    prediction,
+    max(r.max() for r in both["Gaussian"].values()).log10().round(),
+    too_high="Then something else than rounding would be left.",
+    too_low="Numbers of 64 bits have 16 digits.",
+)
 
 # %% [markdown]
-# ## 7. What do the three say about a wrong map?
+# **What to notice.** For the Gaussian only rounding is left. For the board each landing point comes from a solver with
+# a tolerance of $10^{-9}$ a step, and the residuals are of about that size. The Eulerian and the semigroup residual
+# are larger at $t = 1$, where the map tears.
 #
-# Three maps for the Gaussian problem, each wrong in its own way:
 #
-# | map | formula | idea |
+# **Try.** Give `tables_of` the problem in single precision: call `torch.set_default_dtype(torch.float32)` before it,
+# and set it back to `torch.float64` after. How many powers of ten does that cost for the Gaussian?
+#
+# <details><summary>Answer</summary>
+# About eight: numbers of 32 bits have about 7 digits, and the largest residual becomes about $10^{-7}$.
+#
+# </details>
+#
+# ## 7. Which map is it?
+#
+# Five maps for the Gaussian problem. Here $v^\ast$ is the exact slope.
+#
+# | name | slope $v_{s,t}(x)$ | in words |
 # | --- | --- | --- |
-# | straight line | $x + (t - s)\, \dfrac{X^\ast_{s,1}(x) - x}{1 - s}$ | go to the right end, the straight way |
-# | one Euler step | $x + (t - s)\, b_s(x)$ | keep the velocity found at the start |
-# | another problem | exact map for other data $N(m', c'^2 I)$ | a map that is right, but elsewhere |
+# | one Euler step | $b_s(x)$ | keeps the velocity from the start |
+# | another problem | exact slope for other data | a flow map, of the wrong data |
+# | short jumps only | $v^\ast_{s,\,\min(t,\, s + 0.3)}(x)$ | exact up to $t - s = 0.3$; then it keeps that slope |
+# | late times unknown | $v^\ast_{\min(s,\, 0.6),\, \min(t,\, 0.6)}(x)$ | its clock stops at 0.6 |
+# | early times unknown | $v^\ast_{\max(s,\, 0.4),\, \max(t,\, 0.4)}(x)$ | its clock stands at 0.4 until then |
 #
-# ($X^\ast$ is the exact map.) In each, $v_{t,t}$ is read from the map itself, its own diagonal.
+# The next figure shows their residuals as A to E, in another order. Each residual is computed with the map's own
+# diagonal.
 
 # %%
-elsewhere = problems.Gaussian(mean=torch.tensor([0.2, 1.0]), std=0.7, sigma=0.8)
-wrong = {
-    "straight line": FlowMap(lambda s, _, x: gauss.v(s, torch.ones_like(s), x)),
-    "one Euler step": euler_step,
-    "another problem": FlowMap(elsewhere.v),
+from flowmap_edu.course.exercises.hidden_03 import compared, hidden, named  # maps, by letter or by name
+
+hidden_tables = {letter: tables_of(X, gauss) for letter, X in hidden().items()}
+
+# %% tags=["figure"]
+figures.suspects(hidden_tables)
+
+# %% [markdown]
+# Dark blue is $10^{-2}$ or less, yellow is 2 or more. For each letter, ask: at which pairs $(s, t)$ is there *no*
+# residual? What do these pairs have in common? **Write** your diagnosis: a dict `diagnosis` from each letter, "A" to
+# "E", to a name of the table, as in `{"A": "another problem", ...}`. Each name belongs to one letter.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+diagnosis = {
+    "A": "late times unknown",
+    "B": "one Euler step",
+    "C": "early times unknown",
+    "D": "short jumps only",
+    "E": "another problem",
 }
-tables = {name: residual_tables(X, gauss) for name, X in wrong.items()}
-row = tables["one Euler step"]["eulerian"][0]  # s = 0
-assert torch.allclose(row, row[-1] * torch.linspace(0, 1, 11))  # proportional to t - s: see below
-for name in wrong:
-    print(f"{name:<16} largest r(s, t): {max(table.nan_to_num().max() for table in tables[name].values()):.1g}")
+### END SOLUTION
 
 # %%
-figure, axes = plt.subplots(3, 4, figsize=(9.2, 6.6))
-noise, t = metrics.at_time(gauss, 0.0, 9, torch.Generator().manual_seed(4))[0], torch.linspace(0, 1, 41)
-for row, (name, X) in zip(axes, wrong.items(), strict=True):
-    for colour, Y in (("0.7", X_gauss), (plots.COLOURS[1], X)):
-        landed = Y(0.0, t.repeat_interleave(9), noise.repeat(41, 1)).reshape(41, 9, 2)
-        plots.paths(row[0], landed, colour=colour)
-    row[0].set(ylabel=name, title="traces; exact in grey", xlim=(-1.7, 1.7), ylim=(-1.4, 2.0))
-    row[0].yaxis.label.set_fontsize(11)
-    row[0].set(xlabel="first coordinate" if name == "another problem" else "")
-    image = heat(row[1:], tables[name], low=1e-2, high=2.0)
-figure.colorbar(image, ax=axes[:, 3], label="r(s, t)", shrink=0.5, extend="min")
-figure.suptitle("Two of the wrong maps contradict themselves; the third obeys every condition")
-plt.show()
+course.check("03.7", diagnosis)
+
+# %%
+row = tables_of(named()["one Euler step"], gauss)["eulerian"][0]  # s = 0
+assert torch.allclose(row, row[-1] * torch.linspace(0, 1, 11))  # proportional to t - s
 
 # %% [markdown]
-# **What to notice.** The first two maps break all three conditions; short jumps (next to the diagonal) are hardly
-# blamed, least by the semigroup, whose residual is a distance while the other two are distances per unit of time. But
-# the maps are blamed in different places. Take the Euler step: the Lagrangian residual compares the velocity at the
-# start with the one at the landing point, and is large for late ends; the Eulerian one is $(t - s)$ times the
-# *acceleration at the start*, $\partial_s b_s + \nabla b_s \, b_s$, and so in proportion to $t - s$ along each row.
-# The straight line jumps from any $s$ to 1 without error and is blamed all the same: its diagonal is the slope of that
-# jump and not $b_s$, and whoever follows its diagonal ends elsewhere. And the third map is a flow map: to itself it is
-# true, up to rounding, as the last printed line says.
+# **What to notice.** The pairs without a residual show where a map agrees with itself: a band next to the diagonal for
+# *short jumps only*, the columns $t < 0.6$ for *late times unknown*, the rows $s > 0.4$ for *early times unknown*. The
+# Euler step has a residual wherever $s < t$. *Another problem* has none at all.
 #
-# **Try.** Derive the sentence about the acceleration from the boxed equation, and check it at one $(s, t)$ with
-# `gauss.velocity` and a difference quotient.
-
-# %% [markdown]
+#
+# The residual also says how much. For the Euler step the Eulerian one is $(t - s)$ times the acceleration at the
+# start, $\partial_s b_s + \nabla b_s\, b_s$: proportional to $t - s$ along each row, as the assertion shows. The
+# semigroup residual is small next to the diagonal for every map: it is a distance, while the other two are distances
+# for each unit of time.
+#
+# **Try.** Derive the sentence about the acceleration from the boxed Eulerian equation.
+#
+# <details><summary>Answer</summary>
+#
+# $X_{s,t}(x) = x + (t - s)\, b_s(x)$. So $\partial_s X = -b_s + (t - s)\, \partial_s b_s$ and $\nabla X\, b_s = b_s +
+# (t - s)\, \nabla b_s\, b_s$. The sum is $(t - s)\, [\partial_s b_s + \nabla b_s\, b_s]$. Along a path, $\ddot x_s =
+# \frac{d}{ds} b_s(x_s)$ is this bracket.
+#
+# </details>
+#
 # ## 8. What do the three not say?
 #
-# They say that $X$ is the flow map *of the velocity on its own diagonal*. They do not say whose velocity that is. The
-# whole of it is the conjunction
+# They say that $X$ is the flow map *of the velocity on its own diagonal*. They do not say whose velocity that is.
+# Together:
 #
 # $$X \text{ is the flow map of } b \quad\Longleftrightarrow\quad
 #   v_{t,t} = b_t \;\text{ for all } t \quad\text{and one of the three conditions.}$$
-#
-# So we put beside the residual the error on the diagonal, $\sqrt{E|v_{t,t}(I_t) - b_t(I_t)|^2}$, $t$ uniform; and
-# beside both what they are to foretell, the distance of the landing points from the exact ones after one jump from 0
-# to 1 and after four.
+# So a second number is needed, the error on the diagonal. **Write** `diagonal_error(X, t, x)`: the root mean square
+# length of $v_{t,t}(x) - b_t(x)$ over the points, one number. `t` has shape (B,), `x` has shape (B, 2), and
+# `gauss.velocity(t, x)` is the true velocity.
+
+
+# %% tags=["solution"]
+def diagonal_error(X, t, x):
+    """The root mean square distance of v_{t,t}(x) from the true velocity."""
+    ### BEGIN SOLUTION
+    return (X.velocity(t, x) - gauss.velocity(t, x)).square().sum(dim=1).mean().sqrt()
+    ### END SOLUTION
+
 
 # %%
-candidates = {"exact": X_gauss, **wrong}
-t = torch.linspace(0, 1, 64)
-x_t = torch.cat([metrics.at_time(gauss, k, 64, torch.Generator().manual_seed(7))[0] for k in t.tolist()])
-t, rows = t.repeat_interleave(64), {}
-print(f"{'map':<17}{'diagonal':>9}{'Lagrangian':>12}{'1 jump':>9}{'4 jumps':>9}")
-for name, X in candidates.items():
-    diagonal = (X.velocity(t, x_t) - gauss.velocity(t, x_t)).square().sum(1).mean().sqrt()
-    table = residual_tables(X, gauss)["lagrangian"]
-    residual = table[~table.isnan()].square().mean().sqrt()
-    one, four = (metrics.map_error(X, gauss, steps=n) for n in (1, 4))
-    rows[name] = [diagonal, residual, one, four]
-    print(
-        f"{name:<17}" + "".join(f"{value:>{width}.4f}" for value, width in zip(rows[name], (9, 12, 9, 9), strict=True))
-    )
-
-# %%
-figure, ax = plt.subplots(figsize=(4.6, 3.4))
-for k, (name, (diagonal, residual, *_)) in enumerate(rows.items()):
-    ax.plot(diagonal, residual, "os^D"[k], ms=8)
-    ax.annotate(name, (diagonal, residual), xytext=(8, 5), textcoords="offset points")
-ax.set(xlabel="error on the diagonal", ylabel="Lagrangian residual", title="Only the exact map is right on both counts")
-ax.set(
-    xlim=(-0.05, 1.4 * max(row[0] for row in rows.values())), ylim=(-0.05, 1.2 * max(row[1] for row in rows.values()))
-)
-plt.show()
+course.check("03.8", diagonal_error)
 
 # %% [markdown]
-# If the true velocity is known, it can take the place of the map's own diagonal in the Lagrangian or in the Eulerian
-# equation, and then that equation alone is enough. (The semigroup equation contains no velocity, and still needs the
-# diagonal.) To train on it like that, with a velocity that is already known (the *teacher*), is called *distillation*.
-# To read the velocity from the diagonal of the map in training, and hold that diagonal to the truth by flow matching,
-# is called *self-distillation*.
+# We compare four maps: the exact one, the Euler step, another problem, and a new one, the *straight line*: it goes
+# straight to the right end, $v_{s,t} = v^\ast_{s,1}$. For each we also measure how far its ends are from the exact
+# ones, after one jump from 0 to 1 and after four.
+#
+# **Predict.** One of the three wrong maps ends in the same wrong place with one jump and with four. Which?
+
+# %%
+prediction = None  # "Euler", "another" or "straight"
+
+# %%
+x, t = gauss.on_the_way(4096, seed=7)  # draws of I_t, and their times
+four = compared()
+rows = {name: [diagonal_error(X, t, x), tables_of(X, gauss)["lagrangian"].max()] for name, X in four.items()}
+ends = {name: [metrics.map_error(X, gauss, steps=n) for n in (1, 4)] for name, X in four.items()}
+
+# %%
+print(f"{'map':<16}{'diagonal':>9}{'Lagrangian':>12}{'1 jump':>9}{'4 jumps':>9}")
+print(
+    *(f"{k:<16}{rows[k][0]:>9.4f}{rows[k][1]:>12.4f}{ends[k][0]:>9.4f}{ends[k][1]:>9.4f}" for k in four),
+    sep="\n",
+)
+course.compare(
+    prediction,
+    next(k.split()[0] for k, (one, more) in ends.items() if one > 0.1 and abs(more - one) < 1e-6),
+    wrong={
+        "Euler": "Its semigroup residual is not zero: more jumps lead to another place.",
+        "straight": "With one jump it ends in the right place.",
+    },
+)
+
+# %% tags=["figure"]
+figures.traces_of(four, gauss)
+
+# %% [markdown]
+# **What to notice.** Orange is the map, grey the exact one. The Euler step is right on the diagonal and breaks the
+# conditions. *Another problem* keeps the conditions and is wrong on the diagonal; it ends in the same wrong place with
+# one jump and with four. The straight line is wrong in both, although its one jump is exact: four of its jumps are
+# not. Its diagonal is the slope to the end and not $b_s$.
+#
+# If the true velocity $b$ is known, it can take the place of the map's own diagonal in the
+# Lagrangian or in the Eulerian equation. Then that equation alone is enough. (The semigroup equation contains no
+# velocity.) To train with a known velocity, the *teacher*, is called *distillation*. To read the velocity from the
+# map's own diagonal, and to train this diagonal by flow matching, is called *self-distillation*.
+#
+# **Write** `taught(X, b, s, t, x)`, the Lagrangian residual with the known velocity `b(t, y)` in the place of the
+# diagonal.
+
+
+# %% tags=["solution"]
+def taught(X, b, s, t, x):
+    """The Lagrangian residual with a known velocity; shape (B, 2)."""
+    ### BEGIN SOLUTION
+    landed, moves = X.partial_t(s, t, x)
+    return moves - b(t, landed)
+    ### END SOLUTION
+
+
+# %%
+course.check("03.9", taught)
 
 # %%
 s, t = torch.full((500,), 0.2), torch.full((500,), 0.9)
 x = metrics.at_time(gauss, 0.2, 500, torch.Generator().manual_seed(8))[0]
-for name, X in candidates.items():
-    own = losses.lagrangian(X, s, t, x, stopgrad="none").mean().sqrt()
-    true = losses.lagrangian(X, s, t, x, stopgrad="none", velocity=gauss.velocity).mean().sqrt()
-    print(f"{name:<17} Lagrangian residual with its own velocity {own:.4f}, with the true one {true:.4f}")
+print("Lagrangian residual   own velocity   true velocity")
+print(
+    *(
+        f"{k:<22}{figures.rms(lagrangian(X, s, t, x)):>12.4f}{figures.rms(taught(X, gauss.velocity, s, t, x)):>16.4f}"
+        for k, X in four.items()
+    ),
+    sep="\n",
+)
 
 # %% [markdown]
-# **What to notice.** The Euler step is right on the diagonal and breaks the conditions; the map of another problem
-# keeps the conditions and is wrong on the diagonal; the straight line is wrong on both counts, although its one jump
-# is perfect: four of its jumps are not. Compare also the last two columns of the table: the map of another problem
-# lands in the same wrong place with one jump and with four, while the Euler step gains from more. And with the true
-# velocity in the equation (the lines just above) all three wrong maps are found out.
+# **What to notice.** With the true velocity in the equation all three wrong maps have a residual. With its own
+# velocity, the map of another problem has none.
 #
-# **Try.** Mix two maps, $v = \lambda\, v^\ast + (1 - \lambda)\, v^{\text{other}}$. Is a mixture of two flow maps a
-# flow map?
-
-# %% [markdown]
+# **Try.** Mix two flow maps, $v = \tfrac12 v^\ast + \tfrac12 v^{\text{other}}$. Is the mixture a flow map?
+#
+# <details><summary>Answer</summary>
+#
+# No. Its landing points are the means of the landing points of the two maps, and these two move with different
+# velocities at different places. In code, the largest residual is not zero:
+#
+#     other = four["another problem"]
+#     mixed = FlowMap(lambda s, t, x: (gauss.v(s, t, x) + other.v(s, t, x)) / 2)
+#     print(tables_of(mixed, gauss)["lagrangian"].max())
+#
+# </details>
+#
 # ## 9. And a map that was learned?
+# The library brings a network that was trained to obey the Lagrangian equation on the board (lesson 05 trains one).
 #
-# The library brings a network that was trained to obey the Lagrangian equation on the board (lesson 04 says how). Left
-# is a net of lines at time $s$; then where the network takes it by time $t$, and where the exact map does. Under them
-# stand the three residuals at that one pair $(s, t)$, the root mean square over draws of $I_s$. Each new pair has to be
-# solved for, which takes a few seconds.
-#
-# Move $s$ towards $t$ with the arrow keys (a start beyond the end takes the end along) and watch the three numbers.
+# **Predict.** We measure the Lagrangian residual of jumps of the length 0.1, that start at $s = 0, 0.1, \dots, 0.9$.
+# At which start is it largest?
+
+# %%
+prediction = None  # a number: the start time s
 
 # %%
 learned = FlowMap(flowmap_edu.load("checkerboard-lsd").slope.double())
-widgets.time_explorer(learned, exact=board)
+found = torch.tensor([figures.short_jumps(learned, board, seed) for seed in range(3)])  # (3 seeds, 10 start times)
+print(*(f"s = {k / 10}: {r.min():.3f} to {r.max():.3f}" for k, r in enumerate(found.T)), sep="\n")
+course.compare(
+    prediction,
+    found.mean(0).argmax().item() / 10,
+    too_low="The velocity changes over shorter and shorter distances as t approaches 1.",
+)
+
+# %% tags=["figure"]
+print(figures.errors_at_starts(learned, board))
 
 # %% [markdown]
-# **What to notice.** None of the residuals is zero, and over short times all three are small, as for the wrong maps of
-# section 7. Where the two nets differ, it is along lines where the exact one is torn apart and the network has to stay
-# smooth.
+# **What to notice.** No residual is zero. Left: the square in which each start ends, by the exact map. Right: how far
+# the network's end is from the exact one. Of the largest errors 84 % are next to a border between two squares, and
+# only 22 % of all starts are. At a border the exact map is torn, and a network is continuous.
 #
-# **Try.** Hold $t - s$ at a tenth and move both from 0 to 1. When is a jump of that length hard?
+#
+# The next figure lets you choose $s$ and $t$. (It needs Python running. Move the sliders with the mouse or the arrow
+# keys; each new pair takes a few seconds. Without Python the picture shows $s = 0$ and $t = 1$.)
+
+# %%
+explorer = widgets.time_explorer(learned, exact=board)
+print("from 0 to 1:", ", ".join(f"{k} {r:.3f}" for k, r in explorer.views[0.0, 1.0].numbers["residuals"].items()))
+explorer
 
 # %% [markdown]
+# **What to notice.** Left is a net at time $s$, in the middle where the network takes it, on the right where the exact
+# map takes it. The residuals at this pair are printed above; in the live figure they stand below it.
+#
+# **Try.** Keep $t - s$ at 0.1 and move both sliders from 0 to 1. Compare what you see with your prediction.
+#
+# <details><summary>Answer</summary>
+#
+# The residuals in the table of this section are those that you see: they grow with $s$, most of all at the end.
+#
+# </details>
+#
 # ## Summary
 #
-# - Three equations single out the flow map of a velocity. Lagrangian: move the end, the landing point goes with the
-#   velocity found there. Eulerian: move the start along its path, the landing point stays. Semigroup: a stop on the
-#   way changes nothing.
-# - Each is necessary and enough, once $X_{s,s}(x) = x$ (built into $x + (t - s)\, v$) and $v_{t,t} = b_t$ hold. The
-#   first two are the third with the stop next to an end.
-# - The residuals are numbers that can be computed for any candidate without solving for a path. They are zero
-#   together, but wrong maps break them in different places.
+# - Three equations single out the flow map of a velocity. Lagrangian: move the end, and the landing point goes with
+#   the velocity found there. Eulerian: move the start along its path, and the landing point stays. Semigroup: a stop
+#   on the way changes nothing.
+# - Each is necessary and enough, if $X_{s,s}(x) = x$ and $v_{t,t} = b_t$. The first two are limits of the third.
+# - The residuals can be computed for any candidate without solving for a path. The pairs of times where they vanish
+#   show where a map agrees with itself.
 # - None of them knows the data. That knowledge comes in through the diagonal.
 #
-# A residual that can be computed can be squared and minimised: [lesson 04](04_losses_and_their_cost.ipynb).
+# A residual that can be computed can be squared and made small by training: that is the next lesson.
 #
 # ## Exercises
 #
-# 1. Show by hand that $X_{s,t}(x) = m t + \frac{S(t)}{S(s)} (x - m s)$, with any positive, differentiable function $S$,
-#    obeys the semigroup equation. Which velocity is on its diagonal? Check with `problems.Gaussian`, whose $S(t)^2 =
-#    (1-t)^2 \sigma^2 + t^2 c^2$.
-# 2. A translation, $X_{s,t}(x) = x + (t - s)\, a$ with a fixed vector $a$: show that all three residuals vanish, and
-#    check with `residual_tables`. Of which velocity is it the flow map? Compare the variance of $I_t$ to show that no
-#    data, drawn independently of the noise, has this velocity.
-# 3. Two mistakes that are easy to make are to take the Eulerian velocity at $(t, X_{s,t}(x))$ instead of $(s, x)$, and
-#    to replace $\nabla X\, v_{s,s}$ by $v_{s,s}$. Put each into `eulerian` above. Is the residual of the exact map
-#    still zero? Would you notice on the map of exercise 2?
-# 4. For the Euler step and small $t - s$, which power of $t - s$ does each residual follow? Derive it, then fit slopes
-#    to `tables["one Euler step"]` made with more times.
-# 5. Fix a start $x$. Suppose that the Lagrangian residual of $X$ at $(0, t, x)$ is at most $\varepsilon$ for all $t$,
-#    that $v_{t,t} = b_t$, and that $b_t$ changes by at most $L$ times the distance. Show that $X_{0,1}(x)$ is off by at
-#    most $\varepsilon\, (e^L - 1) / L$, and check it for the Euler step on the Gaussian problem, from some start of
-#    yours. (There $L$ is the largest $|S'(t) / S(t)|$.)
+# **1.** Show by hand that $X_{s,t}(x) = m t + \frac{S(t)}{S(s)} (x - m s)$ obeys the semigroup equation, for any
+# positive, differentiable function $S$. Which velocity is on its diagonal?
 #
+# <details><summary>Answer</summary>
+#
+# Put $y = X_{s,u}(x)$. Then $y - m u = \frac{S(u)}{S(s)} (x - m s)$, and $X_{u,t}(y) = m t + \frac{S(t)}{S(u)} (y - m
+# u) = m t + \frac{S(t)}{S(s)} (x - m s)$: $S(u)$ cancels. The diagonal is $\partial_t X_{s,t}(x)$ at $s = t$: $m +
+# \frac{S'(t)}{S(t)} (x - m t)$. With $S(t)^2 = (1 - t)^2 \sigma^2 + t^2 c^2$ that is the velocity of
+# `problems.Gaussian`.
+#
+# </details>
+#
+# **2.** A translation, $X_{s,t}(x) = x + (t - s)\, a$ with a fixed vector $a$: show that all three residuals vanish.
+# Of which velocity is it the flow map? Show that no data, drawn independently of the noise, has this velocity.
+#
+# <details><summary>Answer</summary>
+#
+# $v_{s,t} = a$ everywhere. Lagrangian: $a - a = 0$. Eulerian: $\nabla X$ is the identity, so $-a + a = 0$. Semigroup:
+# $(u - s)\, a + (t - u)\, a = (t - s)\, a$. It is the flow map of $b_t(x) = a$. A translation does not change the
+# variance: it would be $\sigma^2$ at all times. But $I_t = (1 - t)\, x_0 + t\, x_1$ with independent $x_0$, $x_1$ has
+# the variance $(1 - t)^2 \sigma^2 + t^2\, \mathrm{Var}(x_1)$ in each coordinate. At $t = 1$ this gives
+# $\mathrm{Var}(x_1) = \sigma^2$, and then at $t = \tfrac12$ the variance is $\sigma^2 / 2$, a contradiction. The next
+# cell checks the residuals.
+#
+# </details>
+
+# %%
+translation = FlowMap(lambda s, _, x: torch.tensor([0.5, -0.2]).expand(len(s), 2).to(x))
+assert max(r.max() for r in tables_of(translation, gauss, 5, 32).values()) < 1e-12
+
+# %% [markdown]
+# **3.** Two mistakes are easy to make in the Eulerian residual: to read the velocity at $(t, X_{s,t}(x))$ instead of
+# $(s, x)$, and to write $v_{s,s}$ instead of $\nabla X\, v_{s,s}$. Write both: `mistaken(X, s, t, x)` returns two
+# tensors. Is each of them zero on the exact map? On the translation of exercise 2?
+
+
+# %% tags=["solution"]
+def mistaken(X, s, t, x):
+    """The Eulerian residual with the velocity at the landing point, and without grad X."""
+    ### BEGIN SOLUTION
+    landed, clock = X.partial_s(s, t, x)
+    wrong_place = clock + X.push(s, t, x, X.velocity(t, landed))[1]
+    not_pushed = clock + X.velocity(s, x)
+    return wrong_place, not_pushed
+    ### END SOLUTION
+
+
+# %%
+course.check("03.10", mistaken)
+
+# %%
+print("exact map:  ", *(f"{figures.rms(r):.2f}" for r in mistaken(four["exact"], s, t, x)))
+print("translation:", *(f"{figures.rms(r):.2f}" for r in mistaken(translation, s, t, x)))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# On the exact map neither is zero, so both mistakes are found there. On the translation both are zero: its velocity is
+# the same at every place and time, and $\nabla X$ is the identity. A test on a map that is too simple does not see a
+# mistake.
+#
+# </details>
+#
+# **4.** For the Euler step and small $t - s$, each residual is proportional to a power of $t - s$. To measure it,
+# **write** `power(condition, X, s, x)`: compute the root mean square residual $r$ for jumps of the lengths $0.001$ and
+# $0.002$ from `s` (shape (B,)), and return $\log_2$ of the quotient of the two, the longer jump's $r$ above.
+
+
+# %% tags=["solution"]
+def power(condition, X, s, x):
+    """The power of t - s with which r grows for short jumps."""
+    ### BEGIN SOLUTION
+    r = [condition(X, s, s + d, x).square().sum(dim=1).mean().sqrt() for d in (0.001, 0.002)]
+    return torch.log2(r[1] / r[0])
+    ### END SOLUTION
+
+
+# %%
+course.check("03.11", power)
+
+# %% [markdown]
+# Which powers does the Euler step have? Derive them first, or measure them with `power(lagrangian, euler_step, s, x)`.
+# **Write** them as a list `powers` of three numbers: Lagrangian, Eulerian, semigroup.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+powers = [1, 1, 2]  # Lagrangian, Eulerian, semigroup
+### END SOLUTION
+
+# %%
+course.check("03.12", powers)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Let $A = \partial_s b_s + \nabla b_s\, b_s$, the acceleration. Eulerian: $(t - s)\, A$, exactly (section 7).
+# Lagrangian: $b_s(x) - b_t\big(x + (t - s)\, b_s(x)\big) = -(t - s)\, A + O((t - s)^2)$. Semigroup: the first half
+# step lands at $y = x + \tfrac{t - s}{2} b_s(x)$; the second adds $\tfrac{t - s}{2}\, b_u(y) = \tfrac{t - s}{2} \big[
+# b_s(x) + \tfrac{t - s}{2} A \big] + O((t - s)^3)$. The difference from one step is $\tfrac14 (t - s)^2 A + O((t -
+# s)^3)$. The next cell measures the powers.
+#
+# </details>
+
+# %%
+print("measured powers:", *(f"{power(f, euler_step, s, x):.3f}" for f in (lagrangian, eulerian, semigroup)))
+
+# %% [markdown]
+# **5.** Fix a start $x$. Suppose that the length of the Lagrangian residual of $X$ at $(0, t, x)$ is at most
+# $\varepsilon$ for all $t$, that $v_{t,t} = b_t$, and that $b_t$ changes by at most $L$ times the distance. How far
+# can $X_{0,1}(x)$ be from the true end? Derive a bound, and **write** it as `bound(epsilon, L)`, for two numbers.
+# (Which differential equation has a distance that grows as fast as it can?)
+
+
+# %% tags=["solution"]
+def bound(epsilon, L):
+    """The largest possible distance from the true end."""
+    ### BEGIN SOLUTION
+    return epsilon * (math.exp(L) - 1) / L
+    ### END SOLUTION
+
+
+# %%
+course.check("03.13", bound)
+
+# %% [markdown]
+#
+# <details><summary>Answer</summary>
+#
+# Let $y_t = X_{0,t}(x)$, let $x_t$ be the true path from $x$, and $e_t = |y_t - x_t|$. The Lagrangian residual is
+# $r_t = \dot y_t - b_t(y_t)$, with $|r_t| \le \varepsilon$. So $\dot y_t - \dot x_t = b_t(y_t) - b_t(x_t) + r_t$, and
+# the distance grows at most like $\dot e_t \le L\, e_t + \varepsilon$, with $e_0 = 0$. The solution of $\dot e = L\,
+# e + \varepsilon$ is $\varepsilon\, (e^{L t} - 1) / L$ (Grönwall's inequality). At $t = 1$ that is the bound. The next
+# cell checks it for the Euler step from one start on the Gaussian problem. There $\nabla b_t$ is $S'(t) / S(t)$ times
+# the identity, so $L$ is the largest value of $|S'(t) / S(t)|$.
+#
+# </details>
+
+# %%
+t, x = torch.linspace(0, 1, 201), torch.tensor([[0.5, -0.5]])
+epsilon = lagrangian(euler_step, torch.zeros(201), t, x.repeat(201, 1)).norm(dim=1).max()
+L = (((0.4**2 + 0.8**2) * t - 0.8**2) / ((1 - t) ** 2 * 0.8**2 + t**2 * 0.4**2)).abs().max()  # of |S'(t) / S(t)|
+off = (euler_step(0.0, 1.0, x) - gauss.flow_map(0.0, 1.0, x)).norm().item()
+print(f"off by {off:.2f}, the bound is {bound(epsilon.item(), L.item()):.2f}")
+assert off <= bound(epsilon.item(), L.item())
+
+# %% [markdown]
 # ## Next
 #
 # [04, Losses and their cost](04_losses_and_their_cost.ipynb)

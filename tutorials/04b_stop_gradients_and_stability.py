@@ -16,365 +16,703 @@
 #
 # After this lesson you can
 #
-# - say what a stop-gradient holds fixed, write it down, and predict the gradient that is left,
-# - explain why the Eulerian loss is the fragile one.
+# - say what a stop-gradient holds, write it, and say which gradient is left,
+# - tell from a calculation which errors a training lets grow, and test that on trainings,
+# - say in which setting the Eulerian loss with the stop-gradient "full" fails, and in which it does not.
 #
-# **It assumes** [lesson 04](04_losses_and_their_cost.ipynb): the three losses. **It takes** thirty minutes to read and
-# about three minutes to run on two CPU cores.
+# **It assumes** [lesson 04](04_losses_and_their_cost.ipynb): the three losses, forward mode, passes. **It takes**
+# about two hours: thirty-five minutes to read, the rest to write twelve short pieces of code. The cells run in about
+# three minutes on two CPU cores. Section 4 reads thirty trainings from a file; the command that made them is named
+# there. All symbols are in [notation](notation.md).
 
 # %%
 import copy
-from dataclasses import replace
+import json
 
 import matplotlib.pyplot as plt
 import torch
 
-from flowmap_edu import METHODS, FlowMap, losses, metrics, problems, recipes, training
-from flowmap_edu.times import triangle
+from flowmap_edu import FlowMap, course, losses, problems, recipes, training
+from flowmap_edu.bench import stopgradients
+from flowmap_edu.viz import figures_04b as figures
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
 board = problems.Checkerboard()
 
-
-# %%
-def lsd(X, s, t, x, stop):
-    landed, moves = X.partial_t(s, t, x)
-    with torch.set_grad_enabled(stop == "none"):
-        target = X.velocity(t, landed)
-    return (moves - target).square().sum(1)
-
-
-def esd(X, s, t, x, stop):
-    with torch.set_grad_enabled(stop == "none"):
-        b = X.velocity(s, x)
-    with torch.set_grad_enabled(stop != "full"):
-        carried = X.push(s, t, x, b)[1]
-    return (X.partial_s(s, t, x)[1] + carried).square().sum(1)
-
-
-# %%
-def psd(X, s, t, x, stop, h=0.5):
-    u = h * s + (1 - h) * t
-    with torch.set_grad_enabled(stop == "none"):
-        first = X.v(s, u, x)
-        second = X.v(u, t, x + (u - s)[:, None] * first)
-        mean = (1 - h) * first + h * second
-    return (X.v(s, t, x) - mean).square().sum(1)
-
-
 # %% [markdown]
-# ## 4. Which gradient is left?
+# ## 1. What does a stop-gradient hold?
 #
-# In the Lagrangian residual the network appears twice: as a *pupil*, whose jump $X_{s,t}$ is to be corrected, and as a
-# *teacher*, whose velocity $v_{t,t}$ says how. Give the two roles to two networks with weights $\theta$ and $\eta$, and
-# call the loss $\ell(\theta, \eta)$. Self-distillation sets $\eta = \theta$, and by the chain rule
+# In the Lagrangian residual the network appears twice:
 #
-# $$\frac{d}{d\theta}\, \ell(\theta, \theta) = \underbrace{\partial_\theta \ell}_{\text{the pupil's}}
-#   + \underbrace{\partial_\eta \ell}_{\text{the teacher's}} .$$
+# $$R = \partial_t X_{s,t}(x) - v_{t,t}\big(X_{s,t}(x)\big) .$$
 #
-# The second part moves the *teacher towards the pupil's mistake*: a cheap way to make the two agree, and not what we
-# want, since the teacher is the one who has seen data. "convex" keeps the first part alone. (The teacher is asked where
-# the pupil lands; we count that dependence as the teacher's, and print its share by itself.) To see both, copy the
-# network and let the copy be the teacher, on a map that is halfway trained.
+# In the first term it is the *pupil*: its jump is to be corrected. In the second it is the *teacher*: its velocity
+# says how. So the gradient of $|R|^2$ in the weights takes three paths back through the computation.
 
-# %%
-half_trained = recipes.recipe("checkerboard", "lsd", steps=training.budget(400), compile=False)  # the loop: lesson 05
-state = list(training.fit(*half_trained))[-1]
-pupil = copy.deepcopy(state.net)
-weights = list(pupil.parameters())
-
-
-def gradient(values, weights):
-    parts = torch.autograd.grad(values.mean(), weights, retain_graph=True, allow_unused=True)
-    parts = [torch.zeros_like(w) if part is None else part for part, w in zip(parts, weights, strict=True)]
-    return torch.cat([part.flatten() for part in parts])
-
-
-# %%
-s, t = triangle(2048, generator=torch.Generator().manual_seed(5))  # uniform on the triangle, as above
-x0, x1 = board.sigma * torch.randn(2048, 2), board.sample(2048)[0]
-x = (1 - s)[:, None] * x0 + s[:, None] * x1
-X, teacher = FlowMap(pupil), FlowMap(copy.deepcopy(pupil))
-landed, moves = X.partial_t(s, t, x)
-apart = (moves - teacher.velocity(t, landed.detach())).square().sum(1)  # pupil's weights in front, teacher's behind
-of_pupil = gradient(apart, weights)
-of_teacher = gradient(apart, list(teacher.slope.parameters()))  # teacher.slope is the network itself
-convex, none = (gradient(lsd(X, s, t, x, stop), weights) for stop in ("convex", "none"))
-assert torch.allclose(convex, of_pupil, atol=1e-6)
-
-# %%
-through_landing = none - of_pupil - of_teacher  # the way through the place where the teacher is asked
-cosine = torch.cosine_similarity(of_pupil, of_teacher, dim=0)
-print(
-    f"pupil's part {of_pupil.norm():.3f}, teacher's {of_teacher.norm():.3f}, angle between them has cosine {cosine:.2f}"
-)
-print(f"and {through_landing.norm():.3f} by moving the landing point to where the teacher answers differently")
-
-# %% [markdown]
-# **What to notice.** The first assertion is the meaning of "convex": the same gradient as with a frozen copy for a
-# teacher. With such a teacher the residual is linear in the pupil's $v$ and the loss a convex function of it, hence the
-# name. (The Eulerian "full" holds a part of the *pupil* as well. Section 8 shows what that does.) What "none" adds has
-# two parts, printed with their sizes, and neither of them teaches the pupil anything about the data. With the cosine
-# you can see how much the teacher's part works against the pupil's.
-#
-# A slip to know about: compute the teacher's velocity where gradients are on, and then only *assign* it to a variable
-# inside `torch.no_grad()`. That holds nothing. What counts is where it is computed.
-#
-# **Try.** Do the same for `psd`. Which of its three velocities are the pupil's?
-
-# %% [markdown]
-# How large is that difference where all else is known? Take a map with one number in it, $v_{s,t}(x) = \theta\,
-# v^\ast_{s,t}(x)$, with $v^\ast$ exact between two Gaussians on the line: it is right at $\theta = 1$. On the left is
-# the loss over $\theta$; on the right are the step that training takes (minus the gradient) and what the slope of that
-# loss would have it take. Choose a condition, what is held, and whose velocity is read, by mouse or with the arrow
-# keys; the formula above the picture says what each choice means, and under it stand the methods that make it. ("semi"
-# holds all but $v_{s,t}$ itself; a "sample" gives the slope $\dot I_s$ of its own line, a "teacher" the true velocity.)
-
-# %%
-widgets.loss_explorer()
-
-# %% [markdown]
-# **What to notice.** Change the stop-gradient and leave the rest: the curve on the left stays as it is, the step on the
-# right does not. Under "none" step and slope are one curve, and steps come to rest at $\theta = 0$, a map that goes
-# nowhere and agrees with itself, as well as at $\theta = 1$. With the teacher's part held, they lead away from 0.
-#
-# **Try.** Set the velocity to the teacher's. What becomes of the point of rest at 0, and why?
-
-# %% [markdown]
-# ## 6. Does it matter for what is learned?
-#
-# Eight trainings on the checkerboard from the same seed, 800 steps each, by the library's loop (lesson 05 writes it
-# out). They differ in the loss and in what is held, and in one more thing: a share of the pairs has $s = 0$ for LSD and
-# PSD, and $t = 1$ for ESD (lesson 05 says why). All but the last have *Fourier features*: the network reads, beside
-# $x$, the cosines and sines of $\kappa \cdot x$ for 32 random wave vectors $\kappa$. Section 8 will need that. (Two
-# minutes. Each line appears when its training is done.)
-
-# %%
-zero = {"at_zero": 0.3, "at_one": 0.0, "diagonal": 2 / 3}
-one = {"at_zero": 0.0, "at_one": 0.3}  # the Eulerian pairs of times: lesson 05
-TRAININGS = {
-    "LSD convex": ("lsd", "convex", zero),
-    "LSD none": ("lsd", "none", zero),
-    "PSD convex": ("psd-m", "convex", zero),
-    "PSD none": ("psd-m", "none", zero),
-    "ESD convex": ("esd", "convex", one),
-    "ESD none": ("esd", "none", one),
-    "ESD full": ("esd", "full", one),
-    "ESD full, smooth": ("esd", "full", {**one, "net": {"fourier": 0}}),
-}
-
-# %%
-generator = torch.Generator().manual_seed(6)
-t_some = torch.rand(20_000, generator=generator)
-pairs = board.sigma * torch.randn(20_000, 2, generator=generator), board.sample(20_000, generator=generator)[0]
-I_t = (1 - t_some)[:, None] * pairs[0] + t_some[:, None] * pairs[1]
-b_t = board.velocity(t_some, I_t)
-
-# %%
-learned = {}
-print(f"{'':<17} {'diagonal: distance to b, squared':>33} {'one jump: distance to the exact map':>36}")
-for name, (method, stopgrad, choice) in TRAININGS.items():
-    chosen = replace(METHODS[method], stopgrad=stopgrad)
-    run = recipes.recipe("checkerboard", chosen, steps=training.budget(800), compile=False, **choice)
-    *_, state = training.fit(*run, every=10)
-    with torch.no_grad():
-        excess = losses.diagonal(state.X, t_some, I_t, b_t).mean()
-    distance = metrics.map_error(state.X, board, n=1024)
-    learned[name] = state.history, excess.item(), distance
-    print(f"{name:<17} {excess:>33.4f} {distance:>36.4f}")
-
-# %%
-figure, ax = plt.subplots(figsize=(5.4, 3.6))
-for name, (_, excess, distance) in learned.items():
-    stop = next(k for k, word in enumerate(("convex", "none", "full")) if word in name)
-    ax.loglog(excess, distance, "os^"[stop], color=plots.COLOURS["LEP".index(name[0])], ms=7)
-    below = name == "ESD convex"
-    ax.annotate(name, (excess, distance), xytext=(6, -10 if below else 3), textcoords="offset points", fontsize=8)
-ax.set(xlabel="diagonal: distance to the velocity, squared", ylabel="one jump: distance to the exact map")
-ax.set_title("Holding the teacher leaves a better map; holding too much does not")
-ax.minorticks_off()
-ax.set_xticks([0.003, 0.01, 0.03], ["0.003", "0.01", "0.03"])
-ax.set_yticks([0.05, 0.1, 0.2], ["0.05", "0.1", "0.2"])
-ax.set_xlim(right=2.5 * max(excess for _, excess, _ in learned.values()))
+# %% tags=["figure"]
+figures.graph()
 plt.show()
 
 # %% [markdown]
-# **What to notice.** For each of the three losses, "convex" has the smaller error of the jump; for LSD and ESD its
-# diagonal is closer to the truth too, as one would expect if "none" bends the teacher towards the pupil. And "full",
-# which holds the most, does worst, with either network, though it is what the source of these losses recommends,
-# because it saves memory and keeps the gradient out of the Jacobian. The next two sections find out why.
+# **What to notice.** Path 1 changes the jump. Path 2 changes the velocity that judges it. Path 3 moves the landing
+# point to where the velocity is another one. The stop-gradient "convex" cuts before the second term, and so cuts the
+# paths 2 and 3.
 #
-# **Try.** The same with `seed=1`. Which of the differences survive?
+# Write $\mathrm{sg}(\cdot)$ for a stop-gradient. The value goes on, the gradient does not. In code there are two ways:
+# compute a tensor and take `.detach()`, or compute it inside `with torch.no_grad():`. The second is cheaper, since no
+# history is kept.
+#
+# **Predict.** Does "convex" change the value of the loss?
+
+# %%
+prediction = None  # "yes" or "no"
+
+# %% [markdown]
+# **Write** `lsd_convex(X, s, t, x)`: $\big|\partial_t X_{s,t}(x) - \mathrm{sg}\big(v_{t,t}(X_{s,t}(x))\big)\big|^2$,
+# shape `(B,)`, with `X.partial_t` and `X.velocity` as in lesson 04. The check compares values *and* gradients.
+
+
+# %% tags=["solution"]
+def lsd_convex(X, s, t, x):
+    """The Lagrangian loss, the velocity held, shape (B,)."""
+    ### BEGIN SOLUTION
+    landed, moves = X.partial_t(s, t, x)
+    with torch.no_grad():
+        target = X.velocity(t, landed)
+    return (moves - target).square().sum(1)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# On a map that is halfway trained (half a minute):
+
+# %%
+course.check("04b.1", lsd_convex)
+*_, state = training.fit(*recipes.recipe("checkerboard", "lsd", steps=training.budget(400), compile=False))
+X = FlowMap(copy.deepcopy(state.net))
+s, t, x = stopgradients.jumps(2048, seed=5)  # pairs on the triangle, draws of I_s
+values = [losses.lagrangian(X, s, t, x, stopgrad=stop) for stop in ("none", "convex")]
+assert torch.allclose(lsd_convex(X, s, t, x), values[1], rtol=1e-3, atol=1e-6)
+course.compare(prediction, "no" if torch.allclose(*values) else "yes")
+
+# %% [markdown]
+# **What to notice.** A stop-gradient changes no value. Two losses that print the same number can move the weights in
+# different directions. A loss curve cannot tell them apart.
+
+# %% [markdown]
+# ## 2. Which gradient is left?
+#
+# Give the two roles to two networks, with the weights $\theta$ of the pupil and $\eta$ of the teacher. Call the loss
+# $\ell(\theta, \eta)$. Self-distillation sets $\eta = \theta$. By the chain rule
+#
+# $$\frac{d}{d\theta}\, \ell(\theta, \theta) = \underbrace{\partial_\theta \ell}_{\text{paths 1 and 3}}
+#   + \underbrace{\partial_\eta \ell}_{\text{path 2}} .$$
+#
+# Path 2 moves the *teacher towards the pupil's mistake*. That makes the two agree, but the teacher is the one that has
+# seen data.
+#
+# **Write** `by_roles(X, teacher, s, t, x)`: the Lagrangian loss where `X` makes the jump and `teacher` says the
+# velocity at the landing point. Hold the landing point (this cuts path 3). Both networks keep their gradients.
+
+
+# %% tags=["solution"]
+def by_roles(X, teacher, s, t, x):
+    """The Lagrangian loss of a pupil and a teacher, the landing point held, shape (B,)."""
+    ### BEGIN SOLUTION
+    landed, moves = X.partial_t(s, t, x)
+    return (moves - teacher.velocity(t, landed.detach())).square().sum(1)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Write** `gradient(values, net)`: the gradient of the *mean* of `values` in the weights of `net`, all in one vector.
+# Use `torch.autograd.grad(..., allow_unused=True, materialize_grads=True)`, `net.parameters()`, `flatten` and
+# `torch.cat`.
+
+
+# %% tags=["solution"]
+def gradient(values, net):
+    """The gradient of the mean in the weights of a network, as one vector."""
+    ### BEGIN SOLUTION
+    parts = torch.autograd.grad(values.mean(), list(net.parameters()), allow_unused=True, materialize_grads=True)
+    return torch.cat([part.flatten() for part in parts])
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** Do the pupil's gradient (path 1) and the teacher's (path 2) point in similar or in opposite directions?
+# Guess the cosine of the angle between them.
+
+# %%
+prediction = None  # a number between -1 and 1
+
+# %%
+course.check("04b.2", by_roles)
+course.check("04b.3", gradient)
+teacher = FlowMap(copy.deepcopy(X.slope))  # a copy: the same weights, but its own gradient
+pupil, of_teacher = (gradient(by_roles(X, teacher, s, t, x), role.slope) for role in (X, teacher))
+convex, none = (gradient(losses.lagrangian(X, s, t, x, stopgrad=stop), X.slope) for stop in ("convex", "none"))
+assert torch.allclose(gradient(lsd_convex(X, s, t, x), X.slope), pupil, atol=1e-6)
+assert torch.allclose(convex, pupil, atol=1e-6)
+course.compare(
+    prediction,
+    torch.cosine_similarity(pupil, of_teacher, dim=0),
+    within=0.2,
+    too_high="Both parts shrink the same residual, but from its two ends, with opposite signs.",
+)
+print(f"path 1 {pupil.norm():.3f}, path 2 {of_teacher.norm():.3f}, path 3 {(none - pupil - of_teacher).norm():.3f}")
+
+# %% [markdown]
+# **What to notice.** The last assertion is the meaning of "convex": its gradient is the one with a frozen copy for the
+# teacher. Then the residual is linear in the pupil's $v$, and the loss is a convex function of it, hence the name.
+# "none" adds the paths 2 and 3. Their lengths are printed.
+#
+# **Try.** Compute the target where gradients are on, then write `with torch.no_grad(): target = velocity`. Is it held?
+#
+# <details><summary>Answer</summary>
+#
+# No. What counts is where a tensor is *computed*, not where it gets its name.
+#
+# </details>
+
+# %% [markdown]
+# ## 3. Where do the other two losses stop?
+#
+# | loss | square of |
+# | --- | --- |
+# | ESD "convex" | $\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\; \mathrm{sg}\big(v_{s,s}(x)\big)$ |
+# | ESD "full" | $\partial_s X_{s,t}(x) + \mathrm{sg}\big(\nabla X_{s,t}(x)\, v_{s,s}(x)\big)$ |
+# | PSD "convex" | $v_{s,t}(x) - \mathrm{sg}\big(\frac12 v_{s,u}(x) + \frac12 v_{u,t}(X_{s,u}(x))\big)$ |
+#
+# The source of these losses recommends "full" for ESD. There is one more, "semi", from the mean flow papers (lesson
+# 07). Since $X = x + (t - s)\, v$, the Eulerian residual is $-v_{s,t}(x)$ plus a bracket, and "semi" holds the
+# bracket:
+#
+# $$\big|\, {-v_{s,t}(x)} + \mathrm{sg}\big(v_{s,s}(x) + (t - s)\,(\partial_s v_{s,t}(x) + \nabla v_{s,t}(x)\,
+#   v_{s,s}(x))\big) \,\big|^2 .$$
+#
+# **Write** `esd_convex(X, s, t, x)`, `esd_full(X, s, t, x)` and `psd_convex(X, s, t, x)`, shape `(B,)`, with $u = (s +
+# t) / 2$. Use `X.partial_s`, `X.push`, `X.v` and `X.velocity` (and, if you like, `X.eulerian(s, t, x, b)`, whose
+# second value is $\partial_s X + \nabla X\, b$).
+
+
+# %% tags=["solution"]
+def esd_convex(X, s, t, x):
+    """The Eulerian loss, the velocity held, shape (B,)."""
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        b = X.velocity(s, x)
+    return X.eulerian(s, t, x, b)[1].square().sum(1)
+    ### END SOLUTION
+
+
+# %%
+course.check("04b.4", esd_convex)
+
+
+# %% tags=["solution"]
+def esd_full(X, s, t, x):
+    """The Eulerian loss, the whole second term held, shape (B,)."""
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        _, carried = X.push(s, t, x, X.velocity(s, x))
+    return (X.partial_s(s, t, x)[1] + carried).square().sum(1)
+    ### END SOLUTION
+
+
+# %%
+course.check("04b.5", esd_full)
+
+
+# %% tags=["solution"]
+def psd_convex(X, s, t, x):
+    """The semigroup loss of the slopes, the two short jumps held, shape (B,)."""
+    ### BEGIN SOLUTION
+    u = (s + t) / 2
+    with torch.no_grad():
+        bracket = (X.v(s, u, x) + X.v(u, t, X(s, u, x))) / 2
+    return (X.v(s, t, x) - bracket).square().sum(1)
+    ### END SOLUTION
+
+
+# %%
+course.check("04b.6", psd_convex)
+assert torch.allclose(
+    gradient(esd_convex(X, s, t, x), X.slope),
+    gradient(losses.eulerian(X, s, t, x, stopgrad="convex"), X.slope),
+    rtol=1e-3, atol=1e-5,
+)  # fmt: skip
+assert torch.allclose(
+    gradient(esd_full(X, s, t, x), X.slope),
+    gradient(losses.eulerian(X, s, t, x, stopgrad="full"), X.slope),
+    rtol=1e-3, atol=1e-5,
+)  # fmt: skip
+
+# %% [markdown]
+# To see every choice at once, take a map with one number in it, $v_{s,t}(x) = \theta\, v^\ast_{s,t}(x)$, with $v^\ast$
+# exact between two Gaussians on the line. It is right at $\theta = 1$. On the left is the loss over $\theta$. On the
+# right are the step that a training takes (minus the gradient) and minus the slope of that loss.
+#
+# The picture without a kernel shows the Lagrangian loss with the stop-gradient "convex" and the map's own velocity,
+# $|\partial_t X_{s,t}(x) - \mathrm{sg}(v_{t,t}(X_{s,t}(x)))|^2$. With a kernel, choose the condition, the
+# stop-gradient, and whose velocity is read.
+#
+# **Predict.** The loss is also zero at $\theta = 0$: a map that moves nothing and agrees with itself. Under "convex",
+# do the steps near 0 lead to it or away from it?
+
+# %%
+prediction = None  # "to it" or "away"
+
+# %%
+explorer = widgets.loss_explorer()
+rests = explorer.view.numbers["rests"]  # where the step is zero, and what the steps near it do
+course.compare(prediction, "away" if "away" in rests[min(rests, key=abs)] else "to it")
+explorer
+
+# %% [markdown]
+# **What to notice.** On the right the step is not the slope of the plotted loss. The slope would lead to 0 from both
+# sides near 0. The steps lead away from 0 and come to rest at 1.
+#
+# **Try.** Choose "none". Where do the steps come to rest?
+#
+# <details><summary>Answer</summary>
+#
+# At 0 and at 1. Under "none" the step is the slope of the loss, and the loss has a zero at both.
+#
+# </details>
+
+# %% [markdown]
+# ## 4. Does it matter for a training?
+#
+# The file holds ten kinds of training on the checkerboard, with three seeds each, 800 steps, by the library's loop
+# (lesson 05 writes it out). `python -m flowmap_edu.bench.stopgradients FILE` made them. They differ in the loss, in
+# the stop-gradient, and in the share of pairs on two sides of the triangle (lesson 05 says why). All but the two
+# "smooth" kinds have *Fourier features*: the network also reads cosines and sines of $\kappa \cdot x$, for 32 random
+# wave vectors $\kappa$. With them it can draw fine waves. The smooth kind reads $x$ and the times alone.
+#
+# Each map is compared with the exact one: its diagonal with the velocity, and its one jump with the exact map.
+#
+# **Predict.** Of the five kinds of ESD, "none", "convex", "semi", "full" (all with Fourier features) and "full,
+# smooth", which has the worst jump?
+
+# %%
+prediction = None  # such as "semi"
+
+# %%
+file = training.runs.shipped_folder() / "stopgradients" / "stopgradients.json"
+rows = sorted(json.loads(file.read_text()), key=lambda row: row["method"])
+worst = max(rows, key=lambda row: row["jump"])
+course.compare(prediction, worst["stopgrad"] + ("" if worst["fourier"] else ", smooth"))
+print(figures.table(rows))
+
+# %% tags=["figure"]
+figures.trainings(rows)
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Each dot is one seed. For LSD and PSD the jump is better under "convex" than under "none", in all
+# seeds; for ESD the same with a smaller gap. ESD "full" with Fourier features has the worst jumps. Without them "full"
+# and "convex" have the same errors, up to the seed. The smooth network has the worst diagonal of all, under both. So
+# neither "full" alone nor the Fourier features alone explain the failure. It takes both.
+#
+# The authors of these losses use "full" with a plain network, four layers of 512 with GELU and no Fourier features,
+# and with batches of 100,000. Their network is of the smooth kind. Their setting is not trained here, so these runs
+# say nothing about it.
+#
+# **Try.** Which two kinds would you compare to say what the Fourier features do for ESD "convex"?
+#
+# <details><summary>Answer</summary>
+#
+# "ESD convex" and "ESD convex, smooth": everything else is the same. The ranges of both errors are far apart.
+#
+# </details>
+
+# %% [markdown]
+# ## 5. Which errors does a gradient step let grow?
+#
+# Take away all that could disturb. One dimension. A velocity $b$ that is *known*, so that the diagonal is not to
+# blame, and *constant*, as every smooth velocity nearly is on a short piece of space and time. One length $d = t - s$:
+# a batch has many, but its gradient is the mean over them, so each can be studied alone. And the error of $v$ is one
+# *wave*:
+#
+# $$v = b + \theta_1 \cos\varphi + \theta_2 \sin\varphi, \qquad \varphi = k x + \omega s .$$
+#
+# Why a wave? Derivatives turn a wave into the same wave, moved by a quarter: $\cos$ becomes $-\sin$, $\sin$ becomes
+# $\cos$. So an error of this form gives a residual of this form, $R = r_1 \cos\varphi + r_2 \sin\varphi$. Waves with
+# other $k$ do not mix in, since the mean of their products over $x$ is zero. All is said by $2 \times 2$ matrices that
+# take the heights $(\theta_1, \theta_2)$ to $(r_1, r_2)$.
+#
+# The map is $X = x + d\, v$ with $d = t - s$. The end $t$ rests, so $d$ falls when $s$ grows: $\partial_s d = -1$. The
+# residual has two terms:
+#
+# $$\partial_s X = -v + d\, \partial_s v, \qquad \nabla X\, b = b + d\, b\, \partial_x v .$$
+#
+# In the sum the constants $-b$ and $b$ cancel. What is left of the first term is a matrix $A$ times the heights, of
+# the second a matrix $B$ times the heights: $r = (A + B)\, \theta$.
+#
+# **Write** `two_parts(k, omega, d, b)`: it returns $A$ and $B$, shape `(2, 2)`, `dtype=torch.float64`. Differentiate
+# $\theta_1 \cos\varphi + \theta_2 \sin\varphi$ in $s$ and in $x$, and collect what stands before $\cos\varphi$ (first
+# row) and $\sin\varphi$ (second row).
+
+
+# %% tags=["solution"]
+def two_parts(k, omega, d, b):
+    """The matrices of d/ds X and of grad X b, shape (2, 2) each."""
+    ### BEGIN SOLUTION
+    A = torch.tensor([[-1.0, d * omega], [-d * omega, -1.0]], dtype=torch.float64)
+    B = torch.tensor([[0.0, d * k * b], [-d * k * b, 0.0]], dtype=torch.float64)
+    return A, B
+    ### END SOLUTION
+
+
+# %%
+course.check("04b.7", two_parts)
+
+# %% [markdown]
+# The loss is the mean of $R^2$ over $x$, which is $\frac12 |(A + B)\, \theta|^2$. Its gradient is $(A + B)^\top (A +
+# B)\, \theta$ if nothing is held. If only a part $K$ of the residual keeps its gradient, it is
+#
+# $$K^\top (A + B)\, \theta, \qquad K = A + B \text{ ("none", "convex")}, \quad K = A \text{ ("full")}, \quad
+#   K = -1 \text{ ("semi")} .$$
+#
+# (The velocity is known here, so "none" and "convex" are the same.) A gradient step is $\theta \leftarrow \theta -
+# \text{rate} \cdot K^\top (A + B)\, \theta$.
+#
+# **Write** `step_matrix(stop, k, omega, d, b)`: the matrix $K^\top (A + B)$ for "convex", "full" or "semi".
+
+
+# %% tags=["solution"]
+def step_matrix(stop, k, omega, d, b):
+    """K^T (A + B), shape (2, 2)."""
+    ### BEGIN SOLUTION
+    A, B = two_parts(k, omega, d, b)
+    kept = {"convex": A + B, "full": A, "semi": -torch.eye(2, dtype=torch.float64)}[stop]
+    return kept.T @ (A + B)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# Does the library's loss do the same? `stopgradients.wave` takes the gradient of `losses.eulerian` by autograd, for a
+# "network" whose only weights are the two heights.
+
+# %%
+course.check("04b.8", step_matrix)
+d, b = 0.5, 1.0
+for stop in ("convex", "full", "semi"):
+    assert torch.allclose(stopgradients.wave(stop, 8, -4, d, b), step_matrix(stop, 8, -4, d, b), atol=1e-9)
+
+# %% [markdown]
+# Every matrix here has the form $\begin{pmatrix} a & c \\ -c & a \end{pmatrix}$. Such matrices are multiplied as the
+# complex numbers $a + i c$ are, and a transpose is a complex conjugate. So $A$ is $-1 + i d \omega$, $B$ is $i d k b$,
+# and the matrix of the step is one complex number $\Lambda$. A step multiplies the height of the wave by $|1 -
+# \text{rate} \cdot \Lambda|$. For a small rate this is below 1 if the real part of $\Lambda$ is positive, and above 1
+# if it is negative.
+#
+# | stop-gradient | $K$ | $\Lambda = \overline{K}\, (A + B)$ | real part |
+# | --- | --- | --- | --- |
+# | none | $A + B$ | $1 + d^2 (\omega + k b)^2$ | at least 1 |
+# | convex | $A + B$ | $1 + d^2 (\omega + k b)^2$ | at least 1 |
+# | full | $A$ | $1 + d^2 \omega\, (\omega + k b) - i\, d\, k b$ | can be negative if $d\, \lvert k b \rvert > 2$ |
+# | semi | $-1$ | $1 - i\, d\, (\omega + k b)$ | 1 |
+#
+# For "full", the real part is smallest at $\omega = -k b / 2$. There it is $1 - (d\, k b / 2)^2$. Also, its $\Lambda$
+# is not real: the matrix is not symmetric. So the step of "full" is not the gradient of any function. That of "semi"
+# is not either, but it lets no wave grow.
+#
+# **Write** one rate by hand, `rate_of_full`: the real part of $\Lambda$ under "full" for $k = 8$, $\omega = -4$, $d =
+# 1/2$, $b = 1$.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+rate_of_full = 1 + 0.5**2 * (-4) * (-4 + 8 * 1)
+### END SOLUTION
+
+# %%
+course.check("04b.9", rate_of_full)
+
+# %% [markdown]
+# **Write** `heights(matrix, steps, rate)`: start from $\theta = (1, 0)$, do `steps` gradient steps with this matrix,
+# and return the list of the heights $|\theta|$, the first one included (`steps + 1` numbers).
+
+
+# %% tags=["solution"]
+def heights(matrix, steps, rate):
+    """The height of the wave before the first and after each gradient step."""
+    ### BEGIN SOLUTION
+    theta = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    path = [1.0]
+    for _ in range(steps):
+        theta = theta - rate * matrix @ theta
+        path.append(theta.norm().item())
+    return path
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** Three waves have the worst $\omega$, $-k/2$, with $k = 2$, $6$ and $8$. Again $d = 1/2$ and $b = 1$. How
+# many of the three grow under "full"?
+
+# %%
+prediction = None  # 0, 1, 2 or 3
+
+# %%
+course.check("04b.10", heights)
+waves = [(2, -1), (6, -3), (8, -4)]
+stops = ("full", "convex", "semi")
+paths = {(*wave, stop): heights(step_matrix(stop, *wave, d, b), 60, 0.1) for wave in waves for stop in stops}
+course.compare(prediction, sum(paths[*wave, "full"][-1] > 1 for wave in waves), within=0.01)
+
+# %% tags=["figure"]
+figures.wedge(d, b, paths)
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Left: in the coloured wedge the real part is negative. The marks are the three waves on the
+# right. The wedge opens at $k = 2 / (d\, b) = 4$. Coarse waves are safe. Finer ones with an unlucky $\omega$ grow
+# under "full"; under "convex" and "semi" all three shrink.
+#
+# So there is a prediction for real trainings. "full" fails if the *network can draw fine waves*, and "semi" does not
+# fail with the same network. The calculation has a constant velocity and a single wave. Whether it holds for a network
+# is a question for the next section.
+#
+# **Try.** Take the rate 0.5 in place of 0.1. Which of the curves changes its direction, and why?
+#
+# <details><summary>Answer</summary>
+#
+# For $k = 8$, "convex" and "semi" grow too. Under "convex" $\Lambda = 5$, so a step multiplies by $|1 - 2.5| = 1.5$.
+# Under "semi" $\Lambda = 1 - 2i$, and a step multiplies by $|1 - 0.5 + i| = 1.12$. Too large a rate makes every method
+# diverge. A small rate helps these two, and not "full".
+#
+# </details>
+
+# %% [markdown]
+# ## 6. Do trainings fail by such waves?
+#
+# The calculation predicts which of the trainings of section 4 fail. Look at the norm of the gradient while they run.
+#
+# **Predict.** Of the five kinds, ESD "full", "convex" and "semi" with Fourier features and "full" and "convex"
+# without, for which does the gradient grow late in the training, in all three seeds? How many kinds?
+
+# %%
+prediction = None  # 0 to 5
+
+# %%
+five = [row for row in rows if row["method"] == "esd" and row["stopgrad"] != "none"]
+late = figures.late(five)  # the gradient at the end over that at step 300, the smallest and the largest of the seeds
+course.compare(prediction, sum(low > 2 for low, high in late.values()), within=0.01)
+print("\n".join(f"{name:<19} {low:.2f} to {high:.2f}" for name, (low, high) in late.items()))
+
+# %% tags=["figure"]
+figures.gradients(five)
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Only "full" with Fourier features ends with a growing gradient. With the same features, "convex"
+# and "semi" fall at the end, and so does "full" on the smooth network. These are the controls that the claim needs:
+# each changes one thing.
+#
+# What does the failing map look like? Two maps are trained here, "convex" and "full" with the same seed (half a
+# minute). Next to them is the spectrum of the error for all seeds: how high each wave is in $v_{0,1} - v^\ast_{0,1}$,
+# along lines through the board.
+#
+# **Predict.** Take the ratio of the two errors, "full" over "convex". Is it largest for coarse waves ($k$ below 20) or
+# for the finest ($k$ above 50)?
+
+# %%
+prediction = None  # "coarse" or "finest"
+
+# %%
+kinds = {stop: stopgradients.Case("esd", stop) for stop in ("convex", "full")}
+maps = {stop: stopgradients.trained(kind, 0, training.budget(800)).X for stop, kind in kinds.items()}
+k, _ = stopgradients.spectrum(maps["full"])
+two = [row for row in five if row["fourier"] and row["stopgrad"] != "semi"]
+ratio = figures.spectra(two)["ESD full"].mean(0) / figures.spectra(two)["ESD convex"].mean(0)
+coarse, finest = ratio[k < 20].mean(), ratio[k > 50].mean()
+course.compare(
+    prediction,
+    "coarse" if coarse > finest else "finest",
+    wrong={"finest": "The calculation allows it. But the network has to draw the wave, and its features end before."},
+)
+print(f"full over convex: {coarse:.1f} for k < 20, {finest:.1f} for k > 50")
+
+# %% tags=["figure"]
+figures.failing(maps, k, two)
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Left: the slope of the map "full" swings around the exact one in waves. Right: its error is
+# larger than that of "convex" in all seeds up to about $k = 18$, and in one seed up to 40. For the finest waves there
+# is no difference: both maps miss the edges of the exact one, which a small network does not draw. So waves grew that
+# the network can draw. This fits the calculation. It does not prove it: velocity and $d$ vary on the board, and the
+# wedge is not seen as such.
+#
+# **Try.** Train "full" with half of the learning rate: `recipes.recipe("checkerboard", ..., lr=1.5e-3)`. What does the
+# calculation say, and what happens?
+#
+# <details><summary>Answer</summary>
+#
+# A wave with a negative rate grows for every learning rate, only more slowly in steps. In 800 steps you may see less
+# of it.
+#
+# </details>
 
 # %% [markdown]
 # ## 7. What does the Jacobian do to an error?
 #
-# The Eulerian residual multiplies the velocity by the matrix $\nabla X_{s,t}$. If the diagonal is off by a small
-# $\delta$, the Lagrangian target is off by $\delta$, the Eulerian one by $\nabla X_{s,t}\, \delta$. For a $\delta$ that
-# points anywhere with equal chance, in two dimensions,
+# There is another reason that one might give for a difference between ESD and LSD. If the velocity is off by a small
+# $\delta$, the Lagrangian target is off by $\delta$, the Eulerian one by $\nabla X_{s,t}\, \delta$. For a $\delta$
+# that points in every direction with equal chance, in two dimensions,
 #
 # $$E\, \big| \nabla X\, \delta \big|^2 = \tfrac12\, \|\nabla X\|_F^2\; E\, |\delta|^2,
 #   \qquad \|A\|_F^2 = \textstyle\sum_{ij} A_{ij}^2 .$$
 #
-# How large is that on the board? Nearby points part there, towards different squares, and that is what $\nabla X$
-# measures. Two `push`es along the axes give its columns, exactly. (Half a minute.)
+# **Write** `growth(X, s, t, x)`: $\frac12 \|\nabla X_{s,t}(x)\|_F^2$, shape `(B,)`. `s` and `t` are numbers, `x` has
+# the shape `(B, 2)`. `X.push(s, t, x, w)[1]` is $\nabla X\, w$: with $w = (1, 0)$ in every sample it is the first
+# column.
+
+
+# %% tags=["solution"]
+def growth(X, s, t, x):
+    """Half the sum of the squared entries of the Jacobian, shape (B,)."""
+    ### BEGIN SOLUTION
+    axes = torch.eye(2, dtype=x.dtype)
+    first, second = (X.push(s, t, x, axis.expand(len(x), 2))[1] for axis in axes)
+    return (first.square() + second.square()).sum(1) / 2
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** On the board, for jumps from 0 to 1: is the *median* of the growth above or below 1? (The next cell
+# takes half a minute.)
 
 # %%
-starts = board.sigma * torch.randn(128, 2, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+prediction = None  # "above" or "below"
+
+# %%
+course.check("04b.11", growth)
+starts = board.base(128, torch.Generator().manual_seed(7)).double()
 ends = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
-X_board, growth = FlowMap(board.v), []
-for end in ends:
-    columns = [X_board.push(0.0, end, starts, e.expand(128, 2))[1] for e in torch.eye(2, dtype=torch.float64)]
-    growth.append(torch.stack(columns).square().sum((0, 2)) / 2)  # |grad X|^2 / 2, shape (128,)
-growth = torch.stack(growth)
-over = (growth[-1] > 1).double().mean()
-print(f"t = 1: mean {growth[-1].mean():.1f}, median {growth[-1].median():.2f}, largest {growth[-1].max():.0f};")
-print(f"above 1 for {100 * over:.0f} % of the points")
+grown = torch.stack([growth(FlowMap(board.v), 0.0, end, starts) for end in ends])
+course.compare(prediction, "above" if grown[-1].median() > 1 else "below")
+print(f"t = 1: median {grown[-1].median():.2f}, mean {grown[-1].mean():.1f}, largest {grown[-1].max():.0f};")
+print(f"above 1 for {100 * (grown[-1] > 1).double().mean():.0f} % of the points")
 
-# %%
-figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2))
-for q, look in ((0.5, "o-"), (0.9, "s-"), (0.98, "^-")):
-    axes[0].semilogy(ends, growth.quantile(q, dim=1), look, label=f"{100 * q:.0f} % are below")
-axes[0].axhline(1.0, color="0.5", ls="--", lw=1, label="Lagrangian: always 1")
-axes[0].set(
-    xlabel="end t of a jump from 0", ylabel="growth of a squared error", title="A few points make it many times larger"
-)
-axes[0].legend()
-plots.squares(axes[1])
-dots = axes[1].scatter(*starts.T, c=growth[-1].clamp(min=0.1).log10(), s=16)
-figure.colorbar(dots, ax=axes[1], label="log10 of the growth, 0 to 1")
-axes[1].set(
-    aspect="equal", title="They start where the flow parts", xlabel="first coordinate", ylabel="second coordinate"
-)
+# %% tags=["figure"]
+figures.growth(ends, grown, starts)
 plt.show()
 
 # %% [markdown]
-# **What to notice.** For most points errors shrink. For a few, which begin near the lines along which the flow divides,
-# a squared error grows tenfold and more. But ESD "convex" trained well in section 6, with the same Jacobian in it.
-# Something else must be wrong with "full".
+# **What to notice.** For most points the error of an Eulerian target shrinks. For a few it grows tenfold and more:
+# those that start where the flow parts towards different squares.
 #
-# **Try.** Find $\nabla X_{0,1}$ of `gauss` by hand, and the growth that it gives. Is it above or below 1?
+# This is a statement about *targets*, not about maps. If both losses read the same wrong velocity $b + \delta$, both
+# have the same solution: the flow map of $b + \delta$. And if the velocity is exact, the Eulerian residual even bounds
+# the error better. Let the residual be at most $\varepsilon$ everywhere. Along a path $x_s$ of the flow the Eulerian
+# residual is the derivative of $X_{s,t}(x_s)$ in $s$, and integrated it gives an error of at most $\varepsilon\, (t -
+# s)$. The Lagrangian residual is an error of speed, and a flow that stretches by $e^{L (t - s)}$ carries it on: the
+# bound is $\varepsilon\, (e^{L (t - s)} - 1) / L$.
+#
+# Here are two wrong maps of the flow $b(x) = L x$ with $L = 3$. Both have the residual $\varepsilon = 0.1$ everywhere,
+# one the Eulerian, one the Lagrangian, and each is as wrong as its bound allows.
+#
+# **Predict.** Which of the two lands further from the exact map, for the jump from 0 to 1?
+
+# %%
+prediction = None  # "Eulerian" or "Lagrangian"
 
 # %% [markdown]
-# ## 8. Why does "full" explode?
-#
-# Take everything away that could disturb: one dimension, a velocity that is known and constant, $b$, and an error in
-# $v$ that is a single wave, $e^{i(kx + \omega s)}$. Write $d = t - s$. Since $X = x + d\, v$, its residual is the same
-# wave times a number with two parts:
-#
-# $$R = \big[\underbrace{(-1 + i d\, \omega)}_{\partial_s X} + \underbrace{i d\, k b}_{\nabla X\, b}\big]\;
-#   e^{i(kx + \omega s)} .$$
-#
-# A gradient step multiplies the wave by $1 - \text{rate}\cdot\Lambda$, where $\Lambda$ is the complex conjugate of
-# *what keeps its gradient*, times all of it. For a small rate the wave shrinks if $\mathrm{Re}\, \Lambda > 0$ and grows
-# if $\mathrm{Re}\, \Lambda < 0$. With "convex" all of it does. With "full" the second part is held:
-#
-# $$\begin{aligned} \Lambda_{\text{convex}} &= 1 + d^2 (\omega + k b)^2, \\
-#   \Lambda_{\text{full}} &= (-1 - i d\, \omega)(-1 + i d\, (\omega + k b))
-#     = 1 + d^2\, \omega\, (\omega + k b) - i d\, k b . \end{aligned}$$
-#
-# The first is at least 1: with a small enough rate, every wave dies. So it does with "semi" (lesson 07), which keeps
-# the gradient of the leading $-v$ alone: $\Lambda_{\text{semi}} = -(-1 + i d\, (\omega + k b)) = 1 - i d\, (\omega + k
-# b)$ has the real part 1 for every wave. The real part of $\Lambda_{\text{full}}$ is *negative* for some $\omega$ as
-# soon as $d\, |k b| > 2$ (take $\omega = -k b / 2$), and then the wave grows, however small the rate. Nor is this the
-# descent of any function, since $\Lambda_{\text{full}}$ is not real: the matrix by which it acts on the heights of
-# cosine and sine is not symmetric, as a matrix of second derivatives would be. Below, the library's own loss acts on a
-# "network" that consists of these two heights. The rate is small for all the waves shown.
+# **Write** `bounds`: a list of two numbers, the bound of the Eulerian and that of the Lagrangian map for this jump.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+L, epsilon = 3.0, 0.1
+bounds = [epsilon, epsilon * (torch.tensor(L).exp().item() - 1) / L]
+### END SOLUTION
 
 # %%
-d, b = 0.5, 1.0
-grid = 64
-x_line = torch.arange(grid, dtype=torch.float64)[:, None] * (2 * torch.pi / grid)
-s_line = torch.full((grid,), 0.3, dtype=torch.float64)
-
-
-# %%
-def heights(stop, k, omega, steps=60, rate=0.1):
-    """The wave's height after each gradient step of the Eulerian loss."""
-    theta, path = torch.tensor([1.0, 0.0], dtype=torch.float64), [1.0]
-
-    def v(s, _, x):
-        phase = k * x + omega * s[:, None]
-        return b + theta[0] * phase.cos() + theta[1] * phase.sin()
-
-    for _ in range(steps):
-        theta.requires_grad_()
-        known = torch.full_like(x_line, b)
-        loss = losses.eulerian(FlowMap(v), s_line, s_line + d, x_line, stopgrad=stop, velocity=known).mean()
-        theta = (theta - rate * torch.autograd.grad(loss, theta)[0]).detach()
-        path.append(theta.norm().item())
-    return path
-
+course.check("04b.12", bounds)
+stretch = lambda s, t: torch.expm1(3.0 * (t - s))[:, None] / (t - s)[:, None]  # noqa: E731  the exact slope over x
+first = FlowMap(lambda s, t, x: stretch(s, t) * x - 0.1)
+second = FlowMap(lambda s, t, x: stretch(s, t) * (x + 0.1 / 3))
+point = torch.linspace(-1, 1, 5, dtype=torch.float64)[:, None]
+known = {"stopgrad": "convex", "velocity": lambda _, x: 3.0 * x}
+assert torch.allclose(losses.eulerian(first, 0.0, 1.0, point, **known).sqrt(), torch.full((5,), 0.1).double())
+assert torch.allclose(losses.lagrangian(second, 0.0, 1.0, point, **known).sqrt(), torch.full((5,), 0.1).double())
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.2))
-k, omega = torch.meshgrid(torch.linspace(0, 16, 161), torch.linspace(-16, 16, 161), indexing="xy")
-real = 1 + d**2 * omega * (omega + k * b)
-axes[0].contourf(k, omega, real, levels=[-20, 0, 1, 150], colors=[plots.COLOURS[1], "0.85", "white"])
-for mark, at in zip("os^", ((2, -1), (6, -3), (8, -4)), strict=True):
-    axes[0].plot(*at, mark, color="black")
-    for stop, line, colour in (("full", "-", 1), ("convex", "--", 0)):
-        look = {"marker": mark, "markevery": 20, "color": plots.COLOURS[colour], "label": f"k = {at[0]}, {stop}"}
-        axes[1].semilogy(heights(stop, *at), line, **look)
-for word, x, y in (("grows", 10, -6), ("slow", 0.3, -3.6), ("shrinks", 7, 8)):
-    axes[0].text(x, y, word)
-axes[0].set(xlabel="wave number k", ylabel="frequency $\\omega$ in s", title='"full" amplifies the waves in the wedge')
-axes[1].set(xlabel="gradient step", ylabel="height of the wave", title='"convex" damps each of three waves')
-axes[1].legend(fontsize=7)
-plt.show()
+exact = point * torch.tensor(3.0, dtype=torch.float64).exp()
+errors = [(X(0.0, 1.0, point) - exact).abs().max().item() for X in (first, second)]
+assert all(abs(error - bound) < 1e-6 for error, bound in zip(errors, bounds, strict=True))
+course.compare(prediction, ("Eulerian", "Lagrangian")[errors[1] > errors[0]])
+print(f"Eulerian residual 0.1: error {errors[0]:.3f}; Lagrangian residual 0.1: error {errors[1]:.3f}")
 
 # %% [markdown]
-# **What to notice.** Left: in the coloured wedge the real part of $\Lambda_{\text{full}}$ is negative, in the grey
-# fringe (slow) it is between 0 and 1, and the marks are the three waves on the right. The wedge opens at $k = 2 / (d\,
-# b) = 4$: coarse waves are safe, fine ones with an unlucky $\omega$ are not. Whether a training blows up then depends
-# on whether the *network can draw fine waves*. Fourier features of $x$ are made to, and a plain network of smooth
-# layers is slow to. That is a prediction, and section 6 has the trainings to test it: "ESD full" has Fourier features,
-# "ESD full, smooth" has none.
-
-# %%
-figure, ax = plt.subplots(figsize=(6.0, 3.0))
-for k, name in enumerate(("LSD convex", "ESD convex", "ESD full", "ESD full, smooth")):
-    history = torch.tensor(learned[name][0])  # step, loss, mean and largest norm of the gradient, seconds
-    ax.semilogy(history[:, 0], history[:, 2], "-" if k < 3 else "--", label=name)
-ax.set(xlabel="step", ylabel="norm of the gradient", title="The explosion needs both: the held term and the fine waves")
-ax.legend()
-plt.show()
-
-# %% [markdown]
-# **What to notice.** ESD "convex" is as calm as LSD. The run with the held term *and* a network that can draw fine
-# waves starts in the same way, and then its gradient grows to ten times the others'. Without Fourier features the same
-# held term does no such thing, but that network has the worst diagonal of all in section 6. Holding less is the better
-# cure: the Eulerian map that comes with this library, `checkerboard-esd`, is trained with "convex".
-#
-# **Try.** By the formula, shorter jumps (smaller $d$) push the wedge to finer waves. Draw it for $d = 0.1$ and $k$ up
-# to 40. Which waves are still amplified?
+# **What to notice.** The same residual, and the Lagrangian map is further off, by the factor $(e^3 - 1)/3$. So the
+# Jacobian in the Eulerian loss is not by itself a reason for worse maps. In section 4 ESD "convex" has it too, and
+# trains.
 
 # %% [markdown]
 # ## Summary
 #
-# - A condition becomes a loss by squaring its residual and averaging over pairs $s < t$ and draws of $I_s$; flow
-#   matching on the diagonal completes it.
-# - Forward mode computes the derivatives exactly, in one pass along with the value.
-# - A stop-gradient changes no value. It decides who learns from whom: "convex" gives the gradient of a frozen teacher.
-# - The Eulerian loss has the Jacobian in it, which magnifies errors where paths part. Its "full" stop-gradient is not
-#   the descent of any function, and amplifies some of the waves with $d\,|k b| > 2$.
-#
-# [Lesson 05](05_self_distillation_on_the_checkerboard.ipynb) puts a loss into a training loop and trains a map that
-# needs one step.
+# - A stop-gradient changes no value. It decides which paths the gradient takes.
+# - "convex" gives the gradient of a frozen teacher. In these trainings it beats "none" for each of the three losses.
+# - ESD "full" lets waves grow with $d\, |k b| > 2$ and an unlucky frequency. It failed with Fourier features in three
+#   seeds of three. Without them it did as well as "convex". "semi" with Fourier features did not fail.
+# - The Jacobian makes the error of some Eulerian targets larger. It does not make the solution another one.
 #
 # ## Exercises
+
+# %% [markdown]
+# **1.** By the formula, shorter jumps push the wedge to finer waves. For $d = 0.1$ and $b = 1$, from which wave number
+# $k$ on can a wave grow under "full"? Set `smallest_k`.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+smallest_k = 2 / (0.1 * 1.0)
+### END SOLUTION
+
+# %%
+course.check("04b.13", smallest_k)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
-# 1. Show that $E\,|\nabla X\, \delta|^2 = \frac12 \|\nabla X\|_F^2\, E\,|\delta|^2$ in two dimensions, and check it
-#    with `X.push` on 10,000 random $\delta$ at one point.
-# 2. Write `lsd` with a frozen copy of the network as the teacher, asked at the landing point *with* gradient. Which of
-#    the three parts of section 4 does its gradient have? Check that adding the missing one gives "none".
-# 3. In `psd`, swap the weights $h$ and $1 - h$. For which $h$ does nothing change? Show on the exact map of `gauss`
-#    that for any other the loss is no longer zero.
-# 4. Repeat the analysis of section 8 for the Lagrangian residual with a constant known velocity, for an error
-#    $e^{i(kx + \omega t)}$. Is there a wave that "convex" amplifies?
-# 5. The source's batch has three samples of four on the diagonal. From the bars of section 5, what does a training step
-#    of LSD cost, in units of flow matching with the same batch? Check it with `cost` on 1,536 and 512 samples.
+# The real part is $1 + p\,(p + r)$ with $p = d\,\omega$ and $r = d\, k b$. Over $p$ it is smallest at $p = -r/2$,
+# where it is $1 - r^2/4$. This is negative if $|r| > 2$, so $k > 2 / (d\, b) = 20$.
+#
+# </details>
+#
+# **2.** Do the calculation of section 5 for the Lagrangian residual with a constant known velocity and the error
+# $\theta_1 \cos\varphi + \theta_2 \sin\varphi$, $\varphi = k x + \omega t$. Is there a wave that "convex" lets grow?
+#
+# <details><summary>Answer</summary>
+#
+# $\partial_t X = v + d\, \partial_t v$, and the target is $b$ wherever it is read. The residual is the matrix $1 + i\,
+# d\, \omega$ times the heights, and all of it keeps its gradient. So $\Lambda = 1 + d^2 \omega^2$, which is at least
+# 1: no wave grows.
+#
+# </details>
+#
+# **3.** Which of the three slopes in PSD is the pupil's, under "convex"? Which paths would "none" add?
+#
+# <details><summary>Answer</summary>
+#
+# The pupil's is $v_{s,t}$, the slope of the long jump. "none" adds three paths: the weights in $v_{s,u}$, those in
+# $v_{u,t}$, and the landing point $X_{s,u}(x)$ at which the second is read, which depends on $v_{s,u}$ again.
+#
+# </details>
+#
+# **4.** Show that $E\,|\nabla X\, \delta|^2 = \frac12 \|\nabla X\|_F^2\, E\,|\delta|^2$ in two dimensions, if $\delta$
+# points in every direction with equal chance.
+#
+# <details><summary>Answer</summary>
+#
+# $|A \delta|^2 = \sum_{ijk} A_{ij} A_{ik}\, \delta_j \delta_k$. By symmetry $E[\delta_1 \delta_2] = 0$ and
+# $E[\delta_1^2] = E[\delta_2^2] = \frac12 E|\delta|^2$. Only $j = k$ stays: $\sum_{ij} A_{ij}^2 \cdot \frac12
+# E|\delta|^2$.
+#
+# </details>
 #
 # ## Next
 #
@@ -385,8 +723,8 @@ plt.show()
 #
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via
 #   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025: the losses, their stop-gradients,
-#   and the observation that the Eulerian ones are unstable. The analysis of section 8 is ours.
-# - A. G. Baydin, B. A. Pearlmutter, A. A. Radul, J. M. Siskind, *Automatic differentiation in machine learning: a
-#   survey*, [arXiv 1502.05767](https://arxiv.org/abs/1502.05767), 2018: forward and reverse mode.
+#   and the observation that the Eulerian ones are unstable. The calculation of section 5 is ours.
+# - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *Flow map matching*, [arXiv
+#   2406.07507](https://arxiv.org/abs/2406.07507), 2024: bounds on the error of a map by its residuals.
 # - M. Tancik et al., *Fourier features let networks learn high frequency functions in low dimensional domains*,
 #   [arXiv 2006.10739](https://arxiv.org/abs/2006.10739), 2020.

@@ -16,443 +16,741 @@
 #
 # After this lesson you can
 #
-# - write the whole training loop of a flow map in under forty lines,
-# - train a map that needs one step in half a minute, by four methods: LSD, ESD, PSD-M and PSD-U,
-# - measure it in two ways (by its samples, and against the exact map), and say why they differ,
-# - point to where each method is wrong.
+# - write the whole training of a flow map: the batch, the loss, the loop and the averaged weights,
+# - write a target that is averaged over data, and say why it scatters less than a single slope,
+# - train a map by four methods (LSD, ESD, PSD-M and PSD-U) and compare them fairly,
+# - measure a map by its samples and by its distance to the exact map, and say why the two scores disagree.
 #
-# **It assumes** [lesson 04b](04b_stop_gradients_and_stability.ipynb): the three losses and their stop-gradients. **It
-# takes** forty minutes to read and under five minutes to run on two CPU cores. The cells that take longer than ten
-# seconds say so.
+# **It assumes** [lesson 04](04_losses_and_their_cost.ipynb) and
+# [lesson 04b](04b_stop_gradients_and_stability.ipynb): the three losses and their stop-gradients. Symbols are on the
+# [notation card](notation.md).
+#
+# **It takes** an hour and a half if you write the code, and six minutes of computing on two CPU cores. Cells that take
+# longer than ten seconds say so.
 
 # %%
 import copy
-import json
 
-import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
 import flowmap_edu
-from flowmap_edu import FlowMap, losses, metrics, problems, recipes, training
+from flowmap_edu import FlowMap, course, metrics, problems, recipes, training
 from flowmap_edu.metrics import errors
-from flowmap_edu.recipes import paper
 from flowmap_edu.times import triangle
-from flowmap_edu.training import near, runs, targets
+from flowmap_edu.training import targets
+from flowmap_edu.viz import figures_05 as figures
 from flowmap_edu.viz import plots, widgets
 
 plots.use_style()
 board = problems.Checkerboard()
-STEPS = (1, 2, 4, 8, 16)
 
 # %% [markdown]
-# ## 1. What is the whole loop?
+# ## 1. What does one step of training read?
 #
-# Nothing is needed but samples of the data. Each step draws a batch. Three quarters of its samples are for the diagonal
-# and contribute the first of these squares, one quarter is for a condition (here the Lagrangian) and contributes the
-# second; the loss is the mean over the batch:
+# *Self-distillation* trains one network for two tasks. On the diagonal it learns the velocity from data. Off the
+# diagonal it learns jumps, and there the teacher is the network itself: it reads its own velocity. So a batch has two
+# parts. Here it has 256 pairs $(x_0, x_1)$ of noise and data. Three quarters of them, the first 192, are for the
+# diagonal. The others are for the jumps. (Section 5 will take other shares.)
+#
+# **Write** `points(x0, x1, t, s)`. `x0` and `x1` have shape (B, 2), `t` has shape (D,), `s` has shape (J,), and
+# D + J = B. With $I_t = (1 - t)\, x_0 + t\, x_1$ return three tensors:
+#
+# 1. `x_t`: $I_t$ of the first D pairs, shape (D, 2);
+# 2. `slope`: $x_1 - x_0$ of the same pairs, shape (D, 2);
+# 3. `x_s`: $I_s$ of the other J pairs, shape (J, 2).
+#
+# Write $I_t$ as it stands here. Another order of operations rounds differently, and section 3 compares bits.
+
+
+# %% tags=["solution"]
+def points(x0, x1, t, s):
+    """x_t and its slope on the diagonal, x_s for the jumps."""
+    ### BEGIN SOLUTION
+    on = len(t)
+    x_t = (1 - t)[:, None] * x0[:on] + t[:, None] * x1[:on]
+    x_s = (1 - s)[:, None] * x0[on:] + s[:, None] * x1[on:]
+    return x_t, x1[:on] - x0[:on], x_s
+    ### END SOLUTION
+
+
+# %%
+course.check("05.1", points)
+
+# %% [markdown]
+# **Write** `draw(generator, n, on)`, which draws a batch and returns `t, x_t, slope, s, r, x_s`. The end of a jump is
+# called $r$ in this lesson, since $t$ is taken. Section 3 compares bits with the library, so draw in its order:
+#
+# 1. `x1 = board.sample(n, generator)[0]` and `x0 = board.base(n, generator)`, n points each;
+# 2. `t = torch.rand(on, generator=generator)`, the times on the diagonal;
+# 3. `s, r = triangle(n - on, stratified=False, generator=generator)`, pairs that are uniform on $0 \le s \le r \le 1$;
+# 4. then call your `points`. (Section 3 will show whether this function is right.)
+
+
+# %% tags=["solution"]
+def draw(generator, n=256, on=192):
+    """A batch: (t, x_t, slope) for the diagonal, (s, r, x_s) for the jumps."""
+    ### BEGIN SOLUTION
+    x1, x0 = board.sample(n, generator)[0], board.base(n, generator)
+    t = torch.rand(on, generator=generator)
+    s, r = triangle(n - on, stratified=False, generator=generator)
+    x_t, slope, x_s = points(x0, x1, t, s)
+    return t, x_t, slope, s, r, x_s
+    ### END SOLUTION
+
+
+# %% [markdown]
+# ## 2. What is the loss of a batch?
+#
+# A sample on the diagonal contributes the first of these squares, a jump the second. The loss is the mean over all 256
+# samples:
 #
 # $$\big|v_{t,t}(I_t) - (x_1 - x_0)\big|^2, \qquad
-#   \big|\partial_t X_{s,t}(I_s) - \mathrm{sg}\, v_{t,t}(X_{s,t}(I_s))\big|^2 .$$
+#   \big|\partial_r X_{s,r}(I_s) - \mathrm{sg}\, v_{r,r}(X_{s,r}(I_s))\big|^2 .$$
 #
-# Both parts train one network. The diagonal learns the velocity from data; the other part spreads what the diagonal
-# knows to longer and longer jumps. That is *self-distillation*: the teacher is the same network, on its own diagonal.
+# The second square is the Lagrangian loss of lesson 04. The stop-gradient sg holds its target fixed, as if somebody
+# else had given it.
 #
-# Three customs of training neural networks are in the loop. The learning rate rises over the first steps and falls to
-# zero along a cosine. A gradient longer than `clip` is shortened to it. And the map one samples from has *averaged*
-# weights, $a \leftarrow \delta a + (1 - \delta)\, w$ after each step, which depend less on single batches; $\delta$
-# rises from 0 to its value `ema`, so that the random start is forgotten. In the code the diagonal has the first `on`
-# samples, and the end time of a jump is called `r`, since `t` is taken.
+# **Write** `loss_of`, which returns one number. You may use `X.velocity(t, x)`, which is $v_{t,t}(x)$, and
+# `X.partial_t(s, r, x)`, which returns the landing point and its derivative in the end of the jump. Sum each square
+# over the two coordinates. The target of a jump carries no gradient: neither the landing point that it is read at, nor
+# the velocity that is read there.
+
+
+# %% tags=["solution"]
+def loss_of(X, t, x_t, slope, s, r, x_s):
+    """The mean over the batch of both kinds of squares."""
+    ### BEGIN SOLUTION
+    on = (X.velocity(t, x_t) - slope).square().sum(1)
+    landed, moves = X.partial_t(s, r, x_s)
+    with torch.no_grad():
+        target = X.velocity(r, landed)
+    off = (moves - target).square().sum(1)
+    return torch.cat([on, off]).mean()
+    ### END SOLUTION
+
+
+# %%
+course.check("05.2", loss_of)
+
+# %% [markdown]
+# ## 3. What is the whole loop?
+#
+# Each step computes the loss, its gradient, and moves the weights. Three customs of training neural networks belong to
+# it.
+#
+# - The learning rate rises over the first steps and falls to zero along a cosine. At step $k = 0, 1, 2, \ldots$ it is
+#   `settings.lr * settings.learning_rate(k, settings.steps)`; an optimiser keeps it in
+#   `optimizer.param_groups[0]["lr"]`.
+# - A gradient that is longer than `settings.clip` is shortened to that length: `torch.nn.utils.clip_grad_norm_`.
+# - We do not sample from the last weights $w$ but from *averaged* weights $a$. They depend less on single batches.
+#   After each step $a \leftarrow \delta a + (1 - \delta)\, w$, with $\delta = 0$ at step 0 and $\delta =
+#   \min\!\big(\texttt{settings.ema},\, \tfrac{1 + k}{10 + k}\big)$ at step $k > 0$. It is short at first, so that the
+#   average forgets the random start.
+#
+# **Write** `fit(net, loss, batches, settings)`. It trains a copy of `net` (`copy.deepcopy`) with
+# `torch.optim.Adam(..., betas=(0.9, 0.99))`, one step for each batch, and returns a second copy that holds the averaged
+# weights. The loss of a batch is `loss(FlowMap(net), *batch)`. For the average use `a.lerp_(w, 1 - delta)` under
+# `torch.no_grad()`, for each pair of parameters.
+
+
+# %% tags=["solution"]
+def fit(net, loss, batches, settings):
+    """Train a copy of net; return another copy with the averaged weights."""
+    ### BEGIN SOLUTION
+    net, averaged = copy.deepcopy(net), copy.deepcopy(net)
+    optimizer = torch.optim.Adam(net.parameters(), betas=(0.9, 0.99))
+    for k, batch in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = settings.lr * settings.learning_rate(k, settings.steps)
+        optimizer.zero_grad()
+        loss(FlowMap(net), *batch).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
+        optimizer.step()
+        delta = min(settings.ema, (1 + k) / (10 + k)) if k else 0.0
+        with torch.no_grad():
+            for a, w in zip(averaged.parameters(), net.parameters(), strict=True):
+                a.lerp_(w, 1 - delta)
+    return averaged
+    ### END SOLUTION
+
+
+# %%
+course.check("05.3", fit)
+
+# %% [markdown]
+# That is all of it. `training.fit` of the library is this loop. It takes four objects: a problem, a network, a method,
+# and a `Training` that holds the numbers. We train with both, from the same first weights and the same random numbers.
 
 # %%
 plain = recipes.recipe(
     "checkerboard", "lsd", steps=300, batch=256, diagonal=0.75, optimizer="adam", lr=2e-3, warmup=50, clip=1.0,
     ema=0.99, stratified=False, at_zero=0.0, stf_batch=0, compile=False,
 )  # fmt: skip
-
-
-def draw(generator, n=256, on=192):
-    """Interpolants and their slopes, pairs of times, and points at the first of them."""
-    x1 = board.sample(n, generator=generator)[0]
-    x0 = board.sigma * torch.randn(n, 2, generator=generator)
-    t = torch.rand(on, generator=generator)
-    s, r = triangle(n - on, stratified=False, generator=generator)  # lesson 04, section 1
-    x_t = (1 - t)[:, None] * x0[:on] + t[:, None] * x1[:on]
-    x_s = (1 - s)[:, None] * x0[on:] + s[:, None] * x1[on:]
-    return t, x_t, x1[:on] - x0[:on], s, r, x_s
-
-
-# %%
-def loss_of(X, t, x_t, slope, s, r, x_s):
-    on = (X.velocity(t, x_t) - slope).square().sum(1)
-    landed, moves = X.partial_t(s, r, x_s)
-    off = (moves - X.velocity(r, landed.detach()).detach()).square().sum(1)
-    return torch.cat([on, off]).mean()
-
-
-# %%
-net, settings = copy.deepcopy(plain.net), plain.training  # an MLP as in lesson 01
-averaged = copy.deepcopy(net)
-optimizer = torch.optim.Adam(net.parameters(), betas=(0.9, 0.99))
-generator = torch.Generator().manual_seed(settings.seed)
-for step in range(settings.steps):
-    optimizer.param_groups[0]["lr"] = settings.lr * settings.learning_rate(step, settings.steps)
-    loss_of(FlowMap(net), *draw(generator)).backward()
-    torch.nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
-    optimizer.step()
-    optimizer.zero_grad()
-    keep = min(settings.ema, (1 + step) / (10 + step)) if step else 0.0  # short at first: forget the random start
-    with torch.no_grad():
-        for a, w in zip(averaged.parameters(), net.parameters(), strict=True):
-            a.lerp_(w, 1 - keep)
+generator = torch.Generator().manual_seed(plain.training.seed)
+mine = fit(plain.net, loss_of, (draw(generator) for _ in range(300)), plain.training)
+*_, state = training.fit(*plain._replace(net=copy.deepcopy(plain.net)))
+for ours, library in zip(mine.parameters(), state.average.module.parameters(), strict=True):
+    assert torch.equal(ours, library), "is I_t written as in section 1? The order of operations changes the rounding"
+print(f"{sum(w.numel() for w in mine.parameters()):,} weights, all equal to the last bit after 300 steps")
 
 # %% [markdown]
-# That was all of it. `training.fit` is this loop. It takes four objects: a problem, a network, a method, and a
-# `Training` that holds the numbers. It yields its state as it goes, and can be stopped and resumed. Same objects, same
-# seed: the same weights, to the last bit. (`compile`
-# would translate the step to faster code, which pays in longer runs only.)
+# **Predict.** These 300 steps took a few seconds. KL64 of lesson 01 measures how far samples are from the board; less
+# is better. Divide KL64 of one jump by KL64 of sixteen jumps. Is the ratio about 1, or much larger?
 
 # %%
-*_, state = training.fit(*plain._replace(net=copy.deepcopy(plain.net)))  # `plain` keeps its untrained network
-for ours, library in zip(averaged.parameters(), state.average.module.parameters(), strict=True):
-    assert torch.equal(ours, library)
-print(f"{sum(w.numel() for w in net.parameters()):,} weights, all equal after {settings.steps} steps")
+prediction = None  # a number: your guess of KL64 with one jump over KL64 with sixteen jumps
 
 # %%
-noise = board.sigma * torch.randn(50_000, 2, generator=torch.Generator().manual_seed(1))
-X = FlowMap(averaged)
-figure, axes = plt.subplots(1, 4, figsize=(8.6, 2.5), sharex=True, sharey=True)
-for ax, n in zip(axes, (1, 4, 16), strict=False):
-    plots.board(ax, X.sample(noise, n), bins=48)
-    ax.set_title(f"{n} step{'s' * (n > 1)}")
-plots.board(axes[3], board.sample(50_000)[0], bins=48)
-axes[3].set_title("data")
-figure.suptitle("A few seconds in: the corners of the board begin to show")
-plt.show()
+noise = board.base(50_000, torch.Generator().manual_seed(1))
+early = {n: FlowMap(mine).sample(noise, n) for n in (1, 4, 16)}
+kl = {n: metrics.kl64(x).kl for n, x in early.items()}
+print({n: round(value, 2) for n, value in kl.items()}, "by the number of jumps")
+course.compare(prediction, kl[1] / kl[16], within=0.3, too_high="Then jumps would wait for a good velocity.")
+
+# %% tags=["figure"]
+drawn = {f"{n} jump{'s' * (n > 1)}": x for n, x in early.items()} | {"data": board.sample(50_000)[0]}
+figures.boards(drawn, "LSD after 300 steps of 256 samples")
 
 # %% [markdown]
-# **What to notice.** After 300 steps of 256 samples neither the long jumps nor the short ones are good: one step draws
-# a bent ring with bright corners, sixteen a blur with the same corners. They grow together; the jumps do not wait for a
-# finished velocity.
+# **What to notice.** Neither the long jumps nor the short ones are good yet: one jump draws a bent ring with bright
+# corners, sixteen jumps draw a blur with the same corners. Both parts of the loss learn from the first step on. The
+# jumps do not wait for a finished velocity.
 #
-# **Try.** Take the second part out of `loss_of` (return `on.mean()`). What do one and sixteen steps draw now, and which
-# lesson has shown this picture?
+# **Try.** Train with the first part of the loss alone: return `on.mean()`. What do one and sixteen jumps draw?
+#
+# <details><summary>Answer</summary>
+#
+# The diagonal is then all that is trained. For $s \ne r$ nothing tells the network what $v_{s,r}$ should be, so one
+# jump draws whatever the network happens to continue to. Sixteen jumps read $v_{s,r}$ with $r - s = 1/16$, near the
+# diagonal, and look like the sixteen jumps above. To sample from such a network one uses Euler's method, as in lesson
+# 01.
+#
+# </details>
 
 # %% [markdown]
-# ## 2. What makes it fast?
+# ## 4. Which target scatters less?
 #
-# On a CPU, steps are few, so each of them must count. The recipe for the rest of this lesson, `recipes.recipe`, adds
-# ingredients to the loop, and Fourier features are in it already. None of the six is in the paper that these losses
-# come from; each is an option by name, of `Training` or of the network.
+# The diagonal regresses $v_{t,t}(I_t)$ on the slope $x_1 - x_0$ of one pair. Its mean given $I_t$ is the velocity, but
+# single slopes scatter widely (lesson 01). The network has to average over many steps to see the mean. Can we average
+# before we train?
 #
-# - `stf_batch`: *an averaged target* (a stable target field). The slope $x_1 - x_0$ of one pair scatters around the
-#   velocity; lesson 01 saw how
-#   much. Given the place $I_t$, any data point $y$ could have been the end of a pair through it, with a weight by
-#   Bayes' rule: $w(y) \propto N(I_t;\, t y, (1-t)^2 \sigma^2)$. Take the pair's own $x_1$ and a thousand fresh $y$, and
-#   average the slopes $(y - I_t)/(1 - t)$ with these weights. This mean has the same expectation, and it scatters much
-#   less (Xu, Tong and Jaakkola 2023).
-# - `stf_near`: *near points at late times*. Close to $t = 1$ only the data points near $I_t / t$ have weight, and a
-#   thousand points have none there but the pair's own. So the latest times of a batch take their points from the
-#   neighbourhood of $I_t / t$ in a pool of 260,000.
-# - `fourier`: *Fourier features* of lesson 04, with which a small network can draw sharp edges.
+# Yes. Given a place $x = I_t$, *any* data point $y$ could have been the end of the pair. How likely is each? The pair
+# that ends in $y$ is at $x$ if the noise was $(x - t y)/(1 - t)$. By Bayes' rule the weight of $y$ is
+#
+# $$w(y) \propto \exp\!\Big(\! -\frac{|x - t y|^2}{2\, (1 - t)^2 \sigma^2} \Big), \qquad
+#   \text{its slope is} \quad \frac{y - x}{1 - t} .$$
+#
+# So take a thousand data points, and average their slopes with these weights. The pair's own $x_1$ must be one of them.
+# The mean over all batches is the same as before (exercise 3), and the scatter is smaller. This is the *stable target
+# field* of Xu, Tong and Jaakkola (2023). It uses samples of the data only, not the density.
+#
+# **Write** `averaged_target(t, x, y, sigma)`: `t` has shape (B,), `x` has shape (B, 2), the data points `y` have shape
+# (K, 2). Return the weighted mean slope of each sample, shape (B, 2). `softmax` makes weights from exponents.
+
+
+# %% tags=["solution"]
+def averaged_target(t, x, y, sigma):
+    """The mean of (y - x) / (1 - t) with the weights of Bayes' rule, shape (B, 2)."""
+    ### BEGIN SOLUTION
+    t = t[:, None]
+    square = (x[:, None] - t[:, None] * y).square().sum(2)  # (B, K)
+    w = torch.softmax(-square / (2 * ((1 - t) * sigma) ** 2), dim=1)
+    return (w @ y - x) / (1 - t)
+    ### END SOLUTION
+
+
+# %%
+course.check("05.4", averaged_target)
+t, x_t, slope = draw(torch.Generator().manual_seed(2))[:3]
+y = x_t + (1 - t)[:, None] * slope  # the ends of the pairs themselves
+library = targets.stable(flowmap_edu.Linear(), t, x_t, slope, y, board.sigma, below=1.0)
+assert torch.allclose(averaged_target(t, x_t, y, board.sigma), library, atol=1e-3)
+
+# %% tags=["figure"]
+figures.averaging(board, averaged_target, times=(0.3, 0.7, 0.95))
+
+# %% [markdown]
+# **What to notice.** The cross is a place $I_t$, and the points are data; a darker point has more weight. The blue
+# arrow is the slope of one pair through this place. At $t = 0.3$ and $t = 0.7$ many points share the weight, and the
+# mean slope (orange) lies on the velocity (green). At $t = 0.95$ few points have weight, and the two differ. (Arrows
+# are drawn at 0.7 of their length.)
+#
+# **Predict.** How many times smaller is the mean squared distance to the exact velocity at $t = 0.5$, with 256 samples
+# and 1,024 fresh data points?
+
+# %%
+prediction = None  # a number: scatter of one pair's slope over scatter of the averaged target, at t = 0.5
+
+# %%
+when, scatter = figures.scatter_of_targets(board, averaged_target)
+ratio = (scatter["one pair"] / scatter["averaged"])[18]
+print(f"at t = {when[18]:.2f}: one pair {scatter['one pair'][18]:.3f}, averaged {scatter['averaged'][18]:.5f}")
+course.compare(prediction, ratio, within=0.5, too_low="Then few data points would share the weight at t = 0.5.")
+
+# %% tags=["figure"]
+figures.scatters(when, scatter)
+
+# %% [markdown]
+# **What to notice.** For most times the averaged target has a small fraction of the scatter. Towards $t = 1$ the gain
+# is lost: only data within a distance of about $(1 - t)\sigma/t$ of $I_t/t$ have weight, and of a thousand points
+# hardly one is there. The third curve takes 256 *near points* from a pool of 260,000 instead. It is the quieter one at
+# the end.
+#
+# **Try.** Use 64 fresh points in place of 1,024: set `figures.AT_ONCE = 64` and run the two cells again.
+#
+# <details><summary>Answer</summary>
+#
+# The set then has 320 points in place of 1,280, since the 256 ends of the batch belong to it. The variance of a mean
+# falls with the number of points that share it. So expect the orange curve about four times higher where many points
+# share the weight.
+#
+# </details>
+
+# %% [markdown]
+# ## 5. Which pairs of times does each method need?
+#
+# The rest of the lesson uses the recipe `recipes.recipe("checkerboard", ...)`. It differs from section 3 in the points
+# below. None of them is in the paper that these losses come from. Each is an option by name.
+#
+# - `stf_batch`, `stf_near`: the averaged target, and for the latest tenth of the times the near points.
+# - `diagonal`: **two thirds** of the batch are on the diagonal for LSD and ESD, in place of three quarters; **one
+#   half** for PSD.
+# - `fourier`: random Fourier features (lesson 04b), with which a small network draws sharp edges. They were in section
+#   3 as well.
 # - `stratified`: the times of a batch are spread evenly instead of at random.
-# - `at_zero`, `at_one`: a share of the pairs has $s = 0$, or $t = 1$; see below.
-# - `optimizer="soap"`: an optimiser that takes the curvature between weights of a layer into account (Vyas et al.
-#   2024).
+# - `at_zero`, `at_one`: a share of the jumps has $s = 0$, or $r = 1$.
+# - `optimizer="soap"`: an optimiser that uses the curvature between the weights of a layer (Vyas et al. 2024).
+#
+# Why pairs with $s = 0$ or $r = 1$? Each loss compares a pair $(s, r)$ with something that is known already. The
+# Lagrangian loss has the derivative in the *end*: knowledge moves along $r$, at a fixed $s$. We want it to reach the
+# corner $X_{0,1}$. It starts on the diagonal, at $(0, 0)$, and moves along the row $s = 0$.
+#
+# **Predict.** The Eulerian loss has the derivative in the *start*. Which side of the triangle must ESD visit to reach
+# the corner: the row `"s = 0"` or the column `"r = 1"`?
 
 # %%
-generator = torch.Generator().manual_seed(2)
-n, bins = 40_000, 20
-x1, x0 = board.sample(n, generator=generator)[0], board.sigma * torch.randn(n, 2, generator=generator)
-t = torch.arange(n) / n
-x_t, slope = (1 - t)[:, None] * x0 + t[:, None] * x1, x1 - x0
-linear, quiet = flowmap_edu.Linear(), []
-for part in torch.arange(n).split(1000):  # each with its own points and 1,024 fresh ones, as in training
-    data = torch.cat([x1[part], board.sample(1024, generator=generator)[0]])
-    quiet.append(targets.stable(linear, t[part], x_t[part], slope[part], data, board.sigma))
+prediction = None  # a word: "s = 0" or "r = 1"
 
 # %%
-b, late = board.velocity(t, x_t), slice(17 * n // 20, n)  # t from 0.85 on
-pool = near.Near(board, linear, seed=0)
-pool.fill(0)
-close = pool.target(t[late], x_t[late], slope[late], x1[late])
-scatter = {"one pair": (t, slope - b), "averaged": (t, torch.cat(quiet) - b), "near points": (t[late], close - b[late])}
+sides = recipes.recipe("checkerboard", "esd", steps=100).training
+course.compare(prediction, "r = 1" if sides.at_one > sides.at_zero else "s = 0")
 
-# %%
-figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.0), width_ratios=(1.5, 1, 1))
-for name, (when, error) in scatter.items():
-    binned = [a.reshape(-1, n // bins).mean(1) for a in (when, error.square().sum(1))]
-    axes[0].semilogy(*binned, "o-", ms=4, label=name)
-axes[0].set(xlabel="time t", ylabel="E |target - velocity|$^2$", title="Averaged targets are far quieter")
-axes[0].legend()
-for k, (label, sides) in enumerate({"LSD": {"at_zero": 0.3}, "ESD": {"at_one": 0.3}}.items()):
-    s, r = triangle(256, **sides, generator=torch.Generator().manual_seed(3))
-    axes[k + 1].plot(r, s, "o", ms=3, color=plots.COLOURS[2 + k])
-    axes[k + 1].set(title=f"pairs for {label}", xlabel="end time", ylabel="start time", aspect="equal")
-plt.show()
+# %% tags=["figure"]
+figures.pairs({m: recipes.recipe("checkerboard", m, steps=100) for m in ("lsd", "esd", "psd-m")})
 
 # %% [markdown]
-# **What to notice.** Left: the averaged target carries a small fraction of the scatter. Near the end one data point has
-# nearly all the weight, and little is gained; there the average over near points is the quieter one. Right: why the
-# sides? The Lagrangian equation carries what is known *along $t$ at a fixed $s$*, from the diagonal to the right; the
-# one-step map lives at $s = 0$, so that row must be visited. The Eulerian equation carries it *along $s$ at a fixed
-# $t$*, from the diagonal down; its road to $X_{0,1}$ is the column $t = 1$. (For PSD the recipe takes some of both.)
+# **What to notice.** The arrows lead into one pair, from the places that its loss reads. For LSD one of them comes from
+# the left, along $r$; for ESD one comes from above, along $s$. PSD-M reads two short jumps. The orange points are the
+# recipe's additional pairs: the row for LSD, the column for ESD, some of both for PSD.
 #
-# **Try.** Use 64 points in place of 1,024. What happens to the orange curve, and where?
-
+# **Try.** Train ESD with `at_zero=0.3, at_one=0.0` in section 6. Which score tells whether the side mattered?
+#
+# <details><summary>Answer</summary>
+#
+# The scores of one jump, since the sides serve $X_{0,1}$. Sixteen jumps use short pairs near the diagonal. Whether the
+# difference is larger than that between seeds you can only say after three seeds of each.
+#
+# </details>
 
 # %% [markdown]
-# ## 3. Four methods, one loop
+# ## 6. What does the loss say while we train?
 #
-# LSD, ESD, PSD-M (a stop in the middle, $h = \frac12$) and PSD-U (a stop anywhere, $h$ uniform) differ in the second
-# part of the loss. With it go a few choices of the recipe: those pairs of times; "convex" for ESD; and for PSD, whose
-# samples are cheaper, half of the batch off the diagonal in place of a third. We train each for 1,500 steps, and, as
-# "LSD, plain", one map with the six ingredients of section 2 switched off. (Five trainings, two minutes in all.)
+# We train by four methods. LSD, ESD, PSD-M (a stop in the middle) and PSD-U (a stop anywhere) differ in the second part
+# of the loss, in the pairs of section 5, and in the shares of the batch. ESD is used with the stop-gradient "convex",
+# because lesson 04b saw "full" fail with Fourier features. Each training has **1,500 steps of 384 samples**. A fifth
+# map, "LSD, plain", has as many steps and samples, but plain targets, times at random, no additional pairs, no Fourier
+# features, and Adam.
+#
+# **Predict with a formula.** A plain target scatters, so the loss has a floor. A perfect network still has
+# $E\,|x_1 - x_0 - b_t(I_t)|^2$ on the diagonal, which is `board.irreducible_loss()`. Its jumps can reach zero. The
+# plain map has two thirds of its batch on the diagonal.
+#
+# **Write** `floor`, the least mean loss that any network can reach with plain targets and this batch.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+floor = 2 / 3 * board.irreducible_loss()
+### END SOLUTION
+
 # %%
-def train(run, name):
-    with tqdm(total=run.training.steps, desc=name) as bar:
-        for state in training.fit(*run, every=20):
-            bar.update(state.step - bar.n)
-    return state
+course.check("05.5", floor)
 
-
+# %%
+METHODS = ("LSD", "ESD", "PSD-M", "PSD-U")
 steps = training.budget(1500)  # fewer where the notebook is only tested
-methods = ("lsd", "esd", "psd-m", "psd-u")
-trainings = {m.upper(): recipes.recipe("checkerboard", m, steps=steps, compile=False) for m in methods}
+trainings = {m: recipes.recipe("checkerboard", m.lower(), steps=steps, compile=False) for m in METHODS}
 without = {"stf_batch": 0, "stratified": False, "at_zero": 0.0, "optimizer": "adam", "lr": 2e-3, "net": {"fourier": 0}}
 trainings["LSD, plain"] = recipes.recipe("checkerboard", "lsd", steps=steps, compile=False, **without)
-states = {name: train(run, name) for name, run in trainings.items()}
+
+# %% [markdown]
+# (Five trainings, two to three minutes in all.)
+
+# %%
+states = {name: [*training.fit(*run, every=30)][-1] for name, run in tqdm(trainings.items())}
 maps = {name: state.X for name, state in states.items()}
 
-# %%
-g = torch.Generator().manual_seed(4)
-t, x1 = torch.rand(20_000, generator=g), board.sample(20_000, generator=g)[0]
-x_t = (1 - t)[:, None] * board.sigma * torch.randn(20_000, 2, generator=g) + t[:, None] * x1
-with torch.no_grad():
-    excess = {name: losses.diagonal(X, t, x_t, board.velocity(t, x_t)).mean().item() for name, X in maps.items()}
+# %% [markdown]
+# One training is one draw of first weights and batches. So we read in what other seeds gave with the same recipe and
+# the same number of steps. They were made by `python data/lessons/make_05.py`. The error of the diagonal is
+# $E\,|v_{t,t}(I_t) - b_t(I_t)|^2$, with $b$ the exact velocity.
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.0), width_ratios=(2, 1))
-for name, state in states.items():
-    history = torch.tensor(state.history)
-    axes[0].semilogy(history[:, 0], history[:, 1], "--" if "plain" in name else "-", label=name)
-axes[0].set(xlabel="step", ylabel="loss of the batch", title="The loss says little: a plain target cannot go lower")
-axes[0].legend(ncols=2, fontsize=8)
-bars = axes[1].barh(list(excess), list(excess.values()), color=plots.COLOURS[: len(excess)])
-axes[1].bar_label(bars, [f"{value:.4f}" for value in excess.values()], padding=2, fontsize=8)
-axes[1].invert_yaxis()
-axes[1].set(xlabel="E |v - b|$^2$ on the diagonal", title="The diagonal tells", xlim=(0, 1.35 * max(excess.values())))
-plt.show()
+others = figures.other_seeds()
+diagonal = {m: [figures.diagonal_error(board, maps[m])] + [row["diagonal"] for row in others[m]] for m in maps}
+figures.table({m: [{"diagonal error": error} for error in seeds] for m, seeds in diagonal.items()}, ["diagonal error"])
+
+# %% tags=["figure"]
+figures.losses({name: state.history for name, state in states.items()}, diagonal, floor)
 
 # %% [markdown]
-# **What to notice.** The dashed loss cannot fall below two thirds of the irreducible loss of lesson 01, since that
-# share of the batch is on the diagonal. The averaged target has a floor too, but far lower, and another one for PSD
-# with its smaller share. So the losses are not comparable. The distance of the diagonal to the exact velocity is: the
-# ingredients of section 2 made it more than ten times smaller in the same number of steps.
+# **What to notice.** Left: the plain loss comes down to its floor, the dotted line, and stays there. The averaged
+# target scatters less, so the other losses are lower. PSD has a smaller share of the batch on the diagonal, and its
+# loss is lower again. So the *losses* of two recipes cannot be compared. Right: the distance of the diagonal to the
+# exact velocity can. With equal steps, every seed of the recipe's maps is more than ten times below every seed of the
+# plain map. (The plain map differs in several things at once. This comparison does not say which of them matters.)
 #
-# **Try.** Take away one ingredient at a time (`stf_batch=0`, `net={"fourier": 0}`,
-# `stratified=False`, `optimizer="adam"`). Which one costs most?
+# **Try.** Take out one ingredient at a time: `stf_batch=0`, or `net={"fourier": 0}`, or `optimizer="adam", lr=2e-3`.
+# Print `figures.diagonal_error(board, X)` for each.
+#
+# <details><summary>Answer</summary>
+#
+# Each is a run of half a minute. Judge it by the distance of the diagonal, as above, and not by its loss: without the
+# averaged target the loss must be higher, whatever the map is. Differences smaller than the range over seeds that is
+# printed above say nothing.
+#
+# </details>
 
 # %% [markdown]
-# ## 4. What do the samples look like?
+# ## 7. How good are the samples?
 #
-# The same noise for every picture, 10,000 points of it: 1 to 16 jumps by each map. (Half a minute.) On top is the
-# density; under it are the points, coloured by the quarter of the plane in which each began; the table has KL64 and
-# the distance to the exact map, which sections 5 and 6 are about. Hold two numbers of jumps against each other with the
-# arrow keys: one and two first, then Home and End. Which squares change? (A number that is not among those of the still
-# figure below takes a moment on the first visit.)
+# The same noise for every picture: 1 to 16 jumps by each map. (A minute.) The still shows the densities. The live
+# figure also shows the points, coloured by the quarter of the plane in which each began. Use the arrow keys to change
+# the number of jumps.
 
 # %%
-widgets.step_slider(maps, noise[:10_000], steps=STEPS, exact=board)
-
-# %%
-samples = {name: {n: X.sample(noise, n) for n in STEPS} for name, X in tqdm(maps.items(), desc="sampling")}
-figure, axes = plt.subplots(5, 5, figsize=(7.4, 7.6), dpi=62, sharex=True, sharey=True)
-for row, (name, drawn) in zip(axes, samples.items(), strict=True):
-    row[0].set_ylabel(name)
-    for ax, (n, points) in zip(row, drawn.items(), strict=True):
-        plots.board(ax, points, bins=48)
-        ax.set_title(f"{n} step{'s' * (n > 1)}" if name == "LSD" else "")
-figure.suptitle("Half a minute of training each: all four methods draw the board in one step")
-plt.show()
+widgets.step_slider({name: maps[name] for name in ("LSD", "ESD", "PSD-M", "LSD, plain")}, noise[:6000])
 
 # %% [markdown]
-# **What to notice.** From two steps on, edges sharpen from left to right, and the gaps between squares empty. The plain
-# recipe, with the same number of steps, is behind at every step count.
+# **What to notice.** From left to right edges sharpen, and the gaps between the squares empty. With the same number of
+# steps the plain map does not show the squares.
 #
-# **Try.** Which method gains most from more steps? Guess from the picture before you read the table of section 5.
+# Now by numbers. KL64 sees the samples only. The *distance* sees the map: 4,096 points start at $x_0$; where does each
+# land, and where should it? The exact map is known here. We keep three numbers of these distances $d$:
+#
+# $$\sqrt{E\, d^2}, \qquad \text{the median of } d, \qquad
+#   \frac{\text{sum of } d^2 \text{ over the worst twentieth of the points}}{\text{sum of } d^2 \text{ over all}} .$$
+#
+# **Write** `summary(landed, goal)`, both of shape (N, 2): return the three as numbers. The worst twentieth are the
+# `N // 20` points with the largest distance.
+
+
+# %% tags=["solution"]
+def summary(landed, goal):
+    """Root mean square and median of the distances, and the worst twentieth's share of the squares."""
+    ### BEGIN SOLUTION
+    square = (landed - goal).square().sum(1).sort().values
+    worst = square[-(len(square) // 20) :].sum() / square.sum()
+    return square.mean().sqrt().item(), square.median().sqrt().item(), worst.item()
+    ### END SOLUTION
+
+
+# %%
+course.check("05.6", summary)
 
 # %% [markdown]
-# ## 5. How good are the samples?
-#
-# KL64 of lesson 01, for the maps trained here (50,000 points) and for the maps that come with the library: the same
-# loop and recipe, only with more steps, measured on a million points by the commands in `data/README.md`. The paper
-# reports a KL divergence for the checkerboard too. Its estimator is not described on the page we have, so its figures
-# are context and no contest.
+# **Write** `measured(X, steps)`: a dictionary with an entry for each number of jumps n in `steps`. The key is `str(n)`,
+# the entry a dictionary with `"kl64"`, `"rms"`, `"median"` and `"worst"`. KL64 is `metrics.kl64(...).kl` of
+# `X.sample(noise, n)`, n jumps from the noise; the others are the `summary` of `X.sample(start, n)` and `goal`.
 
 # %%
-kl = {name: {n: metrics.kl64(points).kl for n, points in drawn.items()} for name, drawn in samples.items()}
-folder = runs.shipped_folder()
-longer = {}
-for name, method in zip(kl, methods, strict=False):
-    rows = json.loads((folder / f"checkerboard-{method}" / "evaluation.json").read_text())["rows"]
-    longer[name] = {row["steps"]: row for row in rows}
-print(f"{'':<36}" + "".join(f"{n:>4} step{'s' if n > 1 else ' '}" for n in STEPS))
-for name, scores in kl.items():
-    print(f"{name:<11} KL64, trained here       " + "".join(f"{scores[n]:>10.3f}" for n in STEPS))
-    if name in longer:
-        print(f"{'':<11} KL64, shipped map        " + "".join(f"{longer[name][n]['kl64']:>10.3f}" for n in STEPS))
-        print(f"{'':<11} KL, as the paper has it  " + "".join(f"{k:>10.3f}" for k in paper.PAPER_KL[name.lower()]))
-print(f"exact draws score {metrics.floor64(len(noise)):.3f} (50,000 points) and {rows[0]['floor']:.3f} (a million)")
+start, goal = errors.exact_pairs(board, 0.0, 1.0, 4096, 0)  # points of the noise, and where the exact map carries them
 
-# %%
-figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.2), sharey=True)
-plots.against_steps(axes[0], kl, floor=metrics.floor64(len(noise)))
-axes[0].set_title(f"trained here, {steps:,} steps")
-axes[0].legend(frameon=True, fontsize=8)
-shipped_kl = {name: {n: row["kl64"] for n, row in rows.items()} for name, rows in longer.items()}
-plots.against_steps(axes[1], shipped_kl, floor=rows[0]["floor"])
-axes[1].set(title="shipped: 20,000 to 34,000 steps", ylabel="")
-figure.suptitle("LSD is best in one step; the semigroup methods come close with more")
-plt.show()
+
+# %% tags=["solution"]
+def measured(X, steps=(1, 2, 4, 8, 16)):
+    """KL64 and the three numbers of the distance, by the number of jumps."""
+    ### BEGIN SOLUTION
+    table = {}
+    for n in steps:
+        rms, median, worst = summary(X.sample(start, n), goal)
+        kl = metrics.kl64(X.sample(noise, n)).kl
+        table[str(n)] = {"kl64": kl, "rms": rms, "median": median, "worst": worst}
+    return table
+    ### END SOLUTION
+
 
 # %% [markdown]
-# **What to notice.** Among the shipped maps LSD has the lowest KL64 in one step, and both PSD curves fall most steeply.
-# ESD gains least from more steps: its errors are not those of long jumps. (The shipped ones are trained for budgets of
-# their own, printed in `data/README.md`, so read the curves' shapes rather than small differences.)
+# What is a large KL64? A ruler: take exact draws, and make the whole board 2 % too small.
 #
-# **Try.** Train ESD with its source's stop-gradient, `stopgrad="full"`, and as many steps. What becomes of its row?
+# **Predict.** Exact draws score 0.041 with 50,000 points. What is KL64 of the board that is 2 % too small?
+
+# %%
+prediction = None  # a number: KL64 of 50,000 exact draws times 0.98
+
+# %%
+exact = board.sample(50_000, torch.Generator().manual_seed(7))[0]
+small = metrics.kl64(0.98 * exact)
+print(f"KL64 of exact draws {metrics.floor64(50_000):.3f}, of the smaller board {small.kl:.3f}")
+print(f"the smaller board's points are {(0.02 * exact).norm(dim=1).median():.3f} from their places (median)")
+course.compare(prediction, small.kl, within=0.3, too_low="A bin that loses nearly all its points counts much.")
 
 # %% [markdown]
-# ## 6. How good is the map?
-#
-# Samples can be right and still land in the wrong places: a map that swaps two squares has the same KL64. Here the
-# exact map is known, so we can ask for the distance between where a point lands and where it should:
-#
-# $$\text{error}(N) = \sqrt{E\, \big| X^{(N \text{ jumps})}(x_0) - X^\ast_{0,1}(x_0) \big|^2} .$$
+# (Half a minute for the next cell.)
 
 # %%
-final = {name.upper(): flowmap_edu.load(f"checkerboard-{name}") for name in methods}
-error = {name: {n: metrics.map_error(X, board, steps=n, n=1024) for n in STEPS} for name, X in final.items()}
-brief = {name: {n: metrics.map_error(X, board, steps=n, n=1024) for n in STEPS} for name, X in maps.items()}
-start, goal = errors.exact_pairs(board, 0.0, 1.0, 1024, 0)
-euler = {}
-for n in (4, 16, 64):
-    x = start
-    for k in range(n):
-        x = x + board.velocity(k / n, x) / n
-    euler[n] = (x - goal).square().sum(1).mean().sqrt().item()
-print("Euler's method with the exact velocity:", {n: round(value, 3) for n, value in euler.items()})
-every = [value for row in error.values() for value in row.values()]
-print(f"the shipped maps, over all methods and step counts: {min(every):.3f} to {max(every):.3f}")
+rows = {name: [measured(X)] + [row["jumps"] for row in others[name]] for name, X in tqdm(maps.items())}
+figures.by_jumps(rows, "kl64")
+print(f"CPU seconds of these trainings: { {name: round(state.cpu_seconds) for name, state in states.items()} }")
 
-# %%
-figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.2), sharey=True)
-for ax, curves, title in ((axes[0], brief, f"trained here, {steps:,} steps"), (axes[1], error, "shipped")):
-    plots.against_steps(ax, curves, ylabel="distance to the exact map")
-    ax.axhline(euler[16], color="0.6", ls="--", lw=1)
-    ax.text(1, 1.04 * euler[16], "16 Euler steps", color="0.4", fontsize=8)
-    ax.set_title(title)
-axes[1].set_ylabel("")
-axes[1].legend(frameon=True, fontsize=8, loc="center right")
-figure.suptitle("One jump of each method lands closer than 16 Euler steps on the exact velocity")
-plt.show()
+# %% tags=["figure"]
+figures.against_jumps(rows, "kl64", "KL64", metrics.floor64(50_000), ("a board 2 % too small", small.kl))
 
 # %% [markdown]
-# **What to notice.** For the shipped maps the distance stays in the narrow range printed above (the side of a square is
-# 0.5), without a clear trend in the number of steps, while their KL64 falls by factors of about two to five. KL64 is
-# about the fine structure of the density, its edges and gaps; the distance is about destinations. The briefly trained
-# maps gain in both. And even their one jump, for each of the four methods, lands closer than 16 Euler steps with the
-# exact velocity, the dashed line.
+# **What to notice.** From two jumps on, KL64 of every recipe map falls with the number of jumps. From one jump to two
+# it rises for PSD-M and PSD-U, in every seed. The lines connect middle seeds, and the bars are the range of the seeds:
+# where the bars of two methods overlap, these runs do not tell them apart. The budgets are equal in steps and samples.
+# The CPU seconds of this run are printed, since a step does not cost the same in each method.
 #
-# **Try.** Start the exact map and a trained one from the same 1,024 points and find the point with the largest
-# distance. Is it one or many that make the mean?
+# The maps that come with the library are the same recipe with longer budgets. Their scores are of one seed each.
+
+# %%
+figures.shipped({m: m.lower() for m in METHODS})
 
 # %% [markdown]
-# ## 7. Where is each method wrong?
+# **What to notice.** The budgets are printed: more than forty times as many steps as here. KL64 is several times lower.
+# The paper's numbers stand there for context, not as a comparison: it does not describe its estimator of KL, and its
+# training is another one.
 #
-# Two views of the shipped maps. First, the plane of the noise, coloured by how far one jump from there misses its exact
-# destination. Second, the *median* distance of the last jump $X_{s,1}$ to the exact one, as its start $s$ moves from
-# noise to data: half of the points are nearer than that, so a few points on the seams do not matter here. (Half a
-# minute.)
-
-# %%
-axis = torch.linspace(-1.4, 1.4, 45, dtype=torch.float64)
-plane = torch.cartesian_prod(axis, axis)
-truth = board.flow_map(0.0, 1.0, plane).float()
-figure, axes = plt.subplots(1, 4, figsize=(9.4, 2.6), sharex=True, sharey=True)
-for ax, (name, X) in zip(axes, final.items(), strict=True):
-    with torch.no_grad():
-        miss = (X(0.0, 1.0, plane.float()) - truth).norm(dim=1).reshape(45, 45)
-    shown = ax.imshow(miss.T.log10(), origin="lower", extent=(-1.43, 1.43, -1.43, 1.43), vmin=-2.5, vmax=-0.5)
-    ax.set(title=name, xlabel="first coordinate")
-axes[0].set_ylabel("second coordinate")
-figure.colorbar(shown, ax=axes, label="log10 of the miss", shrink=0.8)
-figure.suptitle("The misses lie along the lines where the flow divides")
-plt.show()
-
-# %%
-for name, X in final.items():
-    with torch.no_grad():
-        squared = (X(0.0, 1.0, start) - goal).square().sum(1).sort().values
-    worst = squared[-len(squared) // 20 :].sum() / squared.sum()
-    one = longer[name][1]
-    of_leak = -torch.log1p(-torch.tensor(one["leak"])) / one["kl64"]
-    print(f"{name:<5} the worst 5 % of points make {100 * worst:.0f} % of the squared error;", end=" ")
-    print(f"the leak makes {100 * of_leak:.0f} % of KL64 in one step")
-
-# %%
-starts = [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95]
-late = {name: [] for name in final}
-for s in tqdm(starts):
-    x_s, end = errors.exact_pairs(board, s, 1.0, 512, 0)
-    for name, X in final.items():
-        with torch.no_grad():
-            late[name].append((X(s, 1.0, x_s) - end).norm(dim=1).median())
-
-# %%
-figure, ax = plt.subplots(figsize=(5.4, 3.2))
-for k, (name, values) in enumerate(late.items()):
-    ax.semilogy(starts, values, "os^D"[k] + "-", label=name)
-ax.set(xlabel="start time s", ylabel="median distance of $X_{s,1}$")
-ax.set_title("Away from the seams, LSD and ESD are closest")
-ax.legend()
-plt.show()
+# **Try.** Why must two scores of KL64 have the same number of points?
+#
+# <details><summary>Answer</summary>
+#
+# Even exact draws do not score 0: with few points the counts in the bins scatter. The printed floors show it: 0.041
+# with 50,000 points, 0.002 with a million.
+#
+# </details>
 
 # %% [markdown]
-# **What to notice.** In every method a twentieth of the points makes most of the squared error, and the picture shows
-# where they are: on seams, where neighbours belong in different squares. A smooth network cannot tear the plane, so it
-# draws a thin thread of points from one square to the next. The haze between the squares, the *leak*, is made of points
-# that lie nowhere in the data. For a share $\ell$ of the points outside the squares, KL64 has a part $-\log(1 - \ell)$
-# whatever the points inside do, and that part is printed. Away from the seams (the last figure) LSD and ESD, which
-# follow the flow by derivatives, are more exact in long jumps than the two semigroup methods; short jumps are easy for
-# all.
+# ## 8. Which is better: one jump, or sixteen Euler steps?
 #
-# **Try.** Draw the growth of lesson 04, section 7, on the same plane. Are the misses where $\nabla X$ is large?
+# Euler's method with the exact velocity moves a point by $\frac1N b_{k/N}(x)$ at each step. It is a map with the slope
+# $v_{s,r}(x) = b_s(x)$: then a jump is an Euler step, and `X.sample(noise, N)` is Euler's method.
+#
+# **Write** `euler`, a `FlowMap` with this slope: `FlowMap(v)` takes any function `v(s, r, x)`.
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+euler = FlowMap(lambda s, r, x: board.velocity(s, x))  # noqa: ARG005
+### END SOLUTION
+
+# %%
+assert torch.allclose(euler(0.5, 0.6, noise[:9]), noise[:9] + 0.1 * board.velocity(0.5, noise[:9]))
+by_euler = measured(euler, (4, 16, 64))
+
+# %% [markdown]
+# **Predict.** One jump of our LSD map took half a minute of training. Sixteen steps of Euler's method use the exact
+# velocity. Which is better by the root mean square distance: `"one jump"` or `"sixteen steps"`? And by KL64?
+
+# %%
+by_distance = None  # a word: "one jump" or "sixteen steps"
+by_samples = None  # a word: "one jump" or "sixteen steps"
+
+# %%
+one, sixteen, names = rows["LSD"][0]["1"], by_euler["16"], ("one jump", "sixteen steps")
+course.compare(by_distance, names[one["rms"] > sixteen["rms"]])
+course.compare(by_samples, names[one["kl64"] > sixteen["kl64"]])
+
+# %%
+table = {f"{m}, {n} jump{'s'[: int(n) - 1]}": [seed[n] for seed in rows[m]] for m in rows for n in ("1", "16")}
+table |= {f"Euler, {n} steps": [scores] for n, scores in by_euler.items()}
+figures.table(table, ["rms", "median", "kl64", "worst"])
+
+# %% tags=["figure"]
+figures.two_scores(table)
+
+# %% [markdown]
+# **What to notice.** The two scores do not rank alike. Sixteen Euler steps have a lower KL64 than one jump of any map
+# here. One jump of each recipe map has a smaller distance, in the root mean square and in the median. The distance is
+# about *destinations*: is each point in its square, and where in it? KL64 is about the *density*: are the edges sharp,
+# are the gaps empty? Neither score is the right one. Name both.
+#
+# The last column is a warning. In the maps of the recipe a twentieth of the points makes most of the squared distance.
+# The root mean square is about these few points, and it scatters with them. The median is about the others.
+#
+# **Try.** Exchange two squares of the data after a map has made its samples. What becomes of both scores? (Exercise 2.)
+
+# %% [markdown]
+# ## 9. Where is a map wrong?
+#
+# Two views. First, the plane of the noise, coloured by how far one jump from there lands from its exact destination.
+# We look at the shipped maps, one seed of each (budgets in section 7).
+#
+# **Predict.** Where are the large distances: `"everywhere"`, at the `"outside"`, where noise is rare, or along
+# `"lines"`?
+
+# %%
+prediction = None  # a word: "everywhere", "outside" or "lines"
+
+# %%
+final = {m: flowmap_edu.load(f"checkerboard-{m.lower()}") for m in METHODS}
+course.compare(prediction, "lines", wrong={"everywhere": "Then the median would be near the root mean square."})
+figures.table({m: [measured(X, [1])["1"]] for m, X in final.items()}, ["rms", "median", "worst"])
+
+# %% tags=["figure"]
+figures.misses(board, final)
+
+# %% [markdown]
+# **What to notice.** The large distances lie on *seams*: lines where neighbouring points belong to different squares.
+# The exact map tears the plane there. A network is continuous, so it draws a thin thread of points from one square to
+# the next. The points of these threads lie between the squares, where there is no data. Their share is the *leak*.
+# With a leak $\ell$, KL64 is at least $-\log(1 - \ell)$, whatever the other points do (exercise 4). Section 7 printed
+# that part: it is more than half of KL64 in all four maps.
+#
+# The second view leaves the seams out. The *median* distance of the last jump $X_{s,1}$ does not see a few bad points.
+# Here are the maps of section 6, with equal steps and three seeds.
+#
+# **Write** `last(X)`: a list of the median distance of `X(s, 1.0, x_s)` to its exact end, for each s in `starts`. The
+# points and their ends are `x_s, end = errors.exact_pairs(board, s, 1.0, 2048, 0)`. Work under `torch.no_grad()`.
+
+# %%
+starts = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+
+# %% tags=["solution"]
+@torch.no_grad()
+def last(X):
+    """The median distance of the jump from s to 1, for each start s."""
+    ### BEGIN SOLUTION
+    medians = []
+    for s in starts:
+        x_s, end = errors.exact_pairs(board, s, 1.0, 2048, 0)
+        medians.append(summary(X(s, 1.0, x_s), end)[1])
+    return medians
+    ### END SOLUTION
+
+
+# %%
+late = {name: [last(X)] + [row["late"] for row in others[name]] for name, X in maps.items()}
+assert all(seeds[0][0] > seeds[0][-1] for name, seeds in late.items() if steps == 1500), "short jumps are easier"
+
+# %% tags=["figure"]
+figures.last_jumps(starts, late)
+
+# %% [markdown]
+# **What to notice.** The last jump of every map is easier when it is short. For the longest jumps the medians of PSD-M
+# and PSD-U are above those of LSD and ESD in every seed, although their diagonal is the more exact one (section 6).
+# Where the bands of two methods do not overlap, three seeds agree on their order at this budget. The figure does not
+# say why: the methods differ in the loss, in the pairs that they visit and in their share on the diagonal.
+#
+# **Try.** Draw the growth of the exact map, the largest singular value of $\nabla X_{0,1}$, on the same plane as the
+# misses.
+#
+# <details><summary>Answer</summary>
+#
+# The growth is large on the same lines: where the exact map tears the plane, neighbours are pulled apart. A column of
+# $\nabla X_{0,1}$ is `X.push(0.0, 1.0, x, w)[1]` for `w` one of the two unit vectors, with
+# `X = FlowMap(board.v)`.
+#
+# </details>
 
 # %% [markdown]
 # ## Summary
 #
 # - The loop is: draw pairs, flow matching on the diagonal, a condition off it, a gradient step, an average of the
-#   weights. In under forty lines it is bit for bit what the library does.
+#   weights. Yours is equal to the library's to the last bit.
 # - One network learns velocity and jumps together, from samples alone.
-# - All four methods give a one-step map of the board in half a minute; LSD is the best of the shipped ones in one step.
-# - KL64 and the distance to the exact map measure different things. Most of the squared distance sits on the seams of
-#   the flow, and about half of KL64 or more is leak.
-#
-# [Lesson 06](06_distillation_with_and_without_a_teacher.ipynb) asks what a teacher would add.
+# - A target that is averaged over data before training scatters much less, and has the same mean.
+# - The loss of a recipe has a floor of its own. The distance of the diagonal to the exact velocity can be compared.
+# - KL64 and the distance measure different things, and rank maps differently. Name the budget, the number of points and
+#   the seeds beside every score.
+# - Most of the squared distance sits on the seams of the flow, and more than half of the shipped maps' KL64 is leak.
 #
 # ## Exercises
 #
-# 1. In `loss_of`, replace the Lagrangian part by PSD-M (`losses.semigroup` with its default options) and show that it
-#    stays equal to the library with `method="psd-m"`.
-# 2. Train LSD with `diagonal=0.5` and with `diagonal=0.9`. Which share is best for one step, which for sixteen?
-# 3. How much of the four maps' error is the diagonal's? Follow each map's own velocity and the exact one with 256 Euler
-#    steps from the same noise, and measure the distance between where the two end.
-# 4. Let `swap` exchange, by translation, the points of two of the eight squares that carry data. Show that `swap` after
-#    a map leaves KL64 as it is and changes the distance much.
-# 5. Replace the averaged target by the exact velocity (the limit of infinitely many data points). How much does one
-#    step gain? That is what a better bank could still buy.
+# **1.** Train PSD-M in your loop. Write `psd_m` with the arguments of `loss_of`: the first part stays, the second is
+# the semigroup loss with the stop $u = (s + r)/2$ half way,
+#
+# $$\Big| v_{s,r}(I_s) - \mathrm{sg}\,\tfrac12 \big[ v_{s,u}(I_s) + v_{u,r}(X_{s,u}(I_s)) \big] \Big|^2 .$$
+
+
+# %% tags=["solution"]
+def psd_m(X, t, x_t, slope, s, r, x_s):
+    """Flow matching on the diagonal, PSD-M off it."""
+    ### BEGIN SOLUTION
+    on = (X.velocity(t, x_t) - slope).square().sum(1)
+    u = (s + r) / 2
+    with torch.no_grad():
+        target = (X.v(s, u, x_s) + X.v(u, r, X(s, u, x_s))) / 2
+    off = (X.v(s, r, x_s) - target).square().sum(1)
+    return torch.cat([on, off]).mean()
+    ### END SOLUTION
+
+
+# %%
+course.check("05.7", psd_m)
+
+# %% [markdown]
+# **2.** Write `swap(x)`: points in the square $(-1, -\frac12)^2$ at the lower left and in the square $(\frac12, 1)^2$
+# at the upper right change places, by translation. All other points stay. Which of the two scores does it change?
+
+
+# %% tags=["solution"]
+def swap(x):
+    """The points after the exchange, shape (N, 2)."""
+    ### BEGIN SOLUTION
+    low = ((x > -1) & (x < -0.5)).all(1, keepdim=True)
+    high = ((x > 0.5) & (x < 1)).all(1, keepdim=True)
+    return torch.where(low, x + 1.5, torch.where(high, x - 1.5, x))
+    ### END SOLUTION
+
+
+# %%
+course.check("05.8", swap)
+one, landed = maps["LSD"].sample(noise, 1), maps["LSD"].sample(start, 1)
+print(f"KL64 {metrics.kl64(one).kl:.4f}, after the exchange {metrics.kl64(swap(one)).kl:.4f}")
+print(f"rms distance {summary(landed, goal)[0]:.4f}, after the exchange {summary(swap(landed), goal)[0]:.4f}")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Both squares hold the same number of bins, and KL64 sums over bins. Only which count stands in which bin changes, so
+# KL64 stays as it is. A quarter of the points is now in a wrong square, $1.5\sqrt2$ away, so the root mean square
+# distance becomes about $1.5 \sqrt2 \cdot \sqrt{1/4} \approx 1.06$.
+#
+# </details>
+#
+# **3.** Why must the pair's own $x_1$ be among the data points of the averaged target?
+#
+# <details><summary>Answer</summary>
+#
+# Draw $y_1, \ldots, y_K$ from the data and an index $j$ at random; let $x_1 = y_j$ and $x = (1 - t)\, x_0 + t\, y_j$.
+# Given $x$ and the set, the probability that $j = k$ is $w(y_k)$, by Bayes' rule. So the averaged target is the mean of
+# $x_1 - x_0$ given $x$ and the set. Its mean over sets, given $x$, is the mean of $x_1 - x_0$ given $x$: the velocity.
+# Without $y_j$ in the set the $y_k$ are independent of $x$. Then the weighted mean is a ratio of two sums, and the mean
+# of a ratio is not the ratio of the means: the target is biased.
+#
+# </details>
+#
+# **4.** A map has a leak of 0.08: so many of its points lie outside the squares. What is the least that
+# $\mathrm{KL} = \sum p \log (p/q)$ can be, with $p = 1/2048$ in each of the 2,048 bins of the board? (Leave out the
+# half points that KL64 adds to each bin.)
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+least = -torch.log(torch.tensor(1 - 0.08)).item()
+### END SOLUTION
+
+# %%
+course.check("05.9", least)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The bins of the board share the mass $1 - \ell$. Write $q = (1 - \ell)\, q'$, where $q'$ sums to 1. Then
+# $\sum p \log(p/q) = -\log(1 - \ell) + \sum p \log(p/q')$, and the last sum is a divergence, so it is not negative. It
+# is zero for $q' = p$.
+#
+# </details>
 #
 # ## Next
 #

@@ -16,356 +16,691 @@
 #
 # After this lesson you can
 #
-# - train the same three losses from a frozen teacher,
+# - write the losses of a flow map that learns from a teacher, and say where each loss asks its teacher,
+# - change one thing at a time, and find out which place of a teacher helps or harms,
 # - say what limits a pupil: its own training, or its teacher's,
-# - compare the two ways at equal cost, and say what one gains by having no teacher.
+# - write progressive distillation, where the teacher is a map.
 #
-# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop and the four methods.
-# **It takes** thirty minutes to read and under five minutes to run on two CPU cores.
+# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop and the methods. Symbols
+# are on the [notation card](notation.md).
+#
+# **It takes** an hour and a quarter if you write the code, and five minutes of computing on two CPU cores.
 
 # %%
 import copy
-import time
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from flowmap_edu import METHODS, FlowMap, losses, methods, metrics, problems, recipes, training
+from flowmap_edu import METHODS, FlowMap, course, losses, methods, metrics, problems, recipes, training
 from flowmap_edu.metrics import errors
+from flowmap_edu.viz import figures_06 as figures
 from flowmap_edu.viz import plots
 
 plots.use_style()
 board = problems.Checkerboard()
-NAMES = ("lsd", "esd", "psd-m")
 STEPS = training.budget(800)
 
 # %% [markdown]
 # ## 1. Where does a teacher enter?
 #
 # Flow maps were first trained in two stages: learn a velocity $b$ by flow matching, freeze it, and *distil* it into a
-# map. Lesson 03 said what that needs. With $b$ known, the Lagrangian and the Eulerian equation read
+# map. With $b$ known, the Lagrangian and the Eulerian equation of lesson 03 are
 #
-# $$\partial_t X_{s,t}(x) = b_t\big(X_{s,t}(x)\big), \qquad \partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, b_s(x) = 0,$$
+# $$\partial_t X_{s,t}(x) = b_t\big(X_{s,t}(x)\big), \qquad \partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\, b_s(x) = 0 .$$
 #
-# and $b$ is the *teacher's*, where self-distillation reads $v_{t,t}$ from the map in training. The semigroup equation
-# has no velocity in it; there the teacher speaks on the diagonal alone, as the target for $v_{t,t}$. We grant that to
-# all three: the target is then $b_t(I_t)$ itself, in place of the averaged slopes of lesson 05.
+# Here $b$ is the *teacher's*. In self-distillation $v_{t,t}$, the map's own velocity, stands in its place.
 #
-# So a teacher enters in two places: off the diagonal by the choice `velocity="teacher"`, and on it as the target. The
-# first changes less than one might think. With a frozen *copy of the map's own diagonal* for a teacher, the gradient is
-# that of self-distillation with its recommended stop-gradient ("full" for ESD in this cell, "convex" later):
+# **Write** the two losses with a velocity `b` that is given: a function `b(t, x)` with values of shape (B, 2). Each
+# returns one squared residual a sample, shape (B,).
+#
+# - `lagrangian(X, s, t, x, b)`. You may use `X.partial_t(s, t, x)`, which returns the landing point and its derivative.
+#   The whole second term is held fixed, the landing point that it is read at included.
+# - `eulerian(X, s, t, x, b)`. `X.eulerian(s, t, x, w)[1]` is $\partial_s X + \nabla X\, w$. Only `b` is held fixed.
+#   This is the stop-gradient "convex" of lesson 04b.
+
+
+# %% tags=["solution"]
+def lagrangian(X, s, t, x, b):
+    """|d/dt X - b_t(X)|^2 with the second term held, shape (B,)."""
+    ### BEGIN SOLUTION
+    landed, moves = X.partial_t(s, t, x)
+    with torch.no_grad():
+        target = b(t, landed)
+    return (moves - target).square().sum(1)
+    ### END SOLUTION
+
 
 # %%
-problem, net, method, settings = recipes.recipe("checkerboard", "lsd", steps=100, compile=False)
+course.check("06.1", lagrangian)
+
+
+# %% tags=["solution"]
+def eulerian(X, s, t, x, b):
+    """|d/ds X + grad X b_s(x)|^2 with b held, shape (B,)."""
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        w = b(s, x)
+    residual = X.eulerian(s, t, x, w)[1]
+    return residual.square().sum(1)
+    ### END SOLUTION
+
+
+# %%
+course.check("06.2", eulerian)
+
+# %% [markdown]
+# One default must be told. The table of methods has ESD as its source does, with the stop-gradient "full". The recipe
+# of lesson 05 takes "convex" instead, because "full" failed in lesson 04b with Fourier features, which the recipe has.
+# This lesson uses "convex" until section 5.
+
+# %%
+problem, net, method, settings = recipes.recipe("checkerboard", "esd", steps=100, compile=False)
+print(f'ESD in the table: "{METHODS["esd"].stopgrad}", in the recipe: "{method.stopgrad}"')
 batch = training.draw_batch(problem, method, settings, torch.Generator().manual_seed(1))
-frozen = copy.deepcopy(net).requires_grad_(False)
-for name in ("lsd", "esd"):
-    taught = replace(METHODS[name], velocity="teacher", stages=1)
-    grads = []
-    for choice, teacher in ((METHODS[name], None), (taught, FlowMap(frozen))):
-        loss = methods.loss(FlowMap(net), batch, choice, teacher=teacher).mean()
-        grads.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(net.parameters()))]))
-    assert torch.allclose(*grads, rtol=1e-4, atol=1e-7)
-    print(f"{name}: same gradient, norm {grads[0].norm():.4f}, with its own diagonal and with a frozen copy of it")
+X, (s, _, t, x) = FlowMap(net), batch.jumps[:4]
+exact = board.velocity  # the teacher
+assert torch.equal(lagrangian(X, s, t, x, exact), losses.lagrangian(X, s, t, x, velocity=exact))
+assert torch.equal(eulerian(X, s, t, x, exact), losses.eulerian(X, s, t, x, velocity=exact, stopgrad="convex"))
 
 # %% [markdown]
-# **What to notice.** Off the diagonal the two ways differ in one thing: in self-distillation the teacher *goes on
-# learning*. At every single step it is a frozen teacher.
-#
-# **Try.** The same with `replace(..., stopgrad="none")`. Why is the gradient another one now?
+# **Predict.** Take for a teacher a *frozen copy of the map's own diagonal*. Is the gradient of the losses then
+# `"the same"` as in self-distillation, or `"another"`?
+
+# %%
+prediction = None  # a word: "the same" or "another"
 
 # %% [markdown]
-# ## 2. What would a perfect teacher give?
-#
-# On the board there is one: the exact velocity. Here is a loop that takes any teacher, or none. It draws its batches as
-# the library does, and measures the distance of the one-step map to the exact one as it goes (`training.State` holds
-# the network `net`, its average, whose map is `X`, and the optimiser),
-#
-# $$\text{error} = \sqrt{E\, |X_{0,1}(x_0) - X^\ast_{0,1}(x_0)|^2}.$$
+# **Write** `gradient(loss, b)`: the gradient of the mean of `loss(X, s, t, x, b)` in the weights of `net`, as one long
+# vector. `torch.autograd.grad` takes the number and the list of parameters.
+
+
+# %% tags=["solution"]
+def gradient(loss, b):
+    """The gradient of the mean loss in the weights, one vector."""
+    ### BEGIN SOLUTION
+    found = torch.autograd.grad(loss(X, s, t, x, b).mean(), list(net.parameters()))
+    return torch.cat([g.flatten() for g in found])
+    ### END SOLUTION
 
 
 # %%
-def train(method, teacher=None, steps=STEPS, seed=0, **changes):
-    """The averaged map, rows (step, error, gradient norm) and the milliseconds of a step."""
-    run = recipes.recipe("checkerboard", method, steps=steps, seed=seed, compile=False, **changes)
-    state, rows, spent = training.State(*run), [], 0.0
-    for step in tqdm(range(steps), desc=f"{run.method.title}, {'a teacher' if teacher else 'none'}"):
-        started = time.perf_counter()
-        norm = one_step(state, teacher)
-        spent += time.perf_counter() - started
-        if (step + 1) % max(1, steps // 20) == 0:
-            rows.append((step + 1, metrics.map_error(state.X, board, n=1024), norm))
-    return state.X, torch.tensor(rows), 1000 * spent / steps
+frozen = FlowMap(copy.deepcopy(net).requires_grad_(False))
+for loss in (lagrangian, eulerian):
+    assert torch.allclose(gradient(loss, X.velocity), gradient(loss, frozen.velocity), rtol=1e-4, atol=1e-7)
+course.compare(prediction, "the same", wrong={"another": "Then a gradient would pass through the held velocity."})
+
+# %% [markdown]
+# **What to notice.** At one step of training, self-distillation *is* distillation: its teacher is a frozen copy of
+# itself. Off the diagonal the two differ in one thing. In self-distillation the teacher goes on learning.
+#
+# **Try.** Compare the gradients of `losses.lagrangian(..., stopgrad="none")` with `velocity=None` and with
+# `velocity=frozen.velocity`.
+#
+# <details><summary>Answer</summary>
+#
+# They differ. Under "none" a gradient passes through the map's own velocity as well, and a frozen copy has none to
+# give.
+#
+# </details>
+#
+# ## 2. What does a perfect teacher change?
+#
+# On the board there is one: the exact velocity. It can enter in two places.
+#
+# - **on** the diagonal, as the target of $v_{t,t}(I_t)$, in place of the averaged slopes of lesson 05;
+# - **off** the diagonal, as the velocity in the residual.
+#
+# To know what each place does we must change one of them at a time.
+#
+# **Write** `loss_of(X, batch, residual, on, off)`, the mean loss of a batch, one number. `batch.diagonal[:3]` is
+# `t, x, target`, and `batch.jumps[:4]` is `s, u, r, x` (the stop u is not used). `residual` is one of your two losses.
+# `on` and `off` are velocities `b(t, x)`, or None: then the batch's target, or the map's own velocity `X.velocity`, is
+# used. No gradient passes through a target. If `residual` is None, the loss is that of the diagonal alone.
 
 
-# %%
-def one_step(state, teacher):
-    batch, method = training.draw_batch(state.problem, state.method, state.training, state.generator), state.method
-    if teacher:
-        on = batch.diagonal
+# %% tags=["solution"]
+def loss_of(X, batch, residual, on=None, off=None):
+    """The mean loss, with a teacher on or off the diagonal."""
+    ### BEGIN SOLUTION
+    t, x, target = batch.diagonal[:3]
+    if on is not None:
         with torch.no_grad():
-            batch = batch._replace(diagonal=on._replace(target=teacher(on.t, on.x)))
-        if method.condition != "semigroup":  # it has no velocity in it
-            method = replace(method, velocity="teacher", stages=1)
-    guide = FlowMap(lambda s, t, x: teacher(t, x))  # noqa: ARG005
-    methods.loss(FlowMap(state.net), batch, method, teacher=guide).mean().backward()
-    norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), state.training.clip)
-    state.take_step()  # the optimiser, the averages
-    state.schedule.step()  # the learning rate of the next step
-    return norm.item()
+            target = on(t, x)
+    values = [(X.velocity(t, x) - target).square().sum(1)]
+    if residual is not None:
+        s, _, r, x = batch.jumps[:4]
+        values.append(residual(X, s, r, x, X.velocity if off is None else off))
+    return torch.cat(values).mean()
+    ### END SOLUTION
 
+
+# %%
+course.check("06.3", loss_of)
+taught = replace(METHODS["lsd"], velocity="teacher", stages=1)
+library = methods.loss(X, batch, taught, teacher=FlowMap(lambda s, t, x: exact(t, x)))  # noqa: ARG005
+assert torch.allclose(loss_of(X, batch, lagrangian, off=exact), library.mean())
 
 # %% [markdown]
-# (Six trainings, a minute and a half. ESD is used with the stop-gradient "convex", as in lesson 05.)
-
-# %%
-found = {}
-for method in NAMES:
-    found[method, "no teacher"] = train(method)
-    found[method, "exact teacher"] = train(method, board.velocity)
-
-# %%
-figure, axes = plt.subplots(1, 3, figsize=(9.2, 2.9), sharey=True)
-for ax, method in zip(axes, NAMES, strict=True):
-    for k, who in enumerate(("no teacher", "exact teacher")):
-        _, rows, _ = found[method, who]
-        ax.semilogy(rows[:, 0], rows[:, 1], ("-", "--")[k], color=plots.COLOURS[k], label=who)
-    ax.set(title=method.upper(), xlabel="step")
-axes[0].set_ylabel("distance to the exact map, one jump")
-axes[0].legend()
-figure.suptitle("One seed: a perfect teacher helps two methods a little, and harms the third")
-plt.show()
-
-# %% [markdown]
-# **What to notice.** For ESD and PSD-M the two curves go down nearly together: the exact velocity is the best that a
-# teacher can be, and against the averaged targets of lesson 05 it gains little. For LSD the
-# perfect teacher does harm. Why?
+# The training is that of lesson 05. `training.State(problem, net, method, training)` holds the network `net`, its
+# average, whose map is `X`, and the optimiser.
 #
-# Look at *where* each loss asks its teacher. ESD asks at $(s, I_s)$, and the diagonal at $(t, I_t)$: places where the
-# flow is. LSD asks at $(t, X_{s,t}(I_s))$, where the *pupil* has landed. Near $t = 1$ a pupil that is not perfect lands
-# between the squares, where data never is, and there the exact velocity is about the distance to the next square over
-# $1 - t$. How large does it get?
-
-# %%
-X_self = found["lsd", "no teacher"][0]
-x0 = board.sigma * torch.randn(4000, 2, generator=torch.Generator().manual_seed(2))
-times = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99]
-speed = {"exact velocity": [], "the map's own diagonal": []}
-with torch.no_grad():
-    for t in times:
-        landed = X_self(0.0, t, x0)
-        for name, velocity in zip(speed, (board.velocity, X_self.velocity), strict=True):
-            speed[name].append(velocity(t, landed).norm(dim=1).quantile(torch.tensor([0.5, 0.99])))
-
-
-# %%
-def stopped(t, x, last=0.9):
-    """The exact velocity with its clock stopped at 0.9."""
-    return board.velocity(t.clamp(max=last), x)
-
-
-found["lsd", "stopped clock"] = train("lsd", stopped)
-
-# %%
-figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.0))
-for k, (name, values) in enumerate(speed.items()):
-    for q, look, share in ((0, "--", "median"), (1, "-", "99th percentile")):
-        curve = [value[q] for value in values]
-        axes[0].semilogy(times, curve, look, color=plots.COLOURS[1 - k], label=f"{name}, {share}")
-axes[0].set(xlabel="time t", ylabel="speed at the landing points", title="Between the squares the truth is violent")
-axes[0].legend(fontsize=7)
-for k, who in enumerate(("no teacher", "exact teacher", "stopped clock")):
-    _, rows, _ = found["lsd", who]
-    axes[1].semilogy(rows[:, 0], rows[:, 1], ("-", "--", ":")[k], color=plots.COLOURS[k], label=who)
-axes[1].set(xlabel="step", ylabel="distance, one jump", title="LSD: most of the harm was done near t = 1")
-axes[1].legend()
-plt.show()
-
-# %% [markdown]
-# **What to notice.** For one landing point in a hundred the exact teacher asks for a speed many times the median, and
-# squared errors are ruled by such points. The map's own diagonal knows nothing of the kind: it was trained on $I_t$
-# only, and between the squares it goes on smoothly. Stop the exact clock at 0.9: the answers stay moderate, and most of
-# the harm is gone. A teacher has to be good where the pupil *asks*, not only where the data is.
+# **Write** `train(method, residual, on, off, steps, **changes)`. The four objects of the state are
+# `recipes.recipe("checkerboard", method, steps=steps, compile=False, **changes)`. A step
 #
-# **Try.** Use plain targets, `train("lsd", stf_batch=0)`, in place of the averaged ones of lesson 05, for all curves.
-# Is a teacher worth more now, and what has it replaced?
-
-# %% [markdown]
-# ## 3. And a teacher that had to learn?
+# 1. draws `training.draw_batch(state.problem, state.method, state.training, state.generator)`,
+# 2. computes your `loss_of` for `FlowMap(state.net)`, and its gradient by `backward()`,
+# 3. shortens the gradient with `torch.nn.utils.clip_grad_norm_(state.net.parameters(), state.training.clip)`, which
+#    returns the norm that it had,
+# 4. calls `state.take_step()`, the optimiser and the averages, and `state.schedule.step()`, the learning rate.
 #
-# In practice the teacher is a network too. We train one by flow matching, for half as many steps as a map. Its flow is
-# not the exact one; a pupil that distils it perfectly has the error
-#
-# $$\text{error of the teacher} = \sqrt{E\, \big| X^{\text{teacher}}_{0,1}(x_0) - X^\ast_{0,1}(x_0) \big|^2},$$
-#
-# where $X^{\text{teacher}}$ follows the teacher's velocity, here in 256 small steps.
+# After every 20th part of the steps append a row (step, distance, norm). The distance is
+# `metrics.map_error(state.X, board, n=1024)`, the root mean square distance of one jump to the exact map. Return
+# `figures.Found(state.X, torch.tensor(rows))`.
 
 
-# %%
-def flow_matching(steps, seed=0):
-    """A velocity learned on the diagonal alone, and the milliseconds of a step."""
-    run = recipes.recipe("checkerboard", "lsd", steps=steps, seed=seed, compile=False)
-    state, started = training.State(*run), time.perf_counter()
-    for _ in tqdm(range(steps), desc="the teacher"):
-        t, x, target, _ = training.draw_batch(run.problem, run.method, run.training, state.generator).diagonal
-        losses.diagonal(FlowMap(state.net), t, x, target).mean().backward()
+# %% tags=["solution"]
+def train(method, residual, on=None, off=None, steps=STEPS, **changes):
+    """The averaged map, and rows (step, distance, norm of the gradient)."""
+    ### BEGIN SOLUTION
+    state, rows = training.State(*recipes.recipe("checkerboard", method, steps=steps, compile=False, **changes)), []
+    for step in range(1, steps + 1):
+        batch = training.draw_batch(state.problem, state.method, state.training, state.generator)
+        loss_of(FlowMap(state.net), batch, residual, on, off).backward()
+        norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), state.training.clip)
         state.take_step()
         state.schedule.step()
-    milliseconds = 1000 * (time.perf_counter() - started) / steps
-    return FlowMap(state.average.module.requires_grad_(False)).velocity, milliseconds
+        if step % max(1, steps // 20) == 0:
+            rows.append((step, metrics.map_error(state.X, board, n=1024), norm.item()))
+    return figures.Found(state.X, torch.tensor(rows))
+    ### END SOLUTION
 
-
-# %%
-noise, goal = errors.exact_pairs(board, 0.0, 1.0, 1024, 0)
-
-
-def limit_of(teacher, steps=256):
-    """The distance of the teacher's own flow to the exact one, and where it lands."""
-    x = noise
-    for k in range(steps):
-        x = x + teacher(k / steps, x) / steps
-    return (x - goal).square().sum(1).mean().sqrt().item(), x
-
-
-teacher, ms_teacher = flow_matching(STEPS // 2)
-limit, taught = limit_of(teacher)
-for method in NAMES:
-    found[method, "learned teacher"] = train(method, teacher)
-
-# %%
-figure, axes = plt.subplots(1, 3, figsize=(9.2, 2.9), sharey=True)
-for ax, method in zip(axes, NAMES, strict=True):
-    for k, who in enumerate(("no teacher", "learned teacher")):
-        _, rows, _ = found[method, who]
-        ax.semilogy(rows[:, 0], rows[:, 1], ("-", "--")[k], color=plots.COLOURS[2 * k], label=who)
-    ax.axhline(limit, color="0.5", lw=1, label="the teacher itself, 256 steps")
-    ax.set(title=method.upper(), xlabel="step of the pupil")
-axes[0].set_ylabel("distance to the exact map, one jump")
-axes[0].legend(fontsize=8)
-figure.suptitle("One seed: pupils and their teacher's line")
-plt.show()
-
-# %%
-print(f"the teacher's flow is {limit:.4f} from the exact one\n")
-print(f"{'one jump of ...':<30}{'to the exact map':>18}{'to the learned teacher':>24}")
-for (method, who), (X, *_) in found.items():
-    with torch.no_grad():
-        x = X(0.0, 1.0, noise)
-    from_exact, from_taught = ((x - y).square().sum(1).mean().sqrt().item() for y in (goal, taught))
-    print(f"{method.upper() + ', ' + who:<30}{from_exact:>18.4f}{from_taught:>24.4f}")
 
 # %% [markdown]
-# **What to notice.** All maps are nearer to this teacher than to the truth (all began with the same weights and batches
-# as the teacher); but within each method its own pupil is the nearest, LSD's above all. Nothing pulls a pupil past its
-# teacher: the data now say only where the teacher is asked, and a perfect pupil has the distance zero in the last
-# column and the grey line's in the one before. (The line includes the small error of the 256 steps.) A map without a
-# teacher is limited by its own diagonal, which keeps learning. Within these few steps the taught maps of ESD and PSD-M
-# are slightly ahead, as with the exact teacher: the velocity that they were given is finished from the start, and the
-# teacher's own steps are not on this axis. (A learned teacher is smooth between the squares, so that LSD does not
-# suffer as above.)
+# Is it right? On the same batches `methods.loss` of the library must give the same map.
+
+# %%
+points = board.base(100, torch.Generator().manual_seed(0))
+library, mine = figures.by_library("lsd", steps=20), train("lsd", lagrangian, steps=20).X
+moved = (library(0.0, 1.0, points) - points).square().mean().sqrt()
+assert (mine(0.0, 1.0, points) - library(0.0, 1.0, points)).abs().max() < 1e-3 * moved
+
+# %% [markdown]
+# **Predict.** Three trainings of LSD with 800 steps: without a teacher, with the exact velocity *on* the diagonal only,
+# and *off* the diagonal only. Divide the last distance of "off" by that of "none". Is it below 1 (the teacher helps),
+# about 1, or above 1 (it harms)?
+
+# %%
+prediction = None  # a number: distance with the exact teacher off the diagonal, over distance without a teacher
+
+# %% [markdown]
+# (Three trainings, half a minute to a minute. Two more seeds of each are read in. They were made by
+# `python data/lessons/make_06.py`.)
+
+# %%
+lsd = {"none": train("lsd", lagrangian), "on": train("lsd", lagrangian, on=exact)}
+lsd["off"] = train("lsd", lagrangian, off=exact)
+
+# %%
+ends = figures.ends(lsd)
+figures.print_seeds(ends)
+course.compare(prediction, ends["off"][0] / ends["none"][0], too_low="Then its answers would be good everywhere.")
+
+# %% tags=["figure"]
+figures.distances(lsd, ends, "LSD, an exact teacher in one place")
+
+# %% [markdown]
+# **What to notice.** The printed ranges are those of three seeds. On the diagonal the exact velocity helps a
+# little, in each seed: the averaged targets of lesson 05 were good already. Off the diagonal the *exact* velocity does
+# harm, in every seed. Why?
 #
-# **Try.** Let the teacher learn for 100 steps only. Which of the columns changes?
+# Ask *where* each loss asks its teacher.
+#
+# **Write** `queries(X, s, t, x)`: for a jump from s to t that starts at x, return two pairs (time, points): first where
+# the Eulerian loss asks for a velocity, then where the Lagrangian loss asks.
+
+
+# %% tags=["solution"]
+def queries(X, s, t, x):
+    """(time, points) of the Eulerian loss, and of the Lagrangian loss."""
+    ### BEGIN SOLUTION
+    landed = X(s, t, x)
+    return (s, x), (t, landed)
+    ### END SOLUTION
+
+
+# %%
+course.check("06.4", queries)
+
+# %% tags=["figure"]
+late, X_none = torch.full((1500,), 0.95), lsd["none"].X
+x_late = errors.exact_pairs(board, 0.95, 1.0, 1500, 0)[0]
+(_, of_esd), _ = queries(X_none, late, late, x_late)
+with torch.no_grad():
+    _, (_, of_lsd) = queries(X_none, 0 * late, late, board.base(1500, torch.Generator().manual_seed(2)))
+figures.where_asked(board, {"the Eulerian loss asks": of_esd, "the Lagrangian loss asks": of_lsd}, 0.95)
 
 # %% [markdown]
+# **What to notice.** The Eulerian loss asks at $(s, I_s)$: places of the data's own path. The Lagrangian loss asks at
+# $(t, X_{s,t}(I_s))$, where the *pupil* has landed. A pupil that is not perfect lands between the squares too, where
+# there is no data. The crosses are places where the exact velocity is above 3.
+#
+# **Predict.** A point at the distance $d$ from the nearest square must reach it by $t = 1$. About how fast must it be
+# at $t = 0.98$ with $d = 0.1$?
+
+# %%
+prediction = None  # a number: the speed
+
+# %%
+course.compare(prediction, 0.1 / (1 - 0.98), within=0.3, too_low="Only the time 1 - t is left for the distance d.")
+speeds = figures.speeds(board, X_none, times := [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99])
+print(f"99th percentile of the exact speed: {speeds['exact velocity'][3, 1]:.2f} at t = 0.8,", end=" ")
+print(f"{speeds['exact velocity'][-1, 1]:.2f} at t = 0.99; of the map's own: {speeds['own velocity'][-1, 1]:.2f}")
+
+# %% tags=["figure"]
+figures.speed(times, speeds)
+
+# %% [markdown]
+# **What to notice.** For one landing point in a hundred the exact teacher asks for a speed many times the median. Such
+# points rule a squared error. The map's own velocity is not like that: it was trained on $I_t$ only, and between the
+# squares it goes on smoothly.
+#
+# Is this the reason for the harm? A control changes one thing more: the teacher off the diagonal is the exact velocity,
+# but its clock stops at 0.9. Then it never asks for the large speeds. The target on the diagonal stays as in "off".
+#
+# **Write** `stopped(t, x)`: the exact velocity at the time $\min(t, 0.9)$.
+
+
+# %% tags=["solution"]
+def stopped(t, x):
+    """The exact velocity, but after 0.9 that of 0.9."""
+    ### BEGIN SOLUTION
+    return board.velocity(t.clamp(max=0.9), x)
+    ### END SOLUTION
+
+
+# %%
+lsd["off, stopped"] = train("lsd", lagrangian, off=stopped)
+ends = figures.ends(lsd)
+figures.print_seeds(ends)
+
+# %% tags=["figure"]
+figures.distances(lsd, ends, "LSD")
+
+# %% [markdown]
+# **What to notice.** With the stopped clock most of the harm is gone, in all three seeds. So the late, large speeds
+# were its main cause. A teacher has to be good where the pupil *asks*, and not only where the data is.
+#
+# **Try.** Train ESD with the exact velocity off the diagonal: `train("esd", eulerian, off=exact)`. What do you expect,
+# from where it asks?
+#
+# <details><summary>Answer</summary>
+#
+# ESD asks at $(s, I_s)$ only: on the left of the figure above, where no place asks for a large speed. So expect no such
+# harm. Section 5 trains this map.
+#
+# </details>
+#
+# ## 3. What if the teacher had to learn?
+#
+# In practice the teacher is a network too. We train one by flow matching, for half as many steps as a map. A pupil that
+# distils it perfectly lands where the teacher's *flow* ends: follow the teacher's velocity in small steps.
+#
+# **Write** `flow(b, x, steps)`: equal Euler steps along `b` from time 0 to time 1; `b(t, x)` takes a tensor of times of
+# shape (B,). Return the points at time 1.
+
+
+# %% tags=["solution"]
+def flow(b, x, steps):
+    """Where Euler steps along b carry x."""
+    ### BEGIN SOLUTION
+    for k in range(steps):
+        t = torch.full((len(x),), k / steps, dtype=x.dtype)
+        x = x + b(t, x) / steps
+    return x
+    ### END SOLUTION
+
+
+# %%
+course.check("06.5", flow)
+
+# %% [markdown]
+# (Three trainings, half a minute. These are of **one seed**. We look at what is possible, and rank no methods.)
+
+# %%
+teacher = train("lsd", None, steps=STEPS // 2).X
+noise, goal = errors.exact_pairs(board, 0.0, 1.0, 1024, 0)
+end = flow(teacher.velocity, noise, 256)
+limit = errors.root_mean_square(end - goal)
+pupils = {m: train(m, f, teacher.velocity, teacher.velocity) for m, f in (("lsd", lagrangian), ("esd", eulerian))}
+
+# %% [markdown]
+# **Predict.** A *perfect* pupil has which distance to the exact map: `"zero"`, `"the teacher's"`, or `"its own"`, which
+# depends on its training only?
+
+# %%
+prediction = None  # words: "zero", "the teacher's" or "its own"
+
+# %%
+course.compare(prediction, "the teacher's", wrong={"zero": "It never sees the data, where the teacher is not asked."})
+print(f"the teacher's flow is {limit:.4f} from the exact map")
+figures.print_landings(
+    {"LSD, no teacher": lsd["none"].X, "LSD, learned": pupils["lsd"].X, "ESD, learned": pupils["esd"].X},
+    noise, {"to the exact map": goal, "to the teacher's flow": end},
+)  # fmt: skip
+
+# %% tags=["figure"]
+both = {"LSD": {"no teacher": lsd["none"], "learned teacher": pupils["lsd"]}, "ESD": {"learned teacher": pupils["esd"]}}
+figures.pupils(both, limit)
+
+# %% [markdown]
+# **What to notice.** The dotted line is the teacher's distance to the exact map. Both pupils end above it. A pupil can
+# be on either side of the line, because its own errors are added to its teacher's. But nothing pulls it past the
+# teacher: its goal is the teacher's flow, and in the last column a perfect pupil would have zero. A map without a
+# teacher has no such line. Its velocity keeps learning.
+#
+# **Try.** Let the teacher learn for 100 steps only. Which of the two columns must change?
+#
+# <details><summary>Answer</summary>
+#
+# The first. The teacher's flow moves away from the exact map, and the pupil goes with it. How well a pupil follows its
+# teacher (the second column) can stay as it is.
+#
+# </details>
+#
 # ## 4. What does each way cost?
 #
-# A step of LSD asks the teacher in place of the pupil's own diagonal, and once more for the target on the diagonal. And
-# the teacher's training comes on top. We do the sum for LSD: some of the steps go to the teacher, the rest to the
-# pupil, and the axis shows the time that both have taken. (`one_step` draws the averaged target even where the
-# teacher's replaces it, so the taught steps are timed somewhat too high; the number of steps is equal for all three.)
+# A fair comparison gives both ways the same total. We count steps: those of the teacher come before those of the pupil.
+# Lesson 04 measured that a step of flow matching is cheaper than one of LSD, so this count is against the teacher. (Two
+# trainings, one seed.)
 
 # %%
-total = STEPS
-shares = {"none": 0, "a quarter": total // 4, "half": total // 2}
-equal = {"none": found["lsd", "no teacher"]}
-limits = {"none": None}
-for name, steps in list(shares.items())[1:]:
-    guide, _ = flow_matching(steps)
-    equal[name] = train("lsd", guide, steps=total - steps)
-    limits[name] = limit_of(guide)[0]
-print(f"a step: flow matching {ms_teacher:.1f} ms, LSD alone {found['lsd', 'no teacher'][2]:.1f} ms,", end=" ")
-print(f"LSD with a network for a teacher {found['lsd', 'learned teacher'][2]:.1f} ms")
+quarter = train("lsd", None, steps=STEPS // 4).X
+before = {"no teacher": 0, "a quarter for the teacher": STEPS // 4, "half for the teacher": STEPS // 2}
+guides = dict(zip(list(before)[1:], (quarter, teacher), strict=True))
+equal = {name: train("lsd", lagrangian, X.velocity, X.velocity, STEPS - before[name]) for name, X in guides.items()}
+limits = [errors.root_mean_square(flow(quarter.velocity, noise, 256) - goal), limit]
 
-# %%
-figure, ax = plt.subplots(figsize=(5.8, 3.3))
-for k, (name, (_, rows, ms)) in enumerate(equal.items()):
-    seconds = (shares[name] * ms_teacher + rows[:, 0] * ms) / 1000
-    ax.semilogy(seconds, rows[:, 1], ("-", "--", "-.")[k], label=f"teacher's share: {name}")
-    if limits[name]:
-        last = seconds[-1].item()
-        ax.plot([last, 1.06 * last], [limits[name]] * 2, color=plots.COLOURS[k], lw=3, label="and its limit")
-ax.set(xlabel="seconds of teacher and pupil together", ylabel="distance to the exact map, one jump")
-ax.set_title("LSD, one seed: teacher and pupil share the steps")
-ax.legend()
-plt.show()
+# %% tags=["figure"]
+figures.costs({"no teacher": lsd["none"]} | equal, before, dict(zip(list(before)[1:], limits)))  # noqa: B905
 
 # %% [markdown]
-# **What to notice.** A pupil starts late and has fewer steps left; its curve begins where the teacher's training ends.
-# The thick marks are the limits that the teachers set. The map without a teacher uses its first steps for
-# what the teacher would have learned in them, and learns jumps in the same steps.
+# **What to notice.** A pupil's curve begins where its teacher's training ends. It has fewer steps left, and the thick
+# line is the distance that its teacher reached. The map without a teacher learns velocity and jumps in the same steps.
+# Which way ends lower is one seed's answer, at one budget. We draw no conclusion from it.
 #
-# **Try.** Start the pupil from the teacher's weights (`state.net.load_state_dict`) as is often done. Is the order
-# still the same?
-
-# %% [markdown]
+# **Try.** Start the pupil from the teacher's weights, as is often done: load them into `state.net` in `train`.
+#
+# <details><summary>Answer</summary>
+#
+# The network has learned the velocity already, so the pupil's curve begins lower. To say whether it ends lower needs
+# three seeds. The line of the teacher stays where it is.
+#
+# </details>
+#
 # ## 5. Does a teacher cure the Eulerian loss?
 #
-# Lesson 04 found that the Eulerian loss with everything held but $\partial_s X$ ("full") amplifies fine waves. One
-# could hope that a teacher that stands still would prevent that. But the derivation there had the velocity *known and
-# fixed*:
+# Lesson 04b found that the Eulerian loss with everything held but $\partial_s X$ ("full") amplifies fine waves. Perhaps
+# a teacher that stands still would prevent that? But the derivation there had the velocity *known and fixed*: for a
+# wave of number $k$ in $x$ and frequency $\omega$ in $s$, and $d = t - s$,
 #
 # $$\mathrm{Re}\, \Lambda_{\text{full}} = 1 + d^2\, \omega\, (\omega + k b) < 0 \quad\text{for some } \omega
 #   \text{ when } d\, |k b| > 2 .$$
 #
-# So by the formula the exact velocity should be no help. (Half a minute.)
+# **Predict.** ESD with "full" and the exact velocity off the diagonal: does the norm of its gradient `"fall"` over the
+# training, or `"grow"`?
 
 # %%
-_, held, _ = train(METHODS["esd"], board.velocity)  # "full", as its source has it
-figure, ax = plt.subplots(figsize=(5.4, 3.0))
-for label, rows in (("convex", found["esd", "exact teacher"][1]), ("full", held)):
-    ax.semilogy(rows[:, 0], rows[:, 2], "o-", label=f'exact teacher, "{label}"')
-ax.set(
-    xlabel="step", ylabel="norm of the gradient", title="With a perfect teacher the held loss's gradient grows as well"
-)
-ax.legend()
-plt.show()
+prediction = None  # a word: "fall" or "grow"
 
 # %% [markdown]
-# **What to notice.** The gradient (before clipping) grows with the exact velocity for a teacher, as the formula said,
-# and as it did in lesson 04 without one. The cause lies in what is held, not in whose velocity it is.
+# **Write** `full(X, s, t, x, b)`, the Eulerian loss in which $\nabla X\, b$ is held as a whole: `X.push(s, t, x, w)[1]`
+# is $\nabla X\, w$, and `X.partial_s(s, t, x)[1]` is $\partial_s X$. Only the latter carries a gradient.
+
+
+# %% tags=["solution"]
+def full(X, s, t, x, b):
+    """The Eulerian loss with the pushed velocity held as well."""
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        pushed = X.push(s, t, x, b(s, x))[1]
+    moves = X.partial_s(s, t, x)[1]
+    return (moves + pushed).square().sum(1)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# (Three trainings, one seed.)
+
+# %%
+assert torch.equal(full(X, s, t, x, exact), losses.eulerian(X, s, t, x, velocity=exact, stopgrad="full"))
+esd = {"convex, exact teacher": train("esd", eulerian, off=exact), "full, exact teacher": train("esd", full, off=exact)}
+esd["full, no teacher"] = train("esd", full)
+
+# %%
+early, late = (esd["full, exact teacher"].rows[k, 2].mean() for k in (slice(2, 5), slice(-5, None)))
+figures.print_norms(esd)
+course.compare(prediction, "grow" if late > early else "fall")
+
+# %% tags=["figure"]
+figures.gradients(esd)
+
+# %% [markdown]
+# **What to notice.** Under "full" the gradient grows with the exact velocity for a teacher, and without a teacher as
+# well. Under "convex", with the same teacher, it falls. What is held makes the difference here, and not whose velocity
+# it is. (One seed; the formula is the reason to expect the same of others.)
 #
-# **Try.** `train(METHODS["esd"], board.velocity, net={"fourier": 0})`: without Fourier features?
+# **Try.** `train("esd", full, off=exact, net={"fourier": 0})`: a network without Fourier features cannot draw fine
+# waves.
+#
+# <details><summary>Answer</summary>
+#
+# The formula needs $d\,|k b| > 2$. A network that holds no waves of large $k$ has nothing to amplify, so a smaller
+# gradient is to be expected. Run it and look at the last column of `rows`.
+#
+# </details>
+#
+# ## 6. What if the teacher is a map?
+#
+# The semigroup equation has no velocity: one jump equals two. So its teacher is a *map*, which makes two short jumps.
+# *Progressive distillation* repeats this in stages. The first teacher needs 16 steps. In each stage the pupil learns to
+# do in one jump what the teacher does in two, and then becomes the next teacher: 8 jumps, 4, 2, 1.
+#
+# **Write** `two_jumps(teacher, s, t, x)`: the mean slope $(X_{u,t}(X_{s,u}(x)) - x)/(t - s)$ of the teacher's two jumps
+# over the middle $u$, without gradient, shape (B, 2). `teacher` is a `FlowMap`.
+
+
+# %% tags=["solution"]
+def two_jumps(teacher, s, t, x):
+    """The mean slope of the teacher's two jumps over the middle."""
+    ### BEGIN SOLUTION
+    u = (s + t) / 2
+    with torch.no_grad():
+        landed = teacher(u, t, teacher(s, u, x))
+    return (landed - x) / (t - s)[:, None]
+    ### END SOLUTION
+
+
+# %%
+course.check("06.6", two_jumps)
 
 # %% [markdown]
+# In a stage all jumps have one length, and start at its multiples. **Write** `pairs(r, length)`: `r` are numbers in
+# $[0, 1)$, shape (B,). Return the start s, the largest multiple of `length` that is not above r, and the end t.
+
+
+# %% tags=["solution"]
+def pairs(r, length):
+    """The start and the end of a jump of this length."""
+    ### BEGIN SOLUTION
+    s = (r / length).floor() * length
+    return s, s + length
+    ### END SOLUTION
+
+
+# %%
+course.check("06.7", pairs)
+
+# %% [markdown]
+# **Write** `stage(net, teacher, length, generator, steps)`: train `net` in place with `torch.optim.Adam`, learning rate
+# 0.001, and return `FlowMap` of a deep copy of it, the next teacher. Each step draws 256 pairs of times with `pairs`
+# and `torch.rand(256, generator=generator)`, data `board.sample(256, generator)[0]`, noise `board.base(256,
+# generator)`, and forms $I_s$. The loss is the mean of $|v_{s,t}(I_s) - \text{two\_jumps}|^2$.
+
+
+# %% tags=["solution"]
+def stage(net, teacher, length, generator, steps=STEPS // 4):
+    """The map whose one jump follows the teacher's two."""
+    ### BEGIN SOLUTION
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    for _ in range(steps):
+        s, t = pairs(torch.rand(256, generator=generator), length)
+        x1, x0 = board.sample(256, generator)[0], board.base(256, generator)
+        x = (1 - s)[:, None] * x0 + s[:, None] * x1
+        loss = (FlowMap(net).v(s, t, x) - two_jumps(teacher, s, t, x)).square().sum(1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return FlowMap(copy.deepcopy(net))
+    ### END SOLUTION
+
+
+# %% [markdown]
+# The first teacher makes 16 Euler steps with the learned velocity of section 3: a jump's slope is the velocity at its
+# start. The pupil starts from that network's weights.
+#
+# **Write** `chain(seed)`: the list of five maps, the first teacher `first` and those of the stages with the lengths
+# 1/8, 1/4, 1/2 and 1. The pupil is a deep copy of `teacher.slope`, with `requires_grad_()`; its generator has the seed
+# `seed`. Each stage goes on with the weights of the one before.
+
+# %%
+first = FlowMap(lambda s, t, x: teacher.velocity(s, x))  # noqa: ARG005
+
+
+# %% tags=["solution"]
+def chain(seed):
+    """The first teacher, and the map after each stage."""
+    ### BEGIN SOLUTION
+    pupil, maps = copy.deepcopy(teacher.slope).requires_grad_(), [first]
+    generator = torch.Generator().manual_seed(seed)
+    for length in (1 / 8, 1 / 4, 1 / 2, 1):
+        maps.append(stage(pupil, maps[-1], length, generator))
+    return maps
+    ### END SOLUTION
+
+
+# %% [markdown]
+# **Predict.** After each stage we measure the distance of the 16, 8, 4, 2, 1 jumps to where the *first* teacher lands.
+# From the first stage to the last: does it `"grow"`, or not (`"stay"`)? (Three seeds, half a minute.)
+
+# %%
+prediction = None  # a word: "grow" or "stay"
+
+# %%
+rows = figures.of_stages([chain(seed) for seed in tqdm(range(3))], noise, goal)
+course.compare(prediction, "grow" if all(seed[-1][2] > seed[1][2] for seed in rows) else "stay")
+
+# %% tags=["figure"]
+figures.stages(rows)
+
+# %% [markdown]
+# **What to notice.** Each pupil has its own teacher's errors to copy, and adds some of its own. No stage looks back at
+# the first teacher or at the data, so nothing removes an error again. Self-distillation (PSD of lesson 05) trains all
+# lengths at the same time, while the data go on teaching the diagonal.
+#
+# **Try.** Give each stage twice as many steps. Which part of the distance can become smaller?
+#
+# <details><summary>Answer</summary>
+#
+# The distance to the first teacher can. The first teacher's own distance to the exact map (16 jumps in the figure) is
+# the same whatever the stages do.
+#
+# </details>
+#
 # ## Summary
 #
-# - Distillation and self-distillation are the same losses; the one reads the velocity from a frozen teacher, the other
-#   from the map's own diagonal.
-# - A perfect pupil is as good as its teacher and no better. A map that teaches itself has no fixed limit: its diagonal
-#   keeps learning.
-# - At an equal total, the teacher's training is paid for with the pupil's time; for LSD on the board that did not pay.
-# - A teacher is asked where the pupil lands. Even the exact velocity can be a bad answer there.
-# - What one gains by having no teacher: one training in place of two, no second network, and data to the end. What one
-#   gives up: a velocity that is right from the first step.
+# - Distillation and self-distillation are the same losses. One reads the velocity from a frozen teacher, the other from
+#   the map's own diagonal. At a single step their gradients are equal.
+# - A teacher enters on the diagonal and off it. Change one place at a time.
+# - The Lagrangian loss asks where the pupil lands. There even the exact velocity can be a bad teacher, since it is
+#   large between the squares at late times.
+# - A perfect pupil is as good as its teacher and no better. A map that teaches itself has no fixed limit.
 # - A teacher does not cure the Eulerian loss of its held term.
+# - In progressive distillation the teacher is a map, and each stage inherits the errors of the one before.
 #
-# When would you take one? When it exists already: a large velocity model that somebody has trained is a teacher for
-# free.
+# When would you take a teacher? When it exists already: a large velocity model that somebody has trained is a teacher
+# for free.
 #
 # ## Exercises
 #
-# 1. Show that the semigroup loss over $u = t - h$, with an exactly known diagonal and divided by $h^2$, tends to the
-#    squared Lagrangian residual with a teacher as $h \to 0$. (Lesson 03, section 5, without the squares.) Check it
-#    numerically on the one-Euler-step map of lesson 03.
-# 2. Give the pupil a wrong teacher, $b_t(x) + 0.1$ in the first coordinate. Where should the samples of a perfect pupil
-#    lie? (Follow the wrong velocity in small steps.) Train one by ESD and compare.
-# 3. `one_step` computes the teacher's target under `no_grad`, and hands `teacher` to the loss as a callable. Show that,
-#    with the stop-gradients used here, no gradient reaches the learned teacher's weights even without
-#    `requires_grad_(False)`.
-# 4. Change `train` to anneal: use the exact teacher for the first half of the steps and none for the second. Is the
-#    result nearer to one or to the other?
+# **1.** Take the semigroup loss with a short second jump, $u = t - \varepsilon$, and a map whose diagonal is the
+# velocity that it reads. Divided by $\varepsilon^2$ it has a limit as $\varepsilon \to 0$. In the form in $X$
+# (`velocity_form=False`) the limit is the squared Lagrangian residual $R^2 = |\partial_t X_{s,t}(x) -
+# v_{t,t}(X_{s,t}(x))|^2$. What is it in the form in $v$, the default? **Write** `limit(X, s, t, x)`, shape (B,).
+
+
+# %% tags=["solution"]
+def limit_of(X, s, t, x):
+    """The limit of the semigroup loss in velocity form, over the square of the short jump."""
+    ### BEGIN SOLUTION
+    landed, moves = X.partial_t(s, t, x)
+    residual = (moves - X.velocity(t, landed)).square().sum(1)
+    return residual / (t - s).square()
+    ### END SOLUTION
+
+
+# %%
+course.check("06.8", limit_of)
+s, t, x = torch.full((5,), 0.2).double(), torch.full((5,), 0.7).double(), board.base(5).double()
+curve = FlowMap(lambda s, t, x: torch.sin(x.flip(1) + (2 * s + t)[:, None]))  # no flow map at all
+quotients = {e: losses.semigroup(curve, s, t - e, t, x) / e**2 for e in (1e-2, 1e-3, 1e-4)}
+print({e: f"{(q / limit_of(curve, s, t, x) - 1).abs().max():.5f}" for e, q in quotients.items()}, "relative difference")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# $X_{t-\varepsilon,t}(y) = y + \varepsilon\, v_{t,t}(y) + O(\varepsilon^2)$ and
+# $X_{s,t-\varepsilon} = X_{s,t} - \varepsilon\, \partial_t X_{s,t} + O(\varepsilon^2)$. So the two jumps land at
+# $X_{s,t} - \varepsilon\, (\partial_t X_{s,t} - v_{t,t}(X_{s,t})) + O(\varepsilon^2)$. The residual in $X$ is
+# $\varepsilon R$ up to a higher order, and its square over $\varepsilon^2$ tends to $R^2$. The residual in $v$ is the
+# one in $X$ over $t - s$. So the limit is $R^2/(t - s)^2$.
+#
+# </details>
+#
+# **2.** In `train` the learned teacher was frozen by `requires_grad_(False)`. Show that it need not be: with your
+# losses no gradient reaches the teacher's weights.
+
+# %%
+free = copy.deepcopy(teacher.slope).requires_grad_()
+loss_of(FlowMap(net), batch, lagrangian, FlowMap(free).velocity, FlowMap(free).velocity).backward()
+assert all(p.grad is None for p in free.parameters())
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Each call of the teacher stands under `torch.no_grad()`: in `lagrangian`, in `eulerian` and in `loss_of`. So its
+# weights are not part of the graph. Freezing them saves memory at most.
+#
+# </details>
+#
+# **3.** A teacher is wrong by a constant: $b_t(x) + (0.1, 0)$. Where do a perfect pupil's samples lie? Follow the wrong
+# velocity with your `flow`, and compare with where the exact map leads. Does each point end 0.1 further to the right?
+
+# %%
+wrong = flow(lambda t, x: board.velocity(t, x) + torch.tensor([0.1, 0.0]), noise, 64)
+moved = (wrong - goal)[:, 0]
+print(f"moved to the right: {moved.mean():.3f} in the mean, {moved.median():.3f} in the median;", end=" ")
+print(f"{100 * (moved.abs() > 0.3).double().mean():.0f} % of the points by more than 0.3")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# No. The exact velocity acts on the moved point: it makes the shift smaller for some points and larger for others. A
+# few points near a seam end in another square (the printed share). A perfect pupil lands where this flow ends, and not
+# at the data.
+#
+# </details>
 #
 # ## Next
 #

@@ -1,20 +1,22 @@
 """Check what a reader wrote: compare it with the right answer, and if it differs, find the mistake that explains it."""
 
-import traceback
 import warnings
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flowmap_edu.course.exercise import Answer, Exercise, find
+from flowmap_edu.course.asking import UNWRITTEN, Recorded, Result, outcome, raised, result
+from flowmap_edu.course.exercise import Answer, Exercise, find, hidden, made
+from flowmap_edu.course.grading.wire import Foreign
+from flowmap_edu.course.students import student_seed
 
-__all__ = ["CheckError", "check"]
+__all__ = ["CheckError", "check", "graded"]
 
-UNWRITTEN = "It is not written yet. The cell above says what is wanted."
+
+NOT_HERE = "Not checked here: the right answers are not on this machine."
 
 
 class CheckError(AssertionError):
@@ -22,14 +24,6 @@ class CheckError(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
-
-
-class Result:
-    """What an answer gives on one case: its value, and the gradients of its sum."""
-
-    def __init__(self, value: Any, gradients: list[Tensor]):
-        self.value = value
-        self.gradients = gradients
 
 
 def check(name: str, answer: Answer) -> None:
@@ -43,14 +37,49 @@ def check(name: str, answer: Answer) -> None:
         CheckError: if it is wrong; the message says in which way, never the answer.
         ValueError: if there is no such exercise.
     """
+    if hidden():
+        print(NOT_HERE)
+        return
     exercise = find(name)
+    told(name, exercise, verdict(exercise, answer))
+    print(f"{name} is right. {exercise.shown}")
+
+
+def graded(name: str, answer: Answer, *, student: int | str | None, seeds: Sequence[int] = (0,)) -> None:
+    """Check a part of an assignment on the data of one student; print one sentence, or raise.
+
+    Args:
+        name: of the part: "a1.2".
+        answer: what the student wrote: a function, or a value.
+        student: the student's number.
+        seeds: of the cases that a function is tried on; the hidden tests take others than the visible ones.
+
+    Raises:
+        CheckError: if it is wrong; the message says in which way, never the answer.
+        ValueError: if there is no such part, or the student's number is not set.
+    """
+    if hidden():
+        print(NOT_HERE)
+        return
+    number = student_seed(student)
+    for seed in seeds:
+        exercise = find(name, student=number, seed=seed)
+        told(name, exercise, verdict(exercise, answer))
+    print(f"{name} is right. {find(name, student=number).shown}")
+
+
+def told(name: str, exercise: Exercise, wrong: str | None) -> None:
+    """Raise CheckError if there is something wrong."""
+    if wrong:
+        raise CheckError(f"{name} is not right yet. {wrong}\nWanted: {exercise.asks}.")
+
+
+def verdict(exercise: Exercise, answer: Answer) -> str | None:
+    """What is wrong with an answer, or None; the random numbers of the caller stay as they are."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
-        wrong = judged(exercise, answer)
-    if wrong:
-        raise CheckError(f"{name} is not right yet. {wrong}\nWanted: {exercise.asks}.")
-    print(f"{name} is right. {exercise.shown}")
+        return judged(exercise, answer)
 
 
 def judged(exercise: Exercise, answer: Answer) -> str | None:
@@ -59,7 +88,7 @@ def judged(exercise: Exercise, answer: Answer) -> str | None:
         return UNWRITTEN
     if exercise.cases is None:
         wrong = None if exercise.right is None else value_judged(exercise, answer)
-    elif not callable(answer):
+    elif not (callable(answer) or isinstance(answer, Recorded)):
         return f"A function is wanted, this is {kind(answer)}."
     else:
         wrong = function_judged(exercise, answer)
@@ -89,20 +118,15 @@ def value_judged(exercise: Exercise, answer: Answer) -> str | None:
     return wrong
 
 
-def function_judged(exercise: Exercise, answer: Callable[..., Any]) -> str | None:
+def function_judged(exercise: Exercise, answer: Callable[..., Any] | Recorded) -> str | None:
     """What is wrong with an answer that is a function: None if it is right on every case."""
     assert exercise.cases is not None
-    for case in exercise.cases():
-        before = [copied(a) for a in case]
-        try:
-            mine = result(exercise, answer, case)
-        except NotImplementedError:
-            return UNWRITTEN
-        except Exception as error:
-            return raised(error)
-        if changed := [k + 1 for k, (a, b) in enumerate(zip(case, before, strict=True)) if not unchanged(a, b)]:
-            return f"It changes its argument number {changed[0]} in place."
-        right = result(exercise, exercise.right, case)
+    for number, given in enumerate(exercise.cases()):
+        case = made(given)
+        mine = answer.outcomes[number] if isinstance(answer, Recorded) else outcome(answer, case, exercise.parameters)
+        if isinstance(mine, str):
+            return mine
+        right = result(exercise.right, case, exercise.parameters)
         wrong = results_differ(mine, right, exercise.tolerance)
         if wrong:
             return explained(exercise, case, mine) or wrong
@@ -113,25 +137,12 @@ def explained(exercise: Exercise, case: tuple[Any, ...], mine: Result) -> str | 
     """The known mistake that gives what the reader's function gives on a case; None if there is none."""
     for words, mistaken in exercise.mistakes.items():
         try:
-            theirs = result(exercise, mistaken, case)
+            theirs = result(mistaken, case, exercise.parameters)
         except Exception:  # a mistake that cannot be made on this case
             continue
         if results_differ(mine, theirs, exercise.tolerance) is None:
             return words
     return None
-
-
-def result(exercise: Exercise, function: Callable[..., Any], case: tuple[Any, ...]) -> Result:
-    """A function's value on a case, and the gradients of its sum where the exercise asks for them."""
-    value = function(*case)
-    if exercise.parameters is None:
-        return Result(value, [])
-    parameters = list(exercise.parameters(*case))
-    total = sum(part.sum() for part in tensors(value))
-    if not (isinstance(total, Tensor) and total.requires_grad):
-        return Result(value, [torch.zeros_like(p) for p in parameters])
-    gradients = torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True)
-    return Result(value, [g for g in gradients if g is not None])
 
 
 def results_differ(mine: Result, right: Result, tolerance: float) -> str | None:
@@ -222,40 +233,14 @@ def scale(x: Tensor) -> float:
     return float(x.detach().double().square().mean().sqrt()) or 1.0 if x.numel() else 1.0
 
 
-def tensors(value: Any) -> list[Tensor]:
-    """The tensors in a value that have a gradient to give."""
-    parts = value if isinstance(value, (tuple, list)) else [value]
-    return [part for part in parts if isinstance(part, Tensor)]
-
-
-def copied(argument: Any) -> Any:
-    """A copy of an argument that could be changed in place."""
-    return argument.detach().clone() if isinstance(argument, Tensor) else argument
-
-
-def unchanged(argument: Any, before: Any) -> bool:
-    """Whether a tensor still is what it was."""
-    return not isinstance(argument, Tensor) or torch.equal(argument.detach(), before)
-
-
 def kind(value: object) -> str:
     """What a message says of a value."""
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, Foreign):
+        return value.words
     if isinstance(value, np.ndarray):
         return f"a NumPy array of shape {value.shape}"
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}" if not callable(value) else "a function"
-
-
-def raised(error: Exception) -> str:
-    """What an error says, and the last line of the reader's own code on the way to it."""
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if not installed(frame.filename)]
-    where = f" in the line `{lines[-1].line}`" if lines and lines[-1].line else ""
-    return f"It raises {type(error).__name__}{where}: {' '.join(str(error).split())[:300]}"
-
-
-def installed(filename: str) -> bool:
-    """Whether a file is of this package or of an installed one, and not the reader's."""
-    return filename.startswith(str(Path(__file__).parent.parent)) or "site-packages" in filename

@@ -1,6 +1,8 @@
 """What an exercise is: the right answer, the cases on which it is asked, and the mistakes that are known."""
 
 import importlib
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,15 +42,36 @@ class Exercise:
     law: Callable[[Answer], str | None] | None = None
 
 
-def find(name: str) -> Exercise:
-    """The exercise of a name "LESSON.NUMBER", such as "03.1".
+@dataclass(frozen=True)
+class Made:
+    """An argument that no file can hold, such as a map: the function that makes it, and its keywords.
+
+    So a grader can make it in another process. The function lies outside `exercises/`, which is hidden there.
+    """
+
+    make: Callable[..., Any]
+    keywords: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def made(case: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A case whose arguments are all there."""
+    return tuple(a.make(**a.keywords) if isinstance(a, Made) else a for a in case)
+
+
+def find(name: str, *, student: int = 0, seed: int = 0) -> Exercise:
+    """The exercise of a name "LESSON.NUMBER", such as "03.1", or of an assignment's part, such as "a1.2".
+
+    Args:
+        name: as in the lesson.
+        student: assignments: the seed of the student's own data.
+        seed: assignments: of the cases.
 
     Raises:
         ValueError: if there is none of that name.
     """
     lesson = name.partition(".")[0] if isinstance(name, str) else ""
     try:
-        known = exercises(lesson)
+        known = exercises(lesson, student=student, seed=seed)
     except ModuleNotFoundError:
         raise ValueError(f'an exercise is named as in the lesson, such as "03.1"; got {name!r}') from None
     if name not in known:
@@ -56,10 +79,18 @@ def find(name: str) -> Exercise:
     return known[name]
 
 
-def exercises(lesson: str) -> dict[str, Exercise]:
-    """The exercises of a lesson, such as "03", by name.
+def exercises(lesson: str, *, student: int = 0, seed: int = 0) -> dict[str, Exercise]:
+    """The exercises of a lesson, such as "03", or of an assignment, such as "a1", by name.
 
     Raises:
-        ModuleNotFoundError: if the lesson has none.
+        ModuleNotFoundError: if there are none.
     """
+    if re.fullmatch(r"a\d+", lesson):
+        module = importlib.import_module(f"flowmap_edu.course.exercises.assignment_{lesson[1:]}")
+        return module.exercises(student, seed)
     return importlib.import_module(f"flowmap_edu.course.exercises.lesson_{lesson}").EXERCISES
+
+
+def hidden() -> bool:
+    """Whether this process runs a submission for `flowmap-edu grade`: the right answers are elsewhere."""
+    return "FLOWMAP_EDU_GRADING" in os.environ

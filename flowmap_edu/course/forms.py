@@ -97,12 +97,13 @@ def cells(source: str) -> Iterator[tuple[str, list[str]]]:
 def written(source: str) -> tuple[int, int]:
     """How many lines of code of a lesson its reader writes, and how many there are.
 
-    Imports, comments, checks, assertions, prints and the lines of figures are not counted, nor is any cell that is
-    tagged "figure".
+    Imports, comments, predictions, checks, assertions, prints and the lines of figures are not counted, however many
+    lines such a statement takes, nor is the signature above a solution, nor any cell that is tagged "figure".
     """
     mine = every = 0
     for head, lines in cells(source):
         inside = docstring = False
+        depth = 0  # of the brackets of a statement that is not counted
         for line in lines:
             mark = line.strip()
             if mark in (BEGIN, END):
@@ -112,8 +113,11 @@ def written(source: str) -> tuple[int, int]:
             docstring ^= quotes == 1
             if inside and counted:
                 mine, every = mine + 1, every + 1
-            elif counted and '"figure"' not in head and not mark.startswith(IDEAS_OF_NO_LESSON):
-                every += 1
+            elif counted and '"figure"' not in head and not ('"solution"' in head and mark.startswith("def ")):
+                if depth or mark.startswith(IDEAS_OF_NO_LESSON):
+                    depth = max(0, depth + sum(map(mark.count, "([{")) - sum(map(mark.count, ")]}")))
+                else:
+                    every += 1
     return mine, every
 
 

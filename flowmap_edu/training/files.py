@@ -117,10 +117,14 @@ def tidy(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path, what: str = "training") -> Iterator[None]:
     """Hold a folder as its only writer; the system gives it back when this process ends, however it ends.
 
     The folder is made, and removed again if it is still empty at the end.
+
+    Args:
+        folder: to hold.
+        what: the work that is done there, for the message.
 
     Raises:
         ValueError: if another process holds it.
@@ -133,7 +137,7 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise ValueError(f"another training writes into {folder}: wait for its end, or name another folder") from error
+        raise ValueError(f"another {what} writes into {folder}: wait for its end, or name another folder") from error
     try:
         yield
     finally:

@@ -169,6 +169,13 @@ def threads(ax: Axes, carried: Tensor, *, colours: Sequence[str] = COLOURS[:2], 
     ax.set_aspect("equal")
 
 
+def torn(carried: Tensor, farthest: float = 0.2) -> Tensor:
+    """A net's lines, shape (lines, points, 2), with a hole between neighbours that are farther apart than that."""
+    gap = carried.diff(dim=1).norm(dim=-1, keepdim=True) > farthest
+    hole = torch.cat([gap, torch.zeros_like(gap[:, :1])], 1)
+    return torch.stack([carried, carried.masked_fill(hole, math.nan)], 2).flatten(1, 2)
+
+
 def over_times(ax: Axes, values: Tensor, *, low: float | None = None, high: float | None = None) -> AxesImage:
     """Draw positive numbers on a grid of times as colours on a logarithmic scale: row s, column t, nan left blank.
 

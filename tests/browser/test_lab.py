@@ -27,7 +27,7 @@ BOARD = problems.Checkerboard()
 TESTED = {
     "00_start_here": {"step_slider", "live.checkerboard"},
     "02_the_flow_map_and_its_tangent": {"trajectory_player"},
-    "03_three_characterizations": {"time_explorer"},
+    "03_three_characterizations": {"time_explorer", "triangle"},
     "04b_stop_gradients_and_stability": {"loss_explorer"},
     "05_self_distillation_on_the_checkerboard": {"step_slider"},
     "08_digits_on_your_laptop": {"step_slider"},

@@ -1,0 +1,104 @@
+"""The figures of lesson 04: losses between maps, derivatives by steps, two forms of one condition, costs, weights."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from flowmap_edu.viz.plots import COLOURS
+
+__all__ = ["by_length", "costs", "errors", "lines_of_maps", "quotients", "two_forms", "weights"]
+
+
+def errors(
+    quotient: Callable[..., Tensor], forward_mode: Callable[..., Any], net: nn.Sequential, z: Tensor, dz: Tensor,
+    steps: Tensor, precision: str,
+) -> list[float]:  # fmt: skip
+    """Relative errors of difference quotients at each step, and last of forward mode, in "float" or "double".
+
+    The reference is forward mode in double precision.
+    """
+    exact = forward_mode(net, z, dz)[1]
+    at, along = (a.to(getattr(torch, precision)) for a in (z, dz))
+    f = copy.deepcopy(net).to(at.dtype)
+    found = [*(quotient(f, at, along, step) for step in steps.tolist()), forward_mode(f, at, along)[1]]
+    return [float((d.double() - exact).norm() / exact.norm()) for d in found]
+
+
+def quotients(steps: Tensor, single: Sequence[float], double: Sequence[float]) -> Figure:
+    """Relative errors of a derivative against the step of a difference quotient; of forward mode, a dashed line.
+
+    Args:
+        steps: the steps, shape (N,).
+        single, double: the error at each step, and last that of forward mode, which is 0 in double precision.
+    """
+    figure, ax = plt.subplots(figsize=(6.2, 3.2))
+    for k, (name, error) in enumerate((("single", single), ("double", double))):
+        ax.loglog(steps, error[:-1], "os"[k] + "-", color=COLOURS[k], label=f"difference quotient, {name}")
+        if error[-1] > 0:
+            ax.axhline(error[-1], color=COLOURS[k], ls="--", label=f"forward mode, {name}")
+    ax.set(xlabel="step of the difference quotient", ylabel="relative error", title="The error of a derivative in t")
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def lines_of_maps(share: Tensor, names: Sequence[str], found: Mapping[str, Tensor]) -> Figure:
+    """For each wrong map, the four losses along the line from the exact map (share 0) to it (share 1)."""
+    figure, axes = plt.subplots(1, len(found), figsize=(8.4, 3.2), sharey=True)
+    for ax, (name, values) in zip(axes, found.items(), strict=True):
+        for k, (part, look) in enumerate(zip(names, ("--", "-", "-", "-"), strict=True)):
+            ax.semilogy(share, values[:, k].clamp(min=1e-9), look, color=COLOURS[(6, 0, 1, 2)[k]], label=part)
+        ax.set(title=f"share 1 is {name}", xlabel="share of the wrong map", ylim=(3e-5, 4))
+        ax.set_xticks([-0.5, 0, 0.5, 1, 1.5])
+    axes[0].set_ylabel("loss, above its least value")
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+    return figure
+
+
+def two_forms(length: Tensor, slopes: Tensor, landings: Tensor) -> Figure:
+    """Both forms of the semigroup loss against the length of the jump."""
+    figure, ax = plt.subplots(figsize=(6.2, 3.0))
+    ax.loglog(length, slopes, "o-", color=COLOURS[2], label="of the slopes")
+    ax.loglog(length, landings, "s-", color=COLOURS[3], label="of the landing points")
+    ax.set(xlabel="length t - s of the jump", ylabel="mean loss", title="Two forms of one condition, one Euler step")
+    ax.set_xticks(length.tolist(), ["1", *(f"1/{1 / a:.0f}" for a in length[1:].tolist())])
+    ax.minorticks_off()
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def costs(rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> Figure:
+    """A panel for each column: what loss and gradient cost, a bar for each row, the first row being 1."""
+    figure, axes = plt.subplots(1, len(columns), figsize=(9.2, 3.0), sharey=True)
+    longest = max(max(row) for row in rows.values())
+    first = {"L": COLOURS[0], "E": COLOURS[1], "P": COLOURS[2]}
+    for k, (ax, column) in enumerate(zip(axes, columns, strict=True)):
+        lengths = [row[k] for row in rows.values()]
+        bars = ax.barh(list(rows), lengths, color=[first.get(name[0], "0.6") for name in rows])
+        ax.bar_label(bars, [f"{length:.1f}" for length in lengths], padding=2, fontsize=8)
+        ax.set(xlim=(0, 1.15 * longest), title=column, xlabel="flow matching on the diagonal = 1")
+    axes[0].invert_yaxis()
+    return figure
+
+
+def weights(length: Tensor, before: Tensor, after: Tensor) -> Figure:
+    """The mean loss of the pairs of about one length, as it is and times the learned exp(-w)."""
+    figure, ax = plt.subplots(figsize=(6.2, 3.0))
+    ax.semilogy(length, before, "o-", color=COLOURS[0], label="loss")
+    ax.semilogy(length, after, "s-", color=COLOURS[1], label="exp(-w) times loss")
+    ax.axhline(1, color="0.5", ls=":", lw=1)
+    ax.set(xlabel="length t - s of the jump", ylabel="mean over pairs", title="The mean loss by the length of the jump")
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def by_length(length: Tensor, *values: Tensor, bins: int = 10) -> list[Tensor]:
+    """The middles of the bins of t - s in [0, 1], and the mean of each value in every bin, shape (bins,) each."""
+    k = (length * bins).long().clamp(max=bins - 1)
+    count = torch.bincount(k, minlength=bins)
+    means = [torch.bincount(k, weights=value, minlength=bins) / count for value in values]
+    return [(torch.arange(bins) + 0.5) / bins, *means]
