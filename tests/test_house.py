@@ -25,10 +25,10 @@ TESTS = Path(__file__).resolve().parent
 LONGEST = 275  # "about 250" lines
 
 FLOORS = (
-    "flow_map interpolant losses times methods sample lookahead nets"
+    "flow_map interpolant losses times methods sample lookahead likelihood nets"
     " _batch _method _weights _checks _numbers _reference _shipped _threads _version",
     "metrics",
-    "problems",
+    "problems steering",
     "training",
     "recipes",
     "viz course bench",
@@ -43,7 +43,14 @@ PACKAGES = [
     *(f"flowmap_edu.{k}" for k in ("problems", "nets", "metrics", "losses", "methods", "viz", "course")),
 ]
 MORE = ["flowmap_edu.flow_map", "flowmap_edu.interpolant", "flowmap_edu.times", "flowmap_edu.sample"]
-DOCUMENTED = [*PACKAGES, *MORE, "flowmap_edu.training", "flowmap_edu.recipes"]
+DOCUMENTED = [
+    *PACKAGES,
+    *MORE,
+    "flowmap_edu.training",
+    "flowmap_edu.recipes",
+    "flowmap_edu.steering",
+    "flowmap_edu.likelihood",
+]
 TABLES_THAT_ARE_NOT_OURS = ("sys.modules", "os.environ")
 
 

@@ -4,10 +4,12 @@ KL64 and errors are for what is known exactly; residuals and the semigroup gap n
 in `metrics.images`, two-sample numbers in `metrics.two_sample`, copies of training data in `metrics.memorising`.
 """
 
+from flowmap_edu.metrics.binned import binned_kl
 from flowmap_edu.metrics.errors import at_time, map_error, residuals, semigroup_gap
+from flowmap_edu.metrics.folding import folding
 from flowmap_edu.metrics.kl import KL64, floor64, kl64
 
-__all__ = ["KL64", "at_time", "floor64", "kl64", "map_error", "residuals", "semigroup_gap"]
+__all__ = ["KL64", "at_time", "binned_kl", "floor64", "folding", "kl64", "map_error", "residuals", "semigroup_gap"]
 
 
 def __dir__() -> list[str]:
