@@ -129,7 +129,7 @@ def row(case: Case, seed: int, steps: int = STEPS) -> dict[str, Any]:
 def main(path: str) -> None:
     """Make the runs that the file does not hold yet, and write it after each."""
     file = Path(path)
-    rows: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+    rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     made = {(r["method"], r["stopgrad"], r["fourier"], r["seed"]) for r in rows}
     for case in CASES:
         for seed in SEEDS:

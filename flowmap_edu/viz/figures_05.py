@@ -27,7 +27,7 @@ AT_ONCE = 1024  # fresh data points of an averaged target
 
 def other_seeds() -> Mapping[str, list[dict[str, Any]]]:
     """What data/lessons/make_05.py measured, by the name of the training: one entry a seed, none for other names."""
-    rows = json.loads((runs.shipped_folder() / "lessons" / "05.json").read_text())["rows"]
+    rows = json.loads((runs.shipped_folder() / "lessons" / "05.json").read_text(encoding="utf-8"))["rows"]
     return collections.defaultdict(list, rows)
 
 
@@ -212,8 +212,8 @@ def shipped(names: Mapping[str, str]) -> None:
     rows: list[dict[str, float]] = []
     for title, name in names.items():
         folder = runs.shipped_folder() / f"checkerboard-{name}"
-        rows = json.loads((folder / "evaluation.json").read_text())["rows"]
-        run = json.loads((folder / "config.json").read_text())
+        rows = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]
+        run = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         about = f"{title}, KL64: {run['steps']:,} steps, {run['cpu_seconds']:.0f} CPU-s"
         print(f"{about:<52}" + "".join(f"{row['kl64']:>8.3f}" for row in rows))
         print(f"{'':<7}KL, as the paper reports it{'':<18}" + "".join(f"{k:>8.3f}" for k in paper.PAPER_KL[name]))

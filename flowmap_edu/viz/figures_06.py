@@ -31,9 +31,9 @@ class Found(NamedTuple):
 
 def ends(found: Mapping[str, Found]) -> dict[str, list[float]]:
     """The last distance of each training of LSD, then those of other seeds, by data/lessons/make_06.py."""
-    rows: dict[str, list[dict[str, Any]]] = json.loads((runs.shipped_folder() / "lessons" / "06.json").read_text())[
-        "rows"
-    ]
+    rows: dict[str, list[dict[str, Any]]] = json.loads(
+        (runs.shipped_folder() / "lessons" / "06.json").read_text(encoding="utf-8")
+    )["rows"]
     return {
         name: [one.rows[-1, 1].item()] + [row["distance"] for row in rows[f"lsd: {name}"]]
         for name, one in found.items()
