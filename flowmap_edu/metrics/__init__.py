@@ -1,7 +1,8 @@
 """Numbers that say how good a map is.
 
-KL64 and errors are for what is known exactly; residuals and the semigroup gap need no truth. Distances of images are
-in `metrics.images`, two-sample numbers in `metrics.two_sample`, copies of training data in `metrics.memorising`.
+KL64, binned_kl and errors are for what is known exactly; residuals, the semigroup gap and folding need no truth.
+Distances of images are in `metrics.images`, two-sample numbers in `metrics.two_sample`, copies of training data in
+`metrics.memorising`.
 """
 
 from flowmap_edu.metrics.binned import binned_kl
