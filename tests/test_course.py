@@ -247,3 +247,13 @@ def test_the_wheel_brings_every_lesson():
     pages = [path.name for path in SOURCES[0].parent.glob("*.md")]
     for name in [*(source.name for source in SOURCES), *(page for page in pages if page in PAGES)]:
         assert f'"tutorials/{name}" = "flowmap_edu/tutorials/{name}"' in text
+
+
+@pytest.mark.parametrize("source", [path for path in SOURCES if "01" <= path.stem[:2] <= "08"], ids=lambda p: p.stem)
+def test_the_reader_writes_half_of_a_lesson(source):
+    """Of the lines that count, see `forms.written`; and before the results there are predictions."""
+    text = source.read_text(encoding="utf-8")
+    mine, every = forms.written(text)
+    assert 2 * mine >= every > 40
+    assert text.count("= None  #") >= 3
+    assert text.count("course.compare(") >= 3
