@@ -234,6 +234,12 @@ def test_the_lessons_are_handed_out(tmp_path, capsys):
         text = "\n".join(cell.source for cell in notebook.cells)
         assert "SOLUTION" not in text
         assert text.count("raise NotImplementedError") == len(forms.blocks(source.read_text(encoding="utf-8")))
+    for path in out.iterdir():
+        texts = [path.read_text(encoding="utf-8")]
+        if path.suffix == ".ipynb":
+            texts = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+        for target in re.findall(r"\]\((?!https?://|#|attachment:)([^)#\s]+)", "\n".join(texts)):
+            assert (out / target).exists(), f"{path.name} links to {target}"
     (out / "README.md").unlink()
     before = {path: path.read_bytes() for path in out.iterdir()}
     assert cli.main(["tutorials", str(out)]) == 2

@@ -1,6 +1,6 @@
 """The doing form of the lessons, written into a folder."""
 
-import shutil
+import re
 from pathlib import Path
 
 from flowmap_edu import _checks as checks
@@ -20,6 +20,18 @@ def lessons_folder() -> Path:
         if sources(folder):
             return folder
     raise ValueError(f"the lessons are not installed: neither {package} nor the folder above it has tutorials/")
+
+
+def only_links_to(names: set[str], text: str) -> str:
+    """The text without the links that leave the folder: of [words](../docs/page.md) the words and the name stay."""
+
+    def kept(link: re.Match[str]) -> str:
+        words, target = link.groups()
+        if target.partition("#")[0] in names:
+            return link[0]
+        return f"{words} (`{target.removeprefix('../')}` of the project)"
+
+    return re.sub(r"\[([^\]]+)\]\((?!https?://|#|attachment:)([^)\s]+)\)", kept, text)
 
 
 def hand_out(folder: Path) -> list[Path]:
@@ -42,9 +54,14 @@ def hand_out(folder: Path) -> list[Path]:
     if there := [path.name for path in [*targets, *(folder / page.name for page in pages)] if path.exists()]:
         raise ValueError(f"{folder} holds {there[0]} already, and nothing is overwritten: name another folder")
     folder.mkdir(parents=True, exist_ok=True)
+    names = {path.name for path in (*targets, *pages)}
     for source, target in zip(sources(given), targets, strict=True):
-        text = doing(source.read_text(encoding="utf-8"))
-        jupytext.write(jupytext.reads(text, fmt="py:percent"), target, fmt="ipynb")
+        notebook = jupytext.reads(doing(source.read_text(encoding="utf-8")), fmt="py:percent")
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = only_links_to(names, cell.source)
+        jupytext.write(notebook, target, fmt="ipynb")
     for page in pages:
-        shutil.copy(page, folder / page.name)
+        text = only_links_to(names, page.read_text(encoding="utf-8"))
+        (folder / page.name).write_text(text, encoding="utf-8")
     return targets
