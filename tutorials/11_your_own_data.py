@@ -260,8 +260,7 @@ print(f"training samples: wasserstein {row['wasserstein_real']:.3f}, classifier 
 # **What to notice.** The distance and the classifier see both bad maps. The gap and the semigroup residual see
 # neither: both maps are consistent with themselves. The number `copies` says what is wrong. For the copier it is 0.
 # For the untrained map it is far above 1, since its samples are far from the data. (This copier takes the sample that
-# is nearest to the noise, so it takes some samples more often than others. So its samples
-# are not spread as the data are.)
+# is nearest to the noise. So it takes some samples more often than others, and the first two numbers can see that.)
 #
 # **Try.** A map that moves only half of the points: `FlowMap(lambda s, t, x: state.X.v(s, t, x) * (x[:, :1] > 0))`.
 # Which numbers must see it?
