@@ -439,9 +439,10 @@ print("\n".join(f"{name:>20}: relative error {error.item():.2%}" for name, error
 # flowmap-edu evaluate runs/cifar10 --device cuda --weights FILE --samples 50000
 # ```
 #
-# computes the FID at 1, 2, 4, 8 and 16 steps, with the Inception network's published weights in a file of yours. The
-# number depends on how many pictures are drawn. Papers usually take 50,000. Real emoji show this dependence. They are
-# compared with the 1,691 training emoji, in the features of a small classifier.
+# computes the FID at 1, 2, 4, 8 and 16 steps, with the Inception network's published weights in a file of yours. That
+# network computes on the CPU, whatever `--device` is, so plan hours for it. The number depends on how many pictures
+# are drawn. Papers usually take 50,000. Real emoji show this dependence. They are compared with the 1,691 training
+# emoji, in the features of a small classifier.
 #
 # **Predict.** 187 real held-out emoji have some distance to the training emoji. With only 40 of them, how many times as
 # large is it?
