@@ -194,7 +194,7 @@ figures.gradients(found)
 # </details>
 
 # %% [markdown]
-# ## 2. What does the stop-gradient buy?
+# ## 2. What does the stop-gradient change?
 #
 # Two trainings, LSD "convex" and LSD "none", differ in nothing but the stop-gradient. We judge them by the Fréchet
 # distance of one jump to the held-out digits (lesson 08), by the labels that are read back, and by the mean squared
