@@ -16,7 +16,7 @@
 #
 # After this lesson you can
 #
-# - write the loss of a flow map for pictures with labels, and say what changed against points in the plane,
+# - write the loss of a flow map for pictures with labels, and say what differs from points in the plane,
 # - compare two sets of pictures by a number, and say which set that number is measured against,
 # - test whether a model copies its training data, with a control that shows what copying looks like.
 #
@@ -104,15 +104,17 @@ some = torch.stack([on_the_way(t.expand(10), x0[:10], x1[:10]) for t in times[::
 figures.sheet(some, [f"t = {t:g}" for t in times[::2].tolist()], "Ten digits on the way from noise to data")
 
 # %% [markdown]
-# **What to notice.** Near the noise the classifier guesses. Near the data it reads nearly all. In between it decides.
-# The velocity $b_t(x)$ is the mean of $x_1 - x_0$ over all pairs that pass through $x$. Where the digit can be read
-# from $x$, this is a mean over few digits. Near the noise it is a mean over all.
+# **What to notice.** Near the noise the classifier guesses. Near the data it reads nearly all digits. The velocity
+# $b_t(x)$ is the mean of $x_1 - x_0$ over all pairs that pass through $x$. At $t = 0$ these are all pairs, so the
+# mean is over all digits. Where the digit can be read from $x$, nearly all of these pairs belong to that digit.
 #
-# **Try.** Draw `on_the_way(t.expand(10), x0[:10], x1[1:11])`. Is the top row changed?
+# **Try.** Draw the sheet again with `on_the_way(t.expand(10), x0[:10], x1[1:11])`: each noise gets the next digit. Is
+# the top row changed?
 #
 # <details><summary>Answer</summary>
 #
-# No. At $t = 0$ there is only noise, whatever digit it is paired with. The other rows show the neighbours' digits.
+# No. At $t = 0$ there is only noise, whatever digit it is paired with. In the other rows each column moves towards
+# its right neighbour's digit.
 #
 # </details>
 
@@ -161,10 +163,11 @@ course.compare(prediction, found.detach().log10(), within=0.2, too_high="Then th
 print(f"{sum(p.numel() for p in net.parameters()):,} parameters, gap {found.item():.1e}")
 
 # %% [markdown]
-# **What to notice.** The gap is of the size that lesson 04 found for a difference quotient: rounding over the step. So
-# the derivative is right through all layers. For this, each layer must have a forward derivative, and must treat the
-# pictures of a batch one by one. Therefore the network has no batch normalisation, and its attention (in larger
-# networks) is written as matrix products.
+# **What to notice.** The gap is about $10^{-16} / 10^{-5}$, the rounding over the step. Lesson 04 explains this error
+# of a difference quotient. So the derivative is right through all layers. For this, each layer must have a forward
+# derivative, and must treat the pictures of a batch one by one. Batch normalisation mixes the pictures of a batch,
+# and PyTorch's fused attention has no forward derivative. So the network has no batch normalisation, and its
+# attention (in larger networks) is written as matrix products.
 #
 # **Try.** How many parameters has `problems.Cifar10().network()`?
 #
@@ -177,16 +180,16 @@ print(f"{sum(p.numel() for p in net.parameters()):,} parameters, gap {found.item
 # %% [markdown]
 # ## 3. What is the loss with labels?
 #
-# Each digit comes with its label $y$, and the network reads it. The loss is that of lesson 05, on the diagonal and off
-# it:
+# Each digit comes with its label $y$, and the network reads it. The loss is that of lesson 05, on the diagonal and
+# off it. With $p$ for the share of the batch on the diagonal, it is
 #
-# $$E\, \big| v_{t,t}(I_t; y) - (x_1 - x_0) \big|^2 \;+\; E\, \big| \partial_t X_{s,t}(I_s; y) - \mathrm{sg}\,
-# v_{t,t}(X_{s,t}(I_s; y); y) \big|^2 .$$
+# $$p\; E\, \big| v_{t,t}(I_t; y) - (x_1 - x_0) \big|^2 \;+
+# \; (1 - p)\; E\, \big| \partial_t X_{s,t}(I_s; y) - \mathrm{sg}\, v_{t,t}(X_{s,t}(I_s; y); y) \big|^2 .$$
 #
-# **Write** `parts(x0, x1, label, t, s, end)`: the two parts of a batch. `x0` and `x1` are B pictures, `label` has the
-# shape `(B,)`. `t` has the shape `(D,)`, `s` and `end` the shape `(J,)`, and D + J = B. Return two tuples. The first
-# belongs to the first D pairs: `(t, I_t, x1 - x0, label)`. The second belongs to the other J pairs: `(s, end, I_s,
-# label)`. Use your `on_the_way`.
+# **Write** `parts(x0, x1, label, t, s, end)`, which cuts a batch into the two parts. `x0` and `x1` are B pictures,
+# `label` has the shape `(B,)`. `t` has the shape `(D,)`, `s` and `end` the shape `(J,)`, and D + J = B. Return two
+# tuples. The first belongs to the first D pairs: `(t, I_t, x1 - x0, label)`. The second belongs to the other J pairs:
+# `(s, end, I_s, label)`. Use your `on_the_way`.
 
 
 # %% tags=["solution"]
@@ -206,8 +209,8 @@ def parts(x0, x1, label, t, s, end):
 #
 # **Write** `lsd(net, diagonal, jumps)`. It returns the losses of all samples: first those on the diagonal, then the
 # others (`torch.cat`). `diagonal` has the fields `t`, `x`, `target`, `label`; `jumps` has `s`, `t`, `x`, `label`.
-# `FlowMap(net).conditioned(label=label)` is the map that is told the labels of a batch. Hold the target of the second
-# part. The square of a picture is the sum over its channels and pixels.
+# `FlowMap(net).conditioned(label=label)` is the map that is told the labels of a batch. Let no gradient through the
+# target of the second part. The square of a picture is the sum over its channels and pixels.
 
 
 # %% tags=["solution"]
@@ -226,7 +229,7 @@ def lsd(net, diagonal, jumps):
 
 # %% [markdown]
 # At the start of a training this network returns zero: its last layer has a factor that starts at 0. So its loss is
-# known before the first step. Three quarters of a batch are on the diagonal.
+# known before the first step. Three quarters of a batch are on the diagonal, so $p = 3/4$.
 #
 # **Predict.** The mean square of a digit, $E|x_1|^2$, is printed below. What is the mean loss of a batch before the
 # first step?
@@ -248,16 +251,17 @@ course.compare(prediction, first, too_high="Off the diagonal a map that moves no
 assert abs(first / loop.loss_of_batch(fresh, batch, torch.tensor(1.0)).item() - 1) < 1e-4
 
 # %% [markdown]
-# What else changed against the checkerboard? The loss is the same, and the training loop is. Its settings are not:
+# What else differs from the checkerboard? The loss and the training loop are the same. The settings are different:
 
 # %%
 print(figures.changed_settings(recipes.recipe("checkerboard", "lsd", steps=STEPS).training, run.training))
 
 # %% [markdown]
-# **What to notice.** Batch, shares, optimiser, learning rate and the cut of the gradient changed (`clip`). `at_zero`
-# is the share of the jumps that start at $s = 0$: one jump from noise to data starts there. `stf_batch = 0` says that
-# the target is the plain $x_1 - x_0$ and not the average over data of lesson 05. So "the same method" does not mean
-# "the same settings". Which of these changes matter is not measured here.
+# **What to notice.** The batch, the share on the diagonal, the optimiser, the learning rate and the cut of the
+# gradient (`clip`) changed. `at_zero` is the share of the jumps that start at $s = 0$: one jump from noise to data
+# starts there. `stf_batch = 0` says that the target is the plain $x_1 - x_0$ and not the average over data of lesson
+# 05; `stf_near` belongs to that average, too. So "the same method" does not mean "the same settings". Which of these
+# changes matter is not measured here.
 
 # %% [markdown]
 # ## 4. Does it train?
@@ -283,25 +287,26 @@ figures.sheet(rows, [f"{n} jump{'s' * (n > 1)}" for n in JUMPS], f"After {STEPS:
 
 # %% [markdown]
 # **What to notice.** Most of the fall comes in the first steps. The curve of the long run does not go to 0 either,
-# since its diagonal part compares with single pairs (lesson 01). One jump already draws digits. More jumps make them
-# clearer.
+# since its diagonal part compares with single pairs (lesson 01). One jump already draws digits. More jumps change
+# little: some strokes become brighter.
 #
 # **Try.** Give all ten the same noise, `noise[:1].expand(10, -1, -1, -1)`. What makes the pictures differ?
 #
 # <details><summary>Answer</summary>
 #
-# Only the label. Each picture is still another digit, and details such as thickness are often shared.
+# Only the label, since noise and network are the same. Look for what the ten pictures share.
 #
 # </details>
 
 # %% [markdown]
 # ## 5. One jump or sixteen?
 #
-# For an exact map $X_{s,t}$ the number of jumps does not matter. So the change of a picture shows where a map is not
-# exact.
+# For an exact map $X_{s,t}$ the number of jumps does not matter. So a picture that changes with the number of jumps
+# shows that the map is not exact.
 #
-# **Write** `change(rows)`. `rows` has the shape `(K, B, C, H, W)`: the same pictures by K numbers of jumps. Return the
-# root mean square difference of each row from the *last* row, over pictures and pixels, shape `(K,)`.
+# **Write** `change(rows)`. `rows` has the shape `(K, B, C, H, W)`: B pictures, drawn from the same noise with K
+# different numbers of jumps. Return the root mean square difference of each row from the *last* row, over pictures
+# and pixels, shape `(K,)`.
 
 
 # %% tags=["solution"]
@@ -335,8 +340,8 @@ print("  ".join(f"{n} jumps: {c:.3f}" for n, c in zip(JUMPS, change(rows).tolist
 widgets.step_slider({"shipped LSD map": shipped}, same_noise, steps=JUMPS, label=forty)
 
 # %% [markdown]
-# **What to notice.** Noise and labels stay, so only the jumps change a picture. The first row differs most from the
-# last, and each further row less. Most digits keep their strokes.
+# **What to notice.** Noise and labels stay, so only the jumps change a picture. One jump differs most from sixteen,
+# and each further row differs less. Most digits keep their strokes.
 #
 # **Try.** For which label is the change from one jump to sixteen largest?
 #
@@ -460,18 +465,20 @@ print(figures.ranges(scores))
 figures.distances(scores, splits, apart)
 
 # %% [markdown]
-# **What to notice.** Each dot is one draw of the noise. The grey band is what random splits score. Against the training
-# digits (left) sixteen jumps have less than half of the distance of one jump. Against the held-out digits (right) the
-# ranges overlap: there most of the distance lies between the two sets of real digits. Both panels are about the same
-# pictures. So a Fréchet distance says little without the name of the set that it is measured against. On the left most
-# dots lie below the band: the map was trained on this very set, and both sets have 1,400 pictures, where the splits
-# have 397 in one part. (One map, one training. The dots show the noise alone.)
+# **What to notice.** Each dot is one draw of the noise. The grey band is what random splits score. Against the
+# training digits (left) the mean distance of sixteen jumps is less than half of that of one jump. Against the
+# held-out digits (right) the ranges overlap. The dashed line helps to read this: the training digits themselves are
+# about as far from the held-out ones. Both panels score the same pictures. So a Fréchet distance says little without the
+# name of the set that it is measured against. On the left most dots lie below the band. The comparison is not quite
+# equal: the map was trained on this very set, and both sets have 1,400 pictures, where the splits have 397 in one
+# part. (One map, one training. The dots show the noise alone.)
 #
 # **Try.** Compute `frechet(features(train), features(train))`. Is it a good score for a model?
 #
 # <details><summary>Answer</summary>
 #
-# It is 0. A model that returns its training digits has the best score there is. This number rewards copies.
+# It is 0, up to rounding, and that is the best score there is. A model that returns its training digits has it. This
+# number rewards copies.
 #
 # </details>
 
@@ -496,8 +503,8 @@ def nearest(x, among):
 
 
 # %% [markdown]
-# What do real digits score? Held-out digits are new by definition. So are training digits, if each is compared with the
-# *others*: leave it out of the search.
+# How far apart are real digits? Held-out digits are new by definition. A training digit can play the same part, if it
+# is compared with the *other* training digits: leave it out of the search.
 #
 # **Write** `leave_one_out(x)`: the distance of each picture to the nearest *other* picture of the same set, shape
 # `(B,)`. (One way: the second smallest of all distances, by `.sort` or `.topk`.)
@@ -533,7 +540,7 @@ def half_copier(train, generated, generator):
 
 # %% [markdown]
 # Call a digit *near* if its distance is below a threshold. We take the threshold that 5 % of the held-out digits are
-# below. A model that copies has far more than 5 % of near digits.
+# below. A model that copies often has far more than 5 % of near digits.
 #
 # **Write** `share_near(distances, real)`: the threshold is the 0.05 quantile of `real` (`real.quantile(0.05)`). Return
 # the share of `distances` that are below it, a number.
@@ -588,17 +595,19 @@ closest = torch.cdist(drawn[1][0][picked].flatten(1), train.flatten(1)).argmin(1
 figures.sheet(torch.stack([drawn[1][0][picked], train[closest]]), ["one jump", "nearest"], "Nearest training digits")
 
 # %% [markdown]
-# **What to notice.** The test sees both copiers: all digits of the one are near, and more than half of the other's. The
-# map's digits are near about as often as held-out digits: with one jump a little less often, with sixteen a little more
-# often. Training digits are near more often than both, if each is compared with the others. So the map's digits are not
-# nearer to the training digits than those are to each other, and no share of copies is seen. The test sees copies of
-# pixels. A digit that is moved by one pixel passes.
+# **What to notice.** The test sees both copiers: all digits of the one are near, and more than half of the other's.
+# The map's digits are near about as often as held-out digits: with one jump a little less often, with sixteen a
+# little more often. Training digits are near more often than both, if each is compared with the others. So the map's
+# digits are not nearer to the training digits than those are to each other, and no large share of copies is seen. One
+# copy in a hundred would not show in these numbers. The test compares pixels. It is not tried here on a copy that is
+# moved by one pixel.
 #
 # **Try.** Blur the copier: add noise of the size 0.1 to each pixel of its digits. Is it still found?
 #
 # <details><summary>Answer</summary>
 #
-# Yes. The noise moves a picture of 64 pixels by about $0.1 \sqrt{64} = 0.8$, which is below the threshold.
+# Yes. The noise moves a picture of 64 pixels by about $0.1 \sqrt{64} = 0.8$, which is below the threshold (the grey
+# line in the figure).
 #
 # </details>
 
@@ -610,13 +619,14 @@ figures.sheet(torch.stack([drawn[1][0][picked], train[closest]]), ["one jump", "
 # - A U-Net has an exact forward derivative if each layer has one and treats the pictures one by one.
 # - The Fréchet distance compares means and covariances of features. It needs the name of the set that it is measured
 #   against, and the score of real digits next to it.
-# - Copies are found by the distance to the nearest of all training pictures, if a copier is found by the same test.
+# - Look for copies by the distance to the nearest of *all* training pictures. Trust the test only if it finds a
+#   copier.
 #
 # ## Exercises
 
 # %% [markdown]
-# **1.** What is the Fréchet distance of two Gaussians with the same mean and the covariances $a^2 I$ and $c^2 I$ in $d$
-# dimensions? Give its value for $d = 16$, $a = 0.1$, $c = 0.3$.
+# **1.** What is the Fréchet distance of two Gaussians with the same mean and the covariances $a^2 I$ and $c^2 I$ in
+# $d$ dimensions? Set `two_gaussians` to its value for $d = 16$, $a = 0.1$, $c = 0.3$.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -634,9 +644,9 @@ course.check("08.14", two_gaussians)
 #
 # </details>
 #
-# **2.** Two noises $x_0$ and $x_0'$ are mixed as $\cos(\alpha)\, x_0 + \sin(\alpha)\, x_0'$, and one jump is drawn from
-# each mixture. Why not the straight line $(1 - a)\, x_0 + a\, x_0'$? What is the standard deviation of a pixel at its
-# middle, $a = 1/2$?
+# **2.** Two draws of the noise, $x_0$ and $x_0'$, are mixed as $\cos(\alpha)\, x_0 + \sin(\alpha)\, x_0'$, and one
+# jump is drawn from each mixture. Why not the straight line $(1 - a)\, x_0 + a\, x_0'$? Set `in_the_middle` to the
+# standard deviation of a pixel at its middle, $a = 1/2$, for $\sigma = 1/2$.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -656,15 +666,16 @@ course.check("08.15", in_the_middle)
 # </details>
 #
 # **3.** Another test of copying asks: is a generated digit nearer to the nearest of 397 training digits, or to the
-# nearest of the 397 held-out ones? If the two sets were random parts of one collection, a new digit would be nearer to
-# the first in half of the cases. Here two thirds of the map's digits are. Has it copied? What would you compute?
+# nearest of the 397 held-out ones? If the two sets were random parts of one collection, a new digit would be nearer
+# to the first in half of the cases. Suppose that two thirds of a map's digits are. Has it copied? What would you
+# compute?
 #
 # <details><summary>Answer</summary>
 #
-# The share says nothing yet, since the two sets are no random parts (section 6). Compute it for real digits: take
-# training digits and 397 *other* training digits in place of the map's. `memorising.memorised(train[397:], train[:397],
-# unseen).nearer_to_train` is far above one half as well. The test is also weak: a copier of all 1,400 digits finds its
-# digit among the 397 in only 28 % of the cases.
+# The share says nothing yet, since the two sets are no random parts (section 6). Compute it for real digits: search
+# 397 of the training digits, and put the *other* training digits in the place of the map's. That is
+# `memorising.memorised(train[397:], train[:397], unseen).nearer_to_train`. Only a share above this one would point to
+# copies. The test is also weak: a copier of all 1,400 digits finds its digit among the 397 in only 28 % of the cases.
 #
 # </details>
 #

@@ -101,8 +101,9 @@ print(f"samples in the whole run: {full.batch * full.steps / 1e6:.0f} million, o
 # %% [markdown]
 # ## 2. What will it cost?
 #
-# Before a GPU is booked, count. Lesson 04 counted passes: 1 for a value, 2 for a `jvp`, 2 more for the gradient of
-# each. LSD with its velocity held costs 7 passes, flow matching costs 3.
+# Before a GPU is booked, count. Lesson 04 counted passes: 1 for a value, 2 for a `jvp`, and for the gradient twice as
+# many again. Flow matching costs $1 + 2 = 3$ passes. LSD with its target held costs 7: 2 for the `jvp`, 4 for its
+# gradient, and 1 for the target.
 #
 # **Write** `passes`: the passes of one training sample, on average over the batch.
 
@@ -152,18 +153,19 @@ print(f"all in bfloat16: {rest + exact / 2:.0f} h; derivatives in TF32, half as 
 print(f"all in TF32: {hours(samples, passes, one.total, speed / 2):.0f} h")
 
 # %% [markdown]
-# **What to notice.** These are estimates. They stand and fall with the assumed speed. Two settings decide which line
-# applies: `--set precision=bf16` sends values through the network in 16 bits (section 6). Derivatives stay in 32 bits;
-# a GPU may use its faster TF32 products for them if `torch.set_float32_matmul_precision("high")` was called, and the
-# command line does not call it. The derivatives of a jump and their gradients are 6 of its 7 passes, so $6/4 = 1.5$ of
-# the four.
+# **What to notice.** These are estimates. They depend on the assumed speed. Two settings decide which line is
+# nearest: `--set precision=bf16` sends values through the network in 16 bits (section 6). Derivatives stay in 32
+# bits; a GPU may use its faster TF32 products for them if `torch.set_float32_matmul_precision("high")` was called,
+# and the command line does not call it. (For convolutions PyTorch allows TF32 without that call.) The derivatives of
+# a jump and their gradients are 6 of its 7 passes, so $6/4 = 1.5$ of the four.
 #
 # **Memory.** A step in float32 holds 222 MB for each sample (measured on a CPU; [scaling.md](scaling.md)) and 1.31 GB
 # for weights, moments and averages. 512 samples do not fit into 80 GB. With `accumulate=K` a batch goes through the
-# network in K parts, one after the other. K must divide both parts of the batch: on the diagonal and off it.
+# network in K equal parts, one after the other. K must divide the number of samples on the diagonal, and the number
+# off it.
 #
-# **Write** `accumulate(batch, diagonal, sample, fixed, memory)`: the smallest K that divides both parts and makes one
-# part fit into the memory. `diagonal` is the share of the batch on the diagonal; the other three are in GB.
+# **Write** `accumulate(batch, diagonal, sample, fixed, memory)`: the smallest K that divides both numbers and makes
+# one part fit into the memory. `diagonal` is the share of the batch on the diagonal; the other three are in GB.
 
 
 # %% tags=["solution"]
@@ -244,8 +246,8 @@ first = loop.loss_of_batch(training.State(*run), batch, torch.tensor(1.0)).item(
 course.compare(prediction, first, too_low="The loss is a sum over the entries of a picture, not a mean.")
 
 # %% [markdown]
-# The next cell does what `flowmap-edu train emoji --out FOLDER --set batch=16 --steps 60 --grid-every 20 --tensorboard`
-# does, and stops half way, as a kill would. (About a minute.)
+# The next cell does the same as `flowmap-edu train emoji --out FOLDER --set batch=16 --steps 60 --grid-every 20
+# --tensorboard` and stops half way, as if it were killed. (About a minute.)
 
 # %%
 half, folder = STEPS // 2, Path(mkdtemp()) / "emoji"  # a new folder each time that this cell runs
@@ -325,7 +327,8 @@ def in_parts(loss, x, parameters, K):
 
 
 # %% [markdown]
-# For the library's loss and a batch of two parts:
+# Now the same with the library's loss. Its batch has samples on the diagonal and jumps, and each part gets its share
+# of both.
 #
 # **Predict.** In float32, how far is the gradient in four parts from the gradient in one, relative to its norm? Give
 # the exponent: -3 for $10^{-3}$.
@@ -369,9 +372,10 @@ course.compare(prediction, torch.tensor(gap).log10(), within=0.2)
 # %% [markdown]
 # ## 6. Where is half precision enough?
 #
-# bfloat16 is a number of 16 bits, 8 of which keep about three decimal digits. A GPU multiplies such numbers several
-# times as fast as those of 32 bits. `torch.autocast` is a region in which PyTorch does matrix products and convolutions
-# in 16 bits, and keeps the weights in 32. What does a value lose in it, and what a derivative?
+# bfloat16 is a number format of 16 bits. It keeps 8 binary digits, between two and three decimal ones. A GPU
+# multiplies such numbers several times as fast as those of 32 bits. `torch.autocast` is a region in which PyTorch
+# does matrix products and convolutions in 16 bits, and keeps the weights in 32. What does a value lose in it, and
+# what a derivative?
 #
 # **Write** `relative(a, b)`: the norm of $a - b$ over the norm of $b$, over all entries, a number.
 
@@ -415,16 +419,16 @@ print("\n".join(f"{name:>20}: relative error {error.item():.2%}" for name, error
 
 # %% [markdown]
 # **What to notice.** The difference quotient loses most: a difference of two close numbers keeps little of them. A
-# `jvp` in 16 bits loses far less. So it is not the derivative that 16 bits spoil, but the difference. The library
-# takes derivatives in 32 bits all the same, which costs time (section 2). Whether a training would notice an error of
-# the `jvp`'s size is not measured here.
+# `jvp` in 16 bits loses far less. So 16 bits spoil the difference here, not the derivative. (One network, one batch.)
+# The library takes derivatives in 32 bits all the same, which costs time (section 2). Whether a training would notice
+# an error of the `jvp`'s size is not measured here.
 #
 # **Try.** Make `step` ten times as large and ten times as small. Which error of the quotient grows, and why?
 #
 # <details><summary>Answer</summary>
 #
-# A small step divides the rounding of the values by a smaller number. A large step leaves the derivative's point, and
-# the bend of the function counts (lesson 04, section 2).
+# With the small step the rounding of the values is divided by a smaller number, so its error grows. With a large step
+# the curvature of the function adds another error (lesson 04, section 2).
 #
 # </details>
 
@@ -435,9 +439,10 @@ print("\n".join(f"{name:>20}: relative error {error.item():.2%}" for name, error
 # flowmap-edu evaluate runs/cifar10 --device cuda --weights FILE --samples 50000
 # ```
 #
-# computes the FID at 1, 2, 4, 8 and 16 steps, with the Inception network's published weights in a file of yours. The
-# number depends on how many pictures are drawn. Papers usually take 50,000. That can be seen with real emoji: they are
-# compared with the 1,691 training emoji, in the features of a small classifier.
+# computes the FID at 1, 2, 4, 8 and 16 steps, with the Inception network's published weights in a file of yours. That
+# network computes on the CPU, whatever `--device` is, so plan hours for it. The number depends on how many pictures
+# are drawn. Papers usually take 50,000. Real emoji show this dependence. They are compared with the 1,691 training
+# emoji, in the features of a small classifier.
 #
 # **Predict.** 187 real held-out emoji have some distance to the training emoji. With only 40 of them, how many times as
 # large is it?
@@ -456,8 +461,8 @@ print("; ".join(f"n = {n}: {min(found):.1f} to {max(found):.1f}" for n, found in
 
 # %% [markdown]
 # **What to notice.** These are real pictures each time, in three random choices (of 187 there is only one). Fewer of
-# them have a larger distance. So compare Fréchet
-# distances only at one number of pictures, and look for that number in a paper.
+# them have a larger distance. So compare Fréchet distances only at the same number of pictures, and look for that
+# number in a paper.
 #
 # Now our run of 60 steps, with 200 pictures. The second table has the source's numbers for CIFAR-10. Every line that
 # would be ours says that it was not run.
@@ -469,8 +474,8 @@ print()
 print(paper.fid_table("cifar10", "lsd", []))
 
 # %% [markdown]
-# **What to notice.** Our emoji are far above the real ones, as they must be after 60 steps. The first table's number is
-# no FID: its features are another network's.
+# **What to notice.** Our emoji have a far larger distance than about as many real ones. After 60 steps that is no
+# surprise. The first table's number is no FID: its features are another network's.
 #
 # **Try.** If you have a GPU: run it, and send us your line.
 
@@ -479,8 +484,10 @@ print(paper.fid_table("cifar10", "lsd", []))
 #
 # - Count first: samples, times passes, times operations a pass, over a speed that you believe. The same for memory.
 # - A checkpoint holds the random numbers, too. On a CPU a resumed run has the bits of the unbroken one.
-# - A mean may be cut into equal parts, over time (`accumulate`) or over processes (`torchrun`).
-# - In 16 bits a difference quotient is useless. Values and forward-mode derivatives lose about a percent or less.
+# - A mean may be cut into equal parts, one after the other (`accumulate`) or over processes (`torchrun`). With
+#   dropout the masks change, so only the mean over masks stays the same.
+# - In 16 bits a difference quotient lost a fifth of its value here. Values and forward-mode derivatives lost less
+#   than a percent.
 # - A Fréchet distance belongs to a number of pictures.
 #
 # ## Exercises
@@ -504,8 +511,9 @@ course.check("09.7", for_faces)
 #
 # </details>
 #
-# **2.** One step of emoji (batch 64) takes about 1.8 seconds on two CPU cores. How long do 4,000 steps take? Which part
-# of that is one evaluation with 1,000 pictures at 1 and 4 jumps, if one pass costs a quarter of a training sample?
+# **2.** Suppose that one step of emoji (batch 64) takes 1.8 seconds on your machine. How long do 4,000 steps take?
+# Which part of that is one evaluation with 1,000 pictures at 1 and 4 jumps, if one pass costs a quarter of a training
+# sample?
 #
 # <details><summary>Answer</summary>
 #

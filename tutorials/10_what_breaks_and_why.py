@@ -63,8 +63,8 @@ def run(method="lsd", **changes):
 # v_{s,s}(x)$. For 64 pixels $\nabla X$ is a matrix of 64 x 64. The source of these losses found the Eulerian ones
 # unstable on pictures. Are their gradients worse here?
 #
-# First, what is a worse gradient? Is it a longer one? Many optimisers do not notice the length. Adam keeps two moving
-# averages of each entry of the gradient $g$,
+# First, what is a worse gradient? Is it a longer one? That depends on the optimiser. Adam keeps two moving averages
+# of each entry of the gradient $g$,
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad q \leftarrow \beta_2\, q + (1 - \beta_2)\, g^2 ,$$
 #
@@ -103,9 +103,9 @@ course.compare(
 )  # fmt: skip
 
 # %% [markdown]
-# **What to notice.** The length cancels. What Adam does notice is how far the gradients of single batches point into
-# different directions. So take the *noise over the mean*: the mean distance of a batch's gradient from the mean
-# gradient, over the length of the mean gradient.
+# **What to notice.** The length cancels. What does not cancel is how much the gradients of single batches differ from
+# each other. So take the *noise over the mean*: the mean distance of a batch's gradient from the mean gradient, over
+# the length of the mean gradient.
 #
 # **Write** `noise_over_mean(rows)`: `rows` has the shape `(K, P)`, the gradient of each of K batches. Return a number.
 
@@ -122,7 +122,9 @@ def noise_over_mean(rows):
 
 # %% [markdown]
 # Now compare the losses on the *same* network and the *same* batches. The network must favour none of them, so it is
-# trained on the diagonal alone (flow matching). (A few minutes.)
+# trained on the diagonal alone (flow matching). LSD and ESD are compared with several stop-gradients of lesson 04b:
+# "convex", "full", and "none" ("none held" in the figure). PSD-M and LSD without a further name have "convex". (A few
+# minutes.)
 
 # %%
 course.check("10.2", noise_over_mean)
@@ -176,23 +178,23 @@ for name, (length, noise) in found.items():
 figures.gradients(found)
 
 # %% [markdown]
-# **What to notice.** By length the Eulerian gradients are the largest and PSD-M's is by far the smallest. By noise over
-# mean PSD-M is the noisiest, and ESD and LSD hardly differ. The two panels rank the losses in opposite ways, so a long
-# gradient is not by itself a noisy one. At 8 x 8 pixels these numbers give no reason to expect trouble from ESD. The
-# source says that larger pictures are worse; we have not measured any. (One network, sixteen batches of 32 jumps. On a
-# network that was trained with one of the losses, that loss would look better: its residual is small there.)
+# **What to notice.** By length the Eulerian gradients are the largest and PSD-M's is by far the smallest. By noise
+# over mean PSD-M is the noisiest, and ESD and LSD differ little. The shortest gradient is the noisiest here, so a
+# long gradient is not by itself a noisy one. At 8 x 8 pixels these numbers give no reason to expect trouble from ESD.
+# The source's pictures are larger; such pictures are not measured here. (One network, sixteen batches of 32 jumps.)
 #
 # **Try.** Put `digits_lsd.slope.requires_grad_(True)` in the place of `neutral`, with `digits_lsd =
 # training.runs.load("digits-lsd")`. Why is that comparison not fair?
 #
 # <details><summary>Answer</summary>
 #
-# That network was trained with LSD, so LSD's residual is near zero there, and the others' are not.
+# That network was trained with LSD. A training makes the mean gradient of its own loss short. That makes LSD's noise
+# over mean large there, and the other losses do not have this disadvantage.
 #
 # </details>
 
 # %% [markdown]
-# ## 2. What does the stop-gradient buy?
+# ## 2. What does the stop-gradient change?
 #
 # Two trainings, LSD "convex" and LSD "none", differ in nothing but the stop-gradient. We judge them by the Fréchet
 # distance of one jump to the held-out digits (lesson 08), by the labels that are read back, and by the mean squared
@@ -219,7 +221,7 @@ def residuals(net):
 
 # %% [markdown]
 # Two things can make the residual off the diagonal small: the map moves towards the velocity, or the velocity moves
-# towards the map. "convex" forbids the second.
+# towards the map. Under "convex" no gradient asks for the second.
 #
 # **Predict.** Which of the two trainings ends with the smaller residual *off* the diagonal? (A few minutes.)
 
@@ -236,9 +238,11 @@ for name, (on, off) in parts.items():
     print(f"{name:>6}: FD {fd:.1f} in one jump, labels {right:.0%}; residuals: diagonal {on:.2f}, off {off:.2f}")
 
 # %% [markdown]
-# **What to notice.** "none" makes the residual off the diagonal smaller, and pays on the diagonal. Its digits are worse
-# by the Fréchet distance. So the smaller residual is not the better map. That fits the explanation above. It is one
-# seed, and the labels differ little. Lesson 04b has three seeds for the same comparison on the checkerboard.
+# **What to notice.** Under "none" the residual off the diagonal is smaller, and the one on the diagonal is a little
+# larger. The digits are worse by the Fréchet distance. So the smaller residual is not the better map. That fits the
+# explanation above, and does not prove it: it is one seed, and the diagonal and the labels differ little. (The
+# residuals are those of the last weights; the digits are drawn with the averaged weights.) Lesson 04b has three seeds
+# for the same comparison on the checkerboard.
 #
 # **Try.** `run("esd", stopgrad="full")` raises an error: the stop-gradient belongs to the method. Which line trains it?
 #
@@ -266,9 +270,9 @@ def at_best(loss):
 
 
 # %% [markdown]
-# A logarithm has no floor: a residual that can be made *zero* pays without limit. The diagonal's cannot be, since even
-# the true velocity leaves a variance. The one off the diagonal can be: a velocity that is simple enough is followed
-# exactly.
+# A logarithm has no lower bound. So a residual that can be made *zero* lowers the loss without limit. The residual on
+# the diagonal cannot become zero, since even the true velocity leaves a variance. The one off the diagonal can: the
+# map follows a simple velocity exactly, for example a constant one.
 #
 # **Predict.** A run with the learned weight from its first step, 400 steps: how often does the classifier read back the
 # label that was asked for? (The plain run's share is printed above; a guess gets 0.1.)
@@ -298,12 +302,13 @@ figures.sheet(torch.stack(rows), names, "Digits after 400 steps")
 # %% [markdown]
 # **What to notice.** With the learned weight the labels are read back as often as by guessing. The residual off the
 # diagonal is smaller than the plain run's, the one on the diagonal is much larger. The weight is largest for jumps
-# that start at time 0 or end at time 1. By its *own* measure, the mean logarithm, the run is worse off than the plain
-# one. So after 400 steps it is not at the best point of its own loss.
+# over about half of the time that start at 0 or end at 1. The last printed number is a rough form of the run's *own*
+# measure: the logarithms of the two residuals, weighted by their shares of the batch. By it the run is worse than the
+# plain one. That suggests that after 400 steps it is not at the best point of its own loss.
 #
-# Is it the start? There the network's output is zero, so the residual off the diagonal is zero, too. The control starts
-# from the plain run's weights, and trains 400 more steps with the learned weight. A restart alone changes a map, so the
-# control needs a control: the same restart without the weight.
+# Does it fail because of the start? There the network's output is zero, so the residual off the diagonal is zero,
+# too. The control starts from the plain run's weights, and trains 400 more steps with the learned weight. A restart
+# alone changes a map, so the control needs a control: the same restart without the weight.
 #
 # **Predict.** Started from a network that draws digits: how often are the labels read back after 400 more steps with
 # the learned weight?
@@ -322,9 +327,10 @@ for name, state in again.items():
     )
 
 # %% [markdown]
-# **What to notice.** Started from digits, the run with the learned weight keeps them: the labels are read back as often
-# as before. So the weight fails from the first step, and not from a trained network. It is no gain here either: without
-# the weight the same restart reads back more labels and has the smaller Fréchet distance. (One seed each.)
+# **What to notice.** Started from digits, the run with the learned weight keeps them: the labels are read back as
+# often as before. So in these runs the weight fails from the first step, and not from a trained network. It is no
+# gain here either: without the weight the same restart reads back more labels and has the smaller Fréchet distance.
+# (One seed each.)
 #
 # The source trains pictures with a learned weight, with larger networks and a thousand times as many steps, and the
 # recipe for CIFAR-10 has its settings (lesson 09). Our runs say: look at the labels, or at both residuals, early.
@@ -341,9 +347,9 @@ for name, state in again.items():
 # %% [markdown]
 # ## 4. Why are the weights averaged?
 #
-# A sampled map uses the moving average $a \leftarrow d\, a + (1 - d)\, w$ of the weights $w$, not the last weights. It
-# remembers about $1 / (1 - d)$ steps. When does that help? A model that can be repeated often: one weight, the loss
-# $\frac12 w^2$, and gradients with noise.
+# A sampled map uses the moving average $a \leftarrow d\, a + (1 - d)\, w$ of the weights $w$, not the last weights.
+# It remembers about $1 / (1 - d)$ steps. When does that help? Take a model that can be repeated often: one weight,
+# the loss $\frac12 w^2$, and gradients with noise.
 #
 # **Write** `walk(start, noise, lr)`: the weights of gradient descent, $w \leftarrow w - \eta\, (w + \varepsilon)$,
 # with $\eta$ = `lr`. `noise` has the shape `(S, K)`: K noises $\varepsilon$ for each of S seeds. Return the weights
@@ -402,7 +408,7 @@ figures.averages({name: values[:, 4::5] for name, values in errors.items()})
 
 # %% [markdown]
 # **What to notice.** On the way to the minimum the average is behind: it remembers where the weights have been. Once
-# they wander around the minimum, the average is nearer. So the memory must fit the length of the run.
+# they wander around the minimum, the average is nearer in most seeds. So the memory must fit the length of the run.
 #
 # Now the digits, one run with a constant learning rate and two averages. (The library's average starts with a shorter
 # memory: at step $k$ it uses at most $d = (1 + k) / (10 + k)$.)
@@ -422,8 +428,8 @@ print(f"falling rate, last weights: {score(plain.net)[0]:.1f}")
 
 # %% [markdown]
 # **What to notice.** The three numbers of the constant rate are near each other, and this is one seed. So they do not
-# say which average is best. The falling rate ends further away here: in a run of 400 steps its last steps are very
-# short. For these differences the missing control is more seeds.
+# say which average is best. The run with the falling rate has a larger distance. Its last steps are very short;
+# whether that is the reason is not tested. For all these differences the missing control is more seeds.
 #
 # **Try.** Which $d$ would you take for a run a hundred times as long?
 #
@@ -437,8 +443,8 @@ print(f"falling rate, last weights: {score(plain.net)[0]:.1f}")
 # %% [markdown]
 # ## 5. What does a map do when it is asked for too few jumps?
 #
-# A map that has not learned a jump draws a mean over what it cannot decide. The mean of black and white is grey. So
-# count grey pixels, those with $|x| < 0.8$.
+# A map that has not learned a jump can draw a mean of several digits. The mean of black and white is grey. So count
+# grey pixels, those with $|x| < 0.8$.
 #
 # **Write** `grey(x)`: the share of grey pixels in pictures `x`, a number.
 
@@ -494,8 +500,8 @@ title = f"Difference: black 0, white {gap.max():.2f}"
 figures.sheet(torch.stack([one_jump, many, 2 * gap / gap.max() - 1]), names, title)
 
 # %% [markdown]
-# **What to notice.** The difference is spread over the whole picture. It is a good first look at a map of your
-# own. But agreement is not quality: a map with a constant velocity agrees with itself perfectly.
+# **What to notice.** The difference is spread over most of the picture. Such a figure is a good first look at a map
+# of your own. But agreement is not quality: a map with a constant velocity agrees with itself perfectly.
 #
 # **Try.** Make such a map, `FlowMap(lambda s, t, x: torch.ones_like(x))`. How far are one jump and sixteen apart?
 #
@@ -511,10 +517,12 @@ figures.sheet(torch.stack([one_jump, many, 2 * gap / gap.max() - 1]), names, tit
 # - Compare gradients by noise over mean. The length alone says little under Adam.
 # - A stop-gradient keeps the velocity from moving towards the map. Without it the residual can be smaller and the map
 #   worse (one seed here, three in lesson 04b).
-# - A learned weight turns a loss into its logarithm, which pays without limit for residuals that can be zero. In our
-#   short run from the first step no digit could be read; from a trained network they stayed.
-# - Averages of the weights help once the weights wander. Before, they are behind.
-# - Grey pixels show what is not decided. One jump against many shows where a map contradicts itself.
+# - A learned weight turns a loss into its logarithm, which has no lower bound where a residual can be zero. In our
+#   short run from the first step the labels were read back as often as by guessing. From a trained network the digits
+#   stayed.
+# - In the model, averages of the weights help once the weights wander around the minimum. Before, they are behind.
+# - The share of grey pixels shows how undecided pictures are. One jump against many shows where a map contradicts
+#   itself.
 #
 # ## Exercises
 #

@@ -65,15 +65,15 @@ for ax, points, title in zip(axes, (problem.train, samples), ("training data", "
 plt.show()
 
 # %% [markdown]
-# **What to notice.** In this training one jump draws both moons. There are points on the way between them: a network is
-# smooth, and the exact map is torn there.
+# **What to notice.** In this training one jump draws both moons. There are also points on the way between them. The
+# exact map is very steep there, and a network is smooth.
 #
 # **Try.** Draw `state.X.sample(problem.base(3600), steps=4)`. Are there fewer points between the moons?
 #
 # <details><summary>Answer</summary>
 #
-# Look at the same part of the plane in both pictures. A short jump is a smaller change, so the network has to bend less
-# in each. Count before you believe it: points that are far from every training sample,
+# Look at the same part of the plane in both pictures. A short jump is a smaller change, so the network has to bend
+# less in each. But count before you believe it. A point between the moons is far from every training sample:
 # `metrics.memorising.nearest(samples, problem.train.float()) > 0.2`.
 #
 # </details>
@@ -81,8 +81,8 @@ plt.show()
 # ## 2. A network of your own
 #
 # A network is any module `v(s, t, x)` that returns the shape of `x`. It may use anything but batch normalisation and
-# fused attention: the derivatives of the losses pass through it sample by sample, in forward mode. Here is a plain one.
-# It reads $x$, $s$ and $t$ as they are.
+# fused attention. The first mixes the samples of a batch, and the second has no forward-mode derivative. Here is a
+# plain one. It reads $x$, $s$ and $t$ as they are.
 
 
 # %%
@@ -188,11 +188,11 @@ cases = {
 compare(cases, problem)
 
 # %% [markdown]
-# **What to notice.** The medians fall from row to row, and neighbouring ranges overlap or nearly touch. The settings of
-# the recipe change the optimiser, the target and the times together. The library's `MLP` is deeper than `Plain`, and it
-# reads Fourier features of $x$. The table does not say which of these changes does it. None reaches the first line; the
-# trainings are short. To use your network from the command line and in runs on disk, put it into a file:
-# [docs/extending.md](../docs/extending.md).
+# **What to notice.** The medians fall from row to row, and neighbouring ranges overlap or nearly touch. The settings
+# of the recipe change the optimiser, the batch, the target and the times together. The library's `MLP` is deeper than
+# `Plain`, and it reads Fourier features of $x$ and of the times. The table does not say which of these changes does
+# it. None reaches the first line; the trainings are short. To use your network from the command line and in runs on
+# disk, put it into a file: [docs/extending.md](../docs/extending.md).
 #
 # **Try.** Which row would you add to see what the Fourier features do alone?
 #
@@ -205,8 +205,8 @@ compare(cases, problem)
 #
 # ## 3. Did it work? There is no truth to compare with
 #
-# No density is known here, and no exact map. Six numbers can be known all the same. `problem.evaluate` prints a row for
-# each number of steps.
+# No density is known here, and no exact map. But other numbers can be known. `problem.evaluate` returns them for each
+# number of steps:
 #
 # | number | what it says | a good value |
 # | --- | --- | --- |
@@ -217,9 +217,9 @@ compare(cases, problem)
 # | `lagrangian`, `eulerian`, `semigroup` | the residuals of lesson 03 | 0 |
 # | `diagonal` | flow-matching loss on held-out samples | not known: compare runs |
 #
-# The first three ask whether the samples are right. The next two ask whether the map agrees with itself. A map can be
-# consistent and wrong, so you need both. To trust a number one has to see it fail. We add two bad maps: an untrained
-# network, and a *copier*, which returns training samples and nothing else.
+# The first three rows ask whether the samples are right. The next two rows ask whether the map agrees with itself. A
+# map can be consistent and wrong, so you need both. To trust a number one has to see it fail. We add two bad maps: an
+# untrained network, and a *copier*, which returns training samples and nothing else.
 #
 # **Write** `jump_onto(s, x, goal)`: the slope $v$ of the jump from $x$ at time $s$ that lands on `goal` at time 1,
 # shape `(B, D)`. `s` has the shape `(B,)`, all below 1. Recall $X_{s,t}(x) = x + (t - s)\, v$.
@@ -257,8 +257,10 @@ for name, X in {"trained": state.X, "untrained": untrained, "copier": FlowMap(co
 print(f"training samples: wasserstein {row['wasserstein_real']:.3f}, classifier {row['classifier_real']:.3f}")
 
 # %% [markdown]
-# **What to notice.** Each bad map is caught by another number. The untrained one by the distance and the classifier; it
-# is nearly consistent with itself. The copier by `copies`, which is 0; its distance alone does not tell what it does.
+# **What to notice.** The distance and the classifier see both bad maps. The gap and the semigroup residual see
+# neither: both maps are consistent with themselves. The number `copies` says what is wrong. For the copier it is 0.
+# For the untrained map it is far above 1, since its samples are far from the data. (This copier takes the sample that
+# is nearest to the noise. So it takes some samples more often than others, and the first two numbers can see that.)
 #
 # **Try.** A map that moves only half of the points: `FlowMap(lambda s, t, x: state.X.v(s, t, x) * (x[:, :1] > 0))`.
 # Which numbers must see it?
@@ -272,7 +274,7 @@ print(f"training samples: wasserstein {row['wasserstein_real']:.3f}, classifier 
 #
 # ## 4. LSD, ESD or PSD?
 #
-# The recipe knows a good setting for each; change the name only.
+# The recipe has settings for each of them. Change the name only.
 #
 # **Predict** (on paper). Do the ranges of three seeds overlap?
 
@@ -316,15 +318,17 @@ figure.colorbar(shown, ax=axes, label="correlation of two columns")
 plt.show()
 
 # %% [markdown]
-# **What to notice.** In this training the correlations of the samples look like those of the data, and the distance is
-# that of real patients. But the classifier is nearly always right: something differs that these two pictures do not
-# show. One suspect is that some columns are whole numbers ("sex" has two values), and the map draws numbers between
-# them. The control for this suspicion is below. With 331 rows to train on, look at `copies` as well. A number well
-# below 1 would mean that the map returns patients that exist, which matters for data about people.
+# **What to notice.** In this training the correlations of the samples look like those of the data, and the distance
+# is that of real patients. But the classifier is nearly always right: something differs that these two pictures do
+# not show. One suspect is that some columns are whole numbers ("sex" has two values), and the map draws numbers
+# between them. A control would round these columns; the function for it is the next exercise. With 331 rows to train
+# on, look at `copies` as well. A number well below 1 would mean that the map returns patients that exist, which
+# matters for data about people.
 #
 # **Write** `to_known(drawn, column)`: `drawn` has the shape `(N,)`, `column` the shape `(M,)`. Replace each drawn
 # number by the nearest value that occurs in `column`, shape `(N,)`. With it you can round the columns of the samples
-# and ask the classifier again. If it is still nearly always right, more than the rounding is wrong.
+# and ask the classifier again (`metrics.two_sample.classifier_test`). If it is still nearly always right, more than
+# the rounding is wrong. That result is not shown here.
 
 
 # %% tags=["solution"]
@@ -364,13 +368,15 @@ for ax, shown, title in zip(axes, (patches.train[:32], one_jump), ("patches", "o
 plt.show()
 
 # %% [markdown]
-# **What to notice.** Light sky and dark trees are there, as in the patches. Fine texture and smooth sky are not. This
-# is one training of 300 steps. Lesson 08 shows a map of pictures that was trained longer.
+# **What to notice.** There are light and dark samples, as there are light and dark patches. Smooth sky and sharp
+# edges are missing: all samples are grainy. This is one training of 300 steps. Lesson 08 shows a map of pictures that
+# was trained longer.
 #
 # ## 7. What to change first when it does not work
 #
-# In this order: the *scale and place* of the columns, then $\sigma$, the *batch*, the *density of times*. Each is
-# spoiled here on purpose, with everything else as in section 1. Distances are in units of each column's deviation.
+# We suggest this order: the *scale and place* of the columns, then $\sigma$, the *batch*, the *density of times*.
+# Each is made wrong here on purpose, with everything else as in section 1. Distances are in units of each column's
+# deviation.
 #
 # **Predict** (on paper). Order the five mistakes in the next cell by the harm that they do.
 
@@ -406,9 +412,11 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# **What to notice.** Each dot is one seed. Columns of different size do by far the most harm: one $\sigma$ cannot suit
-# both. A mean far from 0 comes next. A wrong $\sigma$ and a small batch cost less. Without the jumps at $s = 0$ the
-# range still meets that of the first row, at this length of training. The library warns of the first three.
+# **What to notice.** Each dot is one seed. Columns of different size do by far the most harm: one $\sigma$ cannot
+# suit both. By the medians a mean far from 0 comes next, then the wrong $\sigma$, then the small batch. The ranges of
+# these three overlap, and only that of the mean is apart from the first row's. Without the jumps at $s = 0$ no harm
+# can be seen in three seeds, at this length of training. We chose the size of each mistake, and another size can
+# change the order. The library warns of the first three mistakes.
 #
 # **Try.** "batch 24" saw fewer samples than the first row, at the same number of steps. Which control separates the
 # two?
@@ -424,14 +432,15 @@ plt.show()
 # - A run is four objects: a problem, a network, a method, a `Training`. You can bring each of them.
 # - Without a truth, ask two questions: are the samples right (distance, classifier, copies), and does the map agree
 #   with itself (gap, residuals)?
-# - Standardise the columns before anything else.
+# - Standardise the columns before you change anything else.
 #
 # ## Exercises
 
 # %% [markdown]
-# **1.** `FromTensor` chooses $\sigma$ as the standard deviation of the data. One column has the deviation 1, the other
-# 30. With $\sigma = 1$ for both, which share of the points must cross more than ten deviations of the noise, if the
-# second column is normal? Give it to two digits. (`torch.special.ndtr` is the normal distribution function.)
+# **1.** `FromTensor` chooses $\sigma$ as the standard deviation of the data. One column has the deviation 1, the
+# other 30. Take $\sigma = 1$ for both. The second column is normal with mean 0. For which share of the points is it
+# further from 0 than ten deviations of the noise? Set `share_far` to it, to two digits. (`torch.special.ndtr` is the
+# normal distribution function.)
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
