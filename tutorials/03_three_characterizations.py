@@ -177,8 +177,8 @@ figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 # Now hold the end time $t$, and move the start along its path: the clock $s$ runs, and the point $x_s$ moves with it. A
 # later start on the same path arrives at the same place. So $X_{s,t}(x_s) = x_t$ does not change:
 #
-# $$0 = \frac{d}{ds} X_{s,t}(x_s) = \underbrace{\partial_s X_{s,t}(x_s)}_{\text{clock alone}}
-#   + \underbrace{\nabla X_{s,t}(x_s)\, \dot x_s}_{\text{point alone}} .$$
+# $$0 = \frac{d}{ds} X_{s,t}(x_s) = \underbrace{\partial_s X_{s,t}(x_s)}_{\text{clock alone}} +
+#   \underbrace{\nabla X_{s,t}(x_s)\, \dot x_s}_{\text{point alone}} .$$
 #
 # There is a path through every point, with $\dot x_s = b_s(x_s) = v_{s,s}(x_s)$. So for every $x$
 #
@@ -246,8 +246,8 @@ figures.starts((X_line, suspect_line), x_late, s_late, 0.9, chosen=4)
 # **What to notice.** Open circles are the starts, black dots where each lands. For the flow map all black dots are
 # one. The arrows are the two terms for the start at $s = 0.4$, each times 0.25. *Clock alone*: the point is held,
 # and there is less time left. *Point alone*: the clock is held, and the point moves. For the flow map they are equal
-# and opposite. For the suspect they do not cancel, and the landing point moves from start to start, up to about $s =
-# 0.5$. After that the path is almost straight, and the landing point hardly moves.
+# and opposite. For the suspect they do not cancel, and the landing point moves from start to start, up to about
+# $s = 0.5$. After that the path is almost straight, and the landing point hardly moves.
 #
 # **Try.** Let the starts run only up to 0.3 and jump to 0.4: `torch.linspace(0, 0.3, 9)` and 0.4. Does the landing
 # point of the suspect move as much?

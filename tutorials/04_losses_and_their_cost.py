@@ -50,8 +50,8 @@ gauss = problems.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
 # so we square the residual and take a mean. Lesson 03 found that a condition alone does not know the data. Flow
 # matching on the diagonal brings the data in:
 #
-# $$L(v) = \underbrace{E\, \big| v_{t,t}(I_t) - (x_1 - x_0) \big|^2}_{\text{diagonal, } t \text{ uniform}}
-#   + \underbrace{E\, \big| R_{s,t}(I_s) \big|^2}_{\text{off the diagonal, } s < t} .$$
+# $$L(v) = \underbrace{E\, \big| v_{t,t}(I_t) - (x_1 - x_0) \big|^2}_{\text{diagonal, } t \text{ uniform}} +
+#   \underbrace{E\, \big| R_{s,t}(I_s) \big|^2}_{\text{off the diagonal, } s < t} .$$
 #
 # The points are draws of the interpolant $I_s = (1 - s)\, x_0 + s\, x_1$. These are the points that the flow visits at
 # time $s$. The pairs $(s, t)$ are *uniform on the triangle* $0 \le s \le t \le 1$: each part of the triangle gets
@@ -222,8 +222,8 @@ plt.show()
 # %% [markdown]
 # **What to notice.** A large step is wrong because the function bends. A small step is wrong because two nearly
 # equal numbers are subtracted. The best step lies between, and one has to find it. Forward mode has no step, and
-# only rounding is left in its error. (The factor that is printed above belongs to one network and one seed.) (In
-# double precision forward mode is the reference here, so it has no line of its own.)
+# only rounding is left in its error. The factor that is printed above belongs to one network and one
+# seed. (In double precision forward mode is the reference here, so it has no line of its own.)
 #
 # `X.partial_t`, `X.partial_s` and `X.push` are one `jvp` each: in $t$, in $s$, and along a direction in $x$. They
 # return the value and the derivative. Both can be differentiated again in the weights.
@@ -307,9 +307,8 @@ assert torch.allclose(psd(X, s, t, at_s, 0.3), losses.semigroup(X, s, u, t, at_s
 # ## 4. Slopes or landing points?
 #
 # Lesson 03 compared landing points: $X_{u,t}(X_{s,u}(x)) = X_{s,t}(x)$. PSD compares slopes. Both are zero for the
-# same maps, and one is a multiple of the other. By which factor? The first jump has the length $u - s = (1 - h)(t -
-# s)$, the second $t
-# - u = h\, (t - s)$. Two jumps land at
+# same maps, and one is a multiple of the other. By which factor? The first jump has the length $u-s = (1-h)(t-s)$,
+# the second $t-u = h\,(t-s)$. Two jumps land at
 #
 # $$X_{u,t}(X_{s,u}(x)) = x + (t - s)\, \big[(1-h)\, v_{s,u}(x) + h\, v_{u,t}(X_{s,u}(x))\big] ,$$
 #
@@ -555,11 +554,12 @@ figures.costs(ratios, ("matrix products", "time", "peak of memory"))
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The products follow the count. The time does so only in part. In this run it is 1.3 times the
-# count for PSD, and 1.5 to 1.8 times the count for the losses with a `jvp`. Layers do more than products, and only
-# the products are counted. (This is one run on one machine. Times change from run to run, most on a busy machine.)
-# In each of the three losses "convex" takes less time than "none". Memory is another matter. It is what is kept for
-# the gradient. A held pass keeps nothing, so PSD "convex" needs nearly as little as flow matching.
+# **What to notice.** The products follow the count. The time does so only in part. In this run it is about a third
+# above the count for PSD. For the losses with a `jvp` it is half above the count or more, up to nearly twice the
+# count. Layers do more than products, and only the products are counted. (This is one run on one machine. Times
+# change from run to run, most on a busy machine.) In each of the three losses "convex" takes less time than "none".
+# Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs
+# nearly as little as flow matching.
 #
 # ESD "full" holds the most. Here it needs about as much memory as "convex", and more time. The count says the same
 # (3.0 against 2.3): "full" makes its two derivatives by two `jvp`s, "convex" makes their sum by one.
