@@ -759,8 +759,9 @@ explorer
 #
 # <details><summary>Answer</summary>
 #
-# Your numbers are close to the table at the start of this section (the figure uses fewer points, so they are not the
-# same). They fall a little up to $s = 0.3$. Then they grow, most of all at the end.
+# The table at the start of this section has the same residuals, from more points. There they fall a little up to $s
+# = 0.3$. Then they grow, most of all at the end. The figure uses fewer points (256), so its numbers are a little
+# different.
 #
 # </details>
 #
