@@ -80,8 +80,8 @@ figures.traces((X_line, suspect_line), (X_board, suspect_board), starts)
 #
 # <details><summary>Answer</summary>
 #
-# It does. At $s = 0.5$ the place of a point says more about the end of its path, and less time is left. In code, for
-# the distance of the ends from the exact ones:
+# It does. Two things change together: less time is left, and the step reads the velocity at a later point of the
+# path. The two numbers do not separate them. In code, for the distance of the ends from the exact ones:
 #
 #     x = 0.6 * torch.randn(200, 1)
 #     middle, end = X_line(0.0, 0.5, x), X_line(0.0, 1.0, x)
@@ -165,8 +165,10 @@ figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 #
 # <details><summary>Answer</summary>
 #
-# Put it in the place of `suspect_line` in the cell of the figure. It has a gap too. It reads the velocity at the right
-# time but at the wrong place: at the start $x$ and not at the landing point.
+# Put it in the place of `suspect_line` in the cell of the figure. It has a gap too. Its landing point moves with
+# $b_t(x) + (t - s)\, \partial_t b_t(x)$. The first term is a velocity at the right time but at the wrong place: at
+# the start $x$ and not at the landing point. The second term is there because the time at which the velocity is read
+# changes with $t$.
 #
 # </details>
 #
@@ -175,8 +177,8 @@ figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 # Now hold the end time $t$, and move the start along its path: the clock $s$ runs, and the point $x_s$ moves with it. A
 # later start on the same path arrives at the same place. So $X_{s,t}(x_s) = x_t$ does not change:
 #
-# $$0 = \frac{d}{ds} X_{s,t}(x_s) = \underbrace{\partial_s X_{s,t}(x_s)}_{\text{clock alone}}
-#   + \underbrace{\nabla X_{s,t}(x_s)\, \dot x_s}_{\text{point alone}} .$$
+# $$0 = \frac{d}{ds} X_{s,t}(x_s) = \underbrace{\partial_s X_{s,t}(x_s)}_{\text{clock alone}} +
+#   \underbrace{\nabla X_{s,t}(x_s)\, \dot x_s}_{\text{point alone}} .$$
 #
 # There is a path through every point, with $\dot x_s = b_s(x_s) = v_{s,s}(x_s)$. So for every $x$
 #
@@ -188,9 +190,9 @@ figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 # **It is enough.** Suppose that a candidate obeys the equation for all $s$ and $x$. Along a path of $v_{s,s}$, the two
 # terms are $\frac{d}{ds} X_{s,t}(x_s)$, so $X_{s,t}(x_s)$ is the same for all $s$. At $s = t$ it is $x_t$.
 #
-# *On the board* $X_{s,1}$ is discontinuous (lesson 02), and on its tears $\nabla X_{s,1}$ does not exist. There the
-# Eulerian equation holds for $t < 1$, and at $t = 1$ away from the tears. The semigroup equation of section 4 has no
-# derivative and needs no such exception.
+# *On the board* $X_{s,1}$ is discontinuous (lesson 02), and on its tears $\nabla X_{s,1}$ does not exist. So on the
+# board the Eulerian equation holds for $t < 1$. At $t = 1$ it holds away from the tears. The semigroup equation of
+# section 4 has no derivative and needs no such exception.
 #
 # **Write** `eulerian(X, s, t, x)`, the left side. You need two derivatives. With the clock: `jvp` in `s`, as before,
 # with `x` held. With the point: `jvp` in `x`, in the direction $v_{s,s}(x)$, with `s` held. The library has both as
@@ -242,16 +244,17 @@ figures.starts((X_line, suspect_line), x_late, s_late, 0.9, chosen=4)
 
 # %% [markdown]
 # **What to notice.** Open circles are the starts, black dots where each lands. For the flow map all black dots are
-# one. The arrows are the two terms for the start at $s = 0.4$. *Clock alone*: the point is held, and there is less
-# time left. *Point alone*: the clock is held, and the point moves. For the flow map they are equal and opposite. For
-# the suspect they do not cancel, and the landing point moves from start to start.
+# one. The arrows are the two terms for the start at $s = 0.4$, each times 0.25. *Clock alone*: the point is held,
+# and there is less time left. *Point alone*: the clock is held, and the point moves. For the flow map they are equal
+# and opposite. For the suspect they do not cancel, and the landing point moves from start to start, up to about
+# $s = 0.5$. After that the path is almost straight, and the landing point hardly moves.
 #
 # **Try.** Let the starts run only up to 0.3 and jump to 0.4: `torch.linspace(0, 0.3, 9)` and 0.4. Does the landing
 # point of the suspect move as much?
 #
 # <details><summary>Answer</summary>
 # No. The Eulerian residual of the suspect is $(t - s)$ times the acceleration of the path at its start (section 7).
-# Here $t - s$ is at most 0.4.
+# From these starts, $t - s$ was 0.9 to 0.6 before. Now it is 0.4 to 0.1.
 #
 # </details>
 #
@@ -356,9 +359,10 @@ figures.gesture((X_line, suspect_line), ["lagrangian", "eulerian", "semigroup"],
 # the tip of the orange line. Green: a stop at 0.5. On the left all three lead back to the same jump. On the right each
 # leaves a gap.
 #
-# In the next figure you can move them yourself. It needs no Python. On the right is the same picture. On the left the
-# pair $(s, t)$ is a point of the triangle $s \le t$, and the arrows come from the pairs at which the condition reads
-# the map. Drag the end $t$, the start $s$ or the stop $u$, and choose a condition and a map.
+# In the next figure you can move them yourself. It needs no Python. On the right is the same picture, with the exact
+# path and the density. On the left the pair $(s, t)$ is a point of the triangle $s \le t$, and the arrows come from
+# the pairs at which the condition reads the map. Drag the end $t$, the start $s$ or the stop $u$, and choose a
+# condition and a map.
 
 # %% tags=["figure"]
 widgets.triangle()
@@ -512,9 +516,11 @@ course.compare(
 )
 
 # %% [markdown]
-# **What to notice.** For the Gaussian only rounding is left. For the board each landing point comes from a solver with
-# a tolerance of $10^{-9}$ a step, and the residuals are of about that size. The Eulerian and the semigroup residual
-# are larger at $t = 1$, where the map tears.
+# **What to notice.** For the Gaussian only rounding is left: the largest number is $6 \cdot 10^{-16}$, and the
+# nearest power of ten is $10^{-15}$ (nearest in the exponent). For the board each landing point comes from a solver
+# with a tolerance of $10^{-9}$ a step, and the residuals lie between $5 \cdot 10^{-11}$ and $2 \cdot 10^{-8}$. The
+# Eulerian and the semigroup residual are larger at $t = 1$. That is where the map has its tears, but this table does
+# not show that they are the cause.
 #
 #
 # **Try.** Give `tables_of` the problem in single precision: call `torch.set_default_dtype(torch.float32)` before it,
@@ -534,8 +540,8 @@ course.compare(
 # | one Euler step | $b_s(x)$ | keeps the velocity from the start |
 # | another problem | exact slope for other data | a flow map, of the wrong data |
 # | short jumps only | $v^\ast_{s,\,\min(t,\, s + 0.3)}(x)$ | exact up to $t - s = 0.3$; then it keeps that slope |
-# | late times unknown | $v^\ast_{\min(s,\, 0.6),\, \min(t,\, 0.6)}(x)$ | its clock stops at 0.6 |
-# | early times unknown | $v^\ast_{\max(s,\, 0.4),\, \max(t,\, 0.4)}(x)$ | its clock stands at 0.4 until then |
+# | late times unknown | $v^\ast_{\min(s,\, 0.6),\, \min(t,\, 0.6)}(x)$ | after 0.6 its clock shows 0.6 |
+# | early times unknown | $v^\ast_{\max(s,\, 0.4),\, \max(t,\, 0.4)}(x)$ | before 0.4 its clock shows 0.4 |
 #
 # The next figure shows their residuals as A to E, in another order. Each residual is computed with the map's own
 # diagonal.
@@ -572,15 +578,16 @@ row = tables_of(named()["one Euler step"], gauss)["eulerian"][0]  # s = 0
 assert torch.allclose(row, row[-1] * torch.linspace(0, 1, 11))  # proportional to t - s
 
 # %% [markdown]
-# **What to notice.** The pairs without a residual show where a map agrees with itself: a band next to the diagonal for
-# *short jumps only*, the columns $t < 0.6$ for *late times unknown*, the rows $s > 0.4$ for *early times unknown*. The
-# Euler step has a residual wherever $s < t$. *Another problem* has none at all.
+# **What to notice.** The pairs without a residual show where a map agrees with itself: a band next to the diagonal
+# for *short jumps only*, the columns $t < 0.6$ for *late times unknown*, the rows $s > 0.4$ for *early times
+# unknown*. The Euler step has a residual wherever $s < t$. (Its semigroup residual is below $10^{-2}$ for short
+# jumps, so these are dark blue too.) *Another problem* has none at all.
 #
 #
 # The residual also says how much. For the Euler step the Eulerian one is $(t - s)$ times the acceleration at the
-# start, $\partial_s b_s + \nabla b_s\, b_s$: proportional to $t - s$ along each row, as the assertion shows. The
-# semigroup residual is small next to the diagonal for every map: it is a distance, while the other two are distances
-# for each unit of time.
+# start, $\partial_s b_s + \nabla b_s\, b_s$: proportional to $t - s$ along each row. The assertion checks it in the
+# row $s = 0$. The semigroup residual is small next to the diagonal for every map: it is a distance, while the other
+# two are distances for each unit of time.
 #
 # **Try.** Derive the sentence about the acceleration from the boxed Eulerian equation.
 #
@@ -651,9 +658,10 @@ figures.traces_of(four, gauss)
 
 # %% [markdown]
 # **What to notice.** Orange is the map, grey the exact one. The Euler step is right on the diagonal and breaks the
-# conditions. *Another problem* keeps the conditions and is wrong on the diagonal; it ends in the same wrong place with
-# one jump and with four. The straight line is wrong in both, although its one jump is exact: four of its jumps are
-# not. Its diagonal is the slope to the end and not $b_s$.
+# Lagrangian condition (section 7 shows that it breaks the others too). *Another problem* keeps the conditions and is
+# wrong on the diagonal; it ends in the same wrong place with one jump and with four. The straight line is wrong in
+# both, although its one jump is exact: four of its jumps are not. Its diagonal is the slope to the end and not
+# $b_s$.
 #
 # If the true velocity $b$ is known, it can take the place of the map's own diagonal in the
 # Lagrangian or in the Eulerian equation. Then that equation alone is enough. (The semigroup equation contains no
@@ -707,6 +715,7 @@ print(
 #
 # ## 9. And a map that was learned?
 # The library brings a network that was trained to obey the Lagrangian equation on the board (lesson 05 trains one).
+# It is one network, from one training. Below, three seeds draw three sets of points to measure it at.
 #
 # **Predict.** We measure the Lagrangian residual of jumps of the length 0.1, that start at $s = 0, 0.1, \dots, 0.9$.
 # At which start is it largest?
@@ -728,9 +737,10 @@ course.compare(
 print(figures.errors_at_starts(learned, board))
 
 # %% [markdown]
-# **What to notice.** No residual is zero. Left: the square in which each start ends, by the exact map. Right: how far
-# the network's end is from the exact one. Of the largest errors 84 % are next to a border between two squares, and
-# only 22 % of all starts are. At a border the exact map is torn, and a network is continuous.
+# **What to notice.** No residual is zero. Left: the square in which each start ends, by the exact map. Right: how
+# far the network's end is from the exact one. Of the 5 % largest errors 84 % are next to a border between two
+# squares, and only 22 % of all starts are (one network, one draw of 4000 starts). At a border the exact map is torn.
+# A network is continuous, so it cannot follow the tear.
 #
 #
 # The next figure lets you choose $s$ and $t$. (It needs Python running. Move the sliders with the mouse or the arrow
@@ -749,7 +759,9 @@ explorer
 #
 # <details><summary>Answer</summary>
 #
-# The residuals in the table of this section are those that you see: they grow with $s$, most of all at the end.
+# The table at the start of this section has the same residuals, from more points. There they fall a little up to $s
+# = 0.3$. Then they grow, most of all at the end. The figure uses fewer points (256), so its numbers are a little
+# different.
 #
 # </details>
 #
@@ -831,8 +843,9 @@ print("translation:", *(f"{figures.rms(r):.2f}" for r in mistaken(translation, s
 # </details>
 #
 # **4.** For the Euler step and small $t - s$, each residual is proportional to a power of $t - s$. To measure it,
-# **write** `power(condition, X, s, x)`: compute the root mean square residual $r$ for jumps of the lengths $0.001$ and
-# $0.002$ from `s` (shape (B,)), and return $\log_2$ of the quotient of the two, the longer jump's $r$ above.
+# **write** `power(condition, X, s, x)`: compute the root mean square residual $r$ for jumps of the lengths $0.001$
+# and $0.002$ from `s` (shape (B,)), and return $\log_2$ of one quotient: $r$ of the longer jump, divided by $r$ of
+# the shorter jump.
 
 
 # %% tags=["solution"]

@@ -22,8 +22,8 @@
 # - say what a weight does to a loss, and let the weight be learned.
 #
 # **It assumes** [lesson 03](03_three_characterizations.ipynb): the Lagrangian, Eulerian and semigroup conditions and
-# their residuals. **It takes** about two hours: thirty-five minutes to read, the rest to write thirteen short pieces
-# of code. The cells run in about a minute on two CPU cores. All symbols are in
+# their residuals. **It takes** about two hours: thirty-five minutes to read, the rest to write thirteen short
+# functions and a few numbers. The cells run in about a minute on two CPU cores. All symbols are in
 # [notation](notation.md).
 #
 # You write the cells that say "write this". The check after each says what is wrong, but not the answer. A cell with
@@ -50,8 +50,8 @@ gauss = problems.Gaussian(mean=torch.tensor([1.0, 0.5]), std=0.4, sigma=0.8)
 # so we square the residual and take a mean. Lesson 03 found that a condition alone does not know the data. Flow
 # matching on the diagonal brings the data in:
 #
-# $$L(v) = \underbrace{E\, \big| v_{t,t}(I_t) - (x_1 - x_0) \big|^2}_{\text{diagonal, } t \text{ uniform}}
-#   + \underbrace{E\, \big| R_{s,t}(I_s) \big|^2}_{\text{off the diagonal, } s < t} .$$
+# $$L(v) = \underbrace{E\, \big| v_{t,t}(I_t) - (x_1 - x_0) \big|^2}_{\text{diagonal, } t \text{ uniform}} +
+#   \underbrace{E\, \big| R_{s,t}(I_s) \big|^2}_{\text{off the diagonal, } s < t} .$$
 #
 # The points are draws of the interpolant $I_s = (1 - s)\, x_0 + s\, x_1$. These are the points that the flow visits at
 # time $s$. The pairs $(s, t)$ are *uniform on the triangle* $0 \le s \le t \le 1$: each part of the triangle gets
@@ -130,9 +130,10 @@ course.compare(
 print(f"mean of the diagonal loss of the exact map: {least:.3f}")
 
 # %% [markdown]
-# **What to notice.** The exact velocity is the mean of the slopes at a point. The single slopes scatter around it, and
-# the printed number is their variance. No velocity has a smaller loss. So a diagonal loss cannot tell how far a map is
-# from the truth. Only its *excess* over the least value can, and for that one has to know the truth.
+# **What to notice.** The exact velocity is the mean of the slopes at a point. The single slopes scatter around it,
+# and the printed number is their variance (in the mean over points and times, estimated from one batch). No velocity
+# has a smaller expected loss. So a diagonal loss cannot tell how far a map is from the truth. Only its *excess* over
+# the least value can, and for that one has to know the truth.
 #
 # **Try.** Replace `exact` by `FlowMap(lambda s, t, x: 0 * x)`, the map that moves nothing. What is its loss?
 #
@@ -154,8 +155,8 @@ print(f"mean of the diagonal loss of the exact map: {least:.3f}")
 # $$(z, \dot z) \;\longmapsto\; (W z + c, \; W \dot z), \qquad
 #   (z, \dot z) \;\longmapsto\; (\phi(z), \; \phi'(z)\, \dot z) .$$
 #
-# This is *forward mode*. One pass gives the value and the derivative along one direction. The result is called a
-# *Jacobian-vector product*, in code `jvp`.
+# This is *forward mode*. You go through the layers once, and you have the value and the derivative along one
+# direction. The result is called a *Jacobian-vector product*, in code `jvp`.
 #
 # **Write** `forward_mode(layers, z, dz)`. `layers` is a list of `torch.nn.Linear` and `torch.nn.SiLU`. `z` and `dz`
 # have the shape `(B, inputs)`. Return the value and the derivative after the last layer. `layer(z)` is the value. A
@@ -219,14 +220,16 @@ figures.quotients(steps, single, double)
 plt.show()
 
 # %% [markdown]
-# **What to notice.** A large step is wrong because the function bends. A small step is wrong because two nearly equal
-# numbers are subtracted. The best step lies between, and one has to find it. Forward mode has no step, and its error
-# is the rounding of one pass. (In double precision forward mode is the reference here, so it has no line of its own.)
+# **What to notice.** A large step is wrong because the function bends. A small step is wrong because two nearly
+# equal numbers are subtracted. The best step lies between, and one has to find it. Forward mode has no step, and
+# only rounding is left in its error. The factor that is printed above belongs to one network and one
+# seed. (In double precision forward mode is the reference here, so it has no line of its own.)
 #
 # `X.partial_t`, `X.partial_s` and `X.push` are one `jvp` each: in $t$, in $s$, and along a direction in $x$. They
 # return the value and the derivative. Both can be differentiated again in the weights.
 #
-# **Try.** At which step has the double precision curve its lowest point? Exercise 2 asks why.
+# **Try.** At which step does the curve of double precision have its lowest point? Exercise 2 asks why, and its
+# answer gives the step.
 
 # %% [markdown]
 # ## 3. What do the three losses look like in code?
@@ -296,15 +299,16 @@ assert torch.allclose(psd(X, s, t, at_s, 0.3), losses.semigroup(X, s, u, t, at_s
 # **What to notice.** The library's losses give the same numbers. Their option `stopgrad` says which terms keep their
 # gradient. "none" holds nothing back. [Lesson 04b](04b_stop_gradients_and_stability.ipynb) is about the other choices.
 #
-# The matrix $\nabla X$ is never formed. ESD needs only its product with one vector. `X.eulerian(s, t, x, b)` even gets
-# the sum of both derivatives by one `jvp`, because $s$ and $x$ may move at once.
+# The matrix $\nabla X$ is never formed. ESD needs only its product with one vector. `X.eulerian(s, t, x, b)` even
+# gets the sum of both derivatives by one `jvp`, because $s$ and $x$ may move at once. The last argument is the
+# velocity with which $x$ moves, here $v_{s,s}(x)$.
 
 # %% [markdown]
 # ## 4. Slopes or landing points?
 #
 # Lesson 03 compared landing points: $X_{u,t}(X_{s,u}(x)) = X_{s,t}(x)$. PSD compares slopes. Both are zero for the
-# same maps. But one is a multiple of the other. The first jump has the length $u - s = (1 - h)(t - s)$, the second $t
-# - u = h\, (t - s)$. Two jumps land at
+# same maps, and one is a multiple of the other. By which factor? The first jump has the length $u-s = (1-h)(t-s)$,
+# the second $t-u = h\,(t-s)$. Two jumps land at
 #
 # $$X_{u,t}(X_{s,u}(x)) = x + (t - s)\, \big[(1-h)\, v_{s,u}(x) + h\, v_{u,t}(X_{s,u}(x))\big] ,$$
 #
@@ -466,8 +470,9 @@ passes = [3, 3 * (2 + 1), 3 * 2 + 1, 3 * (2 + 1), 3 * 2 + 1, 3 * 2 + 2 + 1, 3 * 
 course.check("04.10", passes)
 
 # %% [markdown]
-# Does the time follow the count? **Write** `seconds(f)`: call `f()` nine times, and return the seconds of the fastest
-# call. `time.perf_counter()` is the clock. (The other calls were slowed down by something else on the machine.)
+# Does the time follow the count? **Write** `seconds(f)`: call `f()` nine times, and return the seconds of the
+# fastest call. `time.perf_counter()` is the clock. (The work is the same in each call. The first call may have to
+# prepare something, and other programs can only make a call slower.)
 
 
 # %% tags=["solution"]
@@ -549,13 +554,15 @@ figures.costs(ratios, ("matrix products", "time", "peak of memory"))
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The products follow the count. The time follows it roughly: layers do more than products, and a
-# `jvp` does more of that. (Times change from run to run, most on a busy machine.) Holding the velocity saves time in
-# each of the three losses. Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing,
-# so PSD "convex" needs nearly as little as flow matching.
+# **What to notice.** The products follow the count. The time does so only in part. In this run it is about a third
+# above the count for PSD. For the losses with a `jvp` it is half above the count or more, up to nearly twice the
+# count. Layers do more than products, and only the products are counted. (This is one run on one machine. Times
+# change from run to run, most on a busy machine.) In each of the three losses "convex" takes less time than "none".
+# Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs
+# nearly as little as flow matching.
 #
-# ESD "full" holds the most. Here it needs about as much memory as "convex", and more time: "full" makes its two
-# derivatives by two `jvp`s, "convex" makes their sum by one.
+# ESD "full" holds the most. Here it needs about as much memory as "convex", and more time. The count says the same
+# (3.0 against 2.3): "full" makes its two derivatives by two `jvp`s, "convex" makes their sum by one.
 #
 # **Try.** Count your own `esd`, with its two `jvp`s and nothing held. Then measure it.
 #
@@ -569,8 +576,8 @@ plt.show()
 # %% [markdown]
 # ## 7. Which jumps count most?
 #
-# In section 4 the losses of long jumps were larger than those of short ones. So a plain mean listens to some pairs
-# $(s, t)$ more than to others. A number $w_{s,t}$ can balance that, and it can be learned together with the map:
+# In section 4 the losses of long jumps were larger than those of short ones. So in a plain mean some pairs $(s, t)$
+# count more than others. A number $w_{s,t}$ can balance that, and it can be learned together with the map:
 #
 # $$e^{-w_{s,t}}\; \ell + w_{s,t}, \qquad \ell = \big| R_{s,t}(x) \big|^2 .$$
 #
@@ -627,10 +634,11 @@ figures.weights(*figures.by_length(t - s, values, balanced))
 plt.show()
 
 # %% [markdown]
-# **What to notice.** This map is one Euler step. Its shortest jumps have about a hundredth of the loss of its longest.
-# With the learned weight the mean is near 1 for every length, within a factor of two. The map's errors have not
-# changed, only what the mean listens to. Which weight makes the better map is found by training. The maps of this
-# course are trained with $w = 0$, those of pictures in the source with a learned $w$.
+# **What to notice.** This map is one Euler step. Its shortest jumps have about a hundredth of the loss of its
+# longest. With the learned weight the mean is within a factor of two of 1 for every length. (This is one draw of
+# pairs.) The map's errors have not changed, only how much each counts in the mean. This figure does not say which
+# weight makes the better map. One has to train with both and compare. Lessons 05 to 08 train with $w = 0$. The
+# recipe for CIFAR-10 in lesson 09 learns $w$, as its source does.
 #
 # **Try.** Show by hand which $w$ is best, and what the smallest value is.
 #
@@ -646,10 +654,11 @@ plt.show()
 #
 # - A condition becomes a loss by squaring its residual and taking the mean over pairs $s < t$ and draws of $I_s$. Flow
 #   matching on the diagonal completes it.
-# - Forward mode computes derivatives to rounding, in one pass together with the value.
+# - Forward mode computes a derivative together with the value, without a step size. Only rounding is left as an
+#   error.
 # - Comparing slopes or landing points is the same condition. The weights differ by $(t - s)^2$.
 # - Passes are counted: 1 for a value, 2 for a `jvp`, 2 more for the gradient of each. What is held counts once.
-# - A learned weight brings the losses of all pairs to about the same size.
+# - A learned weight brings the mean losses of short and of long jumps to about the same size.
 #
 # ## Exercises
 
@@ -687,9 +696,10 @@ course.check("04.16", exponent)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The sum is smallest where its derivative $2 \varepsilon - 10^{-16} / \varepsilon^2$ is zero: $\varepsilon = (10^{-16}
-# / 2)^{1/3} \approx 3.7 \cdot 10^{-6}$. The nearest power of ten is $10^{-5}$ (on a logarithmic scale $-5.4$). In the
-# figure the lowest point is at a somewhat larger step, since the factor before $\varepsilon^2$ is not 1.
+# The sum is smallest where its derivative $2 \varepsilon - 10^{-16} / \varepsilon^2$ is zero: $\varepsilon =
+# (10^{-16} / 2)^{1/3} \approx 3.7 \cdot 10^{-6}$. The nearest power of ten is $10^{-5}$ (on a logarithmic scale
+# $-5.4$). In the figure the lowest point is at $10^{-4.5} \approx 3 \cdot 10^{-5}$, eight or nine times as large.
+# The estimate took the factors before $\varepsilon^2$ and before $10^{-16} / \varepsilon$ to be 1, and they are not.
 #
 # </details>
 #
@@ -707,7 +717,8 @@ course.check("04.17", cost_of_a_step)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Three quarters cost 1 each, one quarter costs $7/3$: $\frac34 + \frac14 \cdot \frac73 = \frac43$.
+# Three quarters cost 1 each, one quarter costs $7/3$: $\frac34 + \frac14 \cdot \frac73 = \frac43$. With the time of
+# section 6 (3.7 in the stored run) in the place of $7/3$ it is about 1.7.
 #
 # </details>
 #
@@ -716,9 +727,10 @@ course.check("04.17", cost_of_a_step)
 #
 # <details><summary>Answer</summary>
 #
-# The right bracket minus the swapped one is $(1 - 2h)\, \big[v_{s,u}(x) - v_{u,t}(X_{s,u}(x))\big]$. For the exact map
-# the right bracket is $v_{s,t}$, so the loss is $(1 - 2h)^2$ times the squared difference of the two slopes. It is
-# zero at $h = 1/2$, and for other $h$ only where both short jumps have the same slope. Where paths bend they do not.
+# The right bracket minus the swapped one is $(1 - 2h)\, \big[v_{s,u}(x) - v_{u,t}(X_{s,u}(x))\big]$. For the exact
+# map the right bracket is $v_{s,t}$, so the loss is $(1 - 2h)^2$ times the squared difference of the two slopes. It
+# is zero at $h = 1/2$, and for other $h$ only where both short jumps have the same slope. Where paths bend they are
+# different in general.
 #
 # </details>
 #
