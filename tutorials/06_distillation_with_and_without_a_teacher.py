@@ -497,8 +497,8 @@ figures.gradients(esd)
 # <details><summary>Answer</summary>
 #
 # The formula needs $d\,|k b| > 2$. A network that holds no waves of large $k$ has nothing to amplify, so a smaller
-# gradient is to be expected. In lesson 04b, without a teacher, "full" did not fail in such a network. With a teacher, run
-# it and look at the last column of `rows`.
+# gradient is to be expected. In lesson 04b, without a teacher, "full" did not fail in such a network. With a teacher,
+# run it and look at the last column of `rows`.
 #
 # </details>
 #
