@@ -338,7 +338,7 @@ figures.distances(lsd, ends, "LSD")
 # <details><summary>Answer</summary>
 #
 # ESD asks at $(s, I_s)$ only: on the left of the figure above, where no place asks for a large speed. So expect no such
-# harm. Section 5 trains this map.
+# harm. Section 5 trains this map: there look at `esd["convex, exact teacher"].rows[-1, 1]`, its distance.
 #
 # </details>
 #
@@ -412,8 +412,8 @@ figures.pupils(both, limit)
 # ## 4. What does each way cost?
 #
 # A fair comparison gives both ways the same total. We count steps: those of the teacher come before those of the pupil.
-# Lesson 04 measured that a step of flow matching is cheaper than one of LSD, so this count is against the teacher. (Two
-# trainings, one seed.)
+# Lesson 04 measured that a step of flow matching is cheaper than one of LSD, so counting steps is a disadvantage for
+# the teacher. (Three trainings, one seed.)
 
 # %%
 quarter = train("lsd", None, steps=STEPS // 4).X
@@ -497,7 +497,8 @@ figures.gradients(esd)
 # <details><summary>Answer</summary>
 #
 # The formula needs $d\,|k b| > 2$. A network that holds no waves of large $k$ has nothing to amplify, so a smaller
-# gradient is to be expected. Run it and look at the last column of `rows`.
+# gradient is to be expected. In lesson 04b, without a teacher, "full" did not fail in such a network. With a teacher,
+# run it and look at the last column of `rows`.
 #
 # </details>
 #
@@ -605,9 +606,10 @@ course.compare(prediction, "grow" if all(seed[-1][2] > seed[1][2] for seed in ro
 figures.stages(rows)
 
 # %% [markdown]
-# **What to notice.** Each pupil has its own teacher's errors to copy, and adds some of its own. No stage looks back at
-# the first teacher or at the data, so nothing removes an error again. Self-distillation (PSD of lesson 05) trains all
-# lengths at the same time, while the data go on teaching the diagonal.
+# **What to notice.** Each pupil has its own teacher's errors to copy, and adds some of its own. The data give the
+# points $I_s$ only. No target comes from the data, and after the first stage none comes from the first teacher. So no
+# loss corrects an inherited error.
+# Self-distillation (PSD of lesson 05) trains all lengths at the same time, while the data go on teaching the diagonal.
 #
 # **Try.** Give each stage twice as many steps. Which part of the distance can become smaller?
 #
@@ -626,7 +628,7 @@ figures.stages(rows)
 # - The Lagrangian loss asks where the pupil lands. There even the exact velocity can be a bad teacher, since it is
 #   large between the squares at late times.
 # - A perfect pupil is as good as its teacher and no better. A map that teaches itself has no fixed limit.
-# - A teacher does not cure the Eulerian loss of its held term.
+# - A fixed teacher did not stop the growth of the gradient under "full" (one seed). The formula says why.
 # - In progressive distillation the teacher is a map, and each stage inherits the errors of the one before.
 #
 # When would you take a teacher? When it exists already: a large velocity model that somebody has trained is a teacher
@@ -668,8 +670,8 @@ print({e: f"{(q / limit_of(curve, s, t, x) - 1).abs().max():.5f}" for e, q in qu
 #
 # </details>
 #
-# **2.** In `train` the learned teacher was frozen by `requires_grad_(False)`. Show that it need not be: with your
-# losses no gradient reaches the teacher's weights.
+# **2.** The learned teacher is the average that `train` returns, and the library freezes it. Show that it need not be:
+# with your losses no gradient reaches the teacher's weights.
 
 # %%
 free = copy.deepcopy(teacher.slope).requires_grad_()
@@ -697,8 +699,8 @@ print(f"{100 * (moved.abs() > 0.3).double().mean():.0f} % of the points by more 
 # <details><summary>Answer</summary>
 #
 # No. The exact velocity acts on the moved point: it makes the shift smaller for some points and larger for others. A
-# few points near a seam end in another square (the printed share). A perfect pupil lands where this flow ends, and not
-# at the data.
+# few points move by more than 0.3 (the printed share): near a seam a small push can lead to another square. A perfect
+# pupil lands where this flow ends, and not at the data.
 #
 # </details>
 #

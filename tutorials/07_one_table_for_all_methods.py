@@ -351,9 +351,9 @@ course.check("07.4", mean_flow)
 # bracket of section 2, now for every $t$.
 #
 # **Write** the row that equals this loss: set `row` to `dataclasses.replace(table["esd"], ...)`. `"esd"` is Eulerian
-# self-distillation of lesson 04: Eulerian, all pairs, the map's own velocity, "full". Change the velocity, the
-# stop-gradient, the weight (`list(methods.WEIGHTS)` has the names), and `diagonal`: three quarters of mean flow's pairs
-# have $r = t$.
+# self-distillation of lesson 04: Eulerian, all pairs, the map's own velocity, and "full" of lesson 04b. Change the
+# velocity, the stop-gradient, the weight (`list(methods.WEIGHTS)` has the names), and `diagonal`: three quarters of
+# mean flow's pairs have $r = t$.
 
 # %% tags=["solution"]
 row = None
@@ -399,8 +399,8 @@ triangles.methods(["ct", "meanflow", "imf"])
 # and mean flow is flow matching (exercise 1). *Improved mean flow* (`"imf"`) moves the start along the network's own
 # velocity. Only the $b$ that stands alone is the sample's.
 #
-# The value of the loss is near 1 for *any* network, because of its weight. It cannot tell you whether the training
-# works. [Why does my mean flow fail?](../docs/why_mean_flow_fails.md) has this and four other complaints.
+# The weight brings the loss near 1 unless most squared errors are as small as 0.001. Its value cannot tell you whether
+# the training works. [Why does my mean flow fail?](../docs/why_mean_flow_fails.md) has this and four other complaints.
 #
 # **Try.** `table["tim"]` (transition models) replaces the `jvp` by a central difference. Give `row` the field
 # `difference=0.005` and compare the gradients. Then `difference=0.0005`.
@@ -518,7 +518,8 @@ figures.pushes(push, predicted)
 #
 # Under "semi" and "full" the gradient is *linear* in the slope, its mean is the gradient with $b_s$, and the push is
 # zero within its error. ("Semi": the residual times $-v$, which holds no slope. "Full": the residual times the gradient
-# of $\partial_s X$, which holds no slope either.) "None" is quadratic like "convex". With the map's own velocity the
+# of $\partial_s X$, which holds no slope either.) "None" is the same as "convex" here: the sample's slope has
+# no weights, so there is nothing to hold. With the map's own velocity the
 # residual of the true map is zero, and with it every push.
 
 # %% [markdown]
@@ -568,10 +569,10 @@ course.compare(prediction, farthest, wrong={"one": "The weight one finds the mea
 figures.crowd(passing[:4000], b, fits)
 
 # %% [markdown]
-# **What to notice.** With the weight one the regression finds the mean, the velocity. The weight "tangent" finds
-# something like a median, the weight "adaptive" something like the middle of the nearest crowd. Both follow the many
-# and neglect the few. In two dimensions the residual's length varies greatly from sample to sample. In thousands of
-# dimensions it may vary less, and the weight with it. (We have not measured it there.)
+# **What to notice.** At this point the weight one finds the mean, which is the velocity up to the error of the sample.
+# The weight "tangent" finds something like a median. The weight "adaptive" moves farthest into the nearest crowd. Both
+# follow the many and neglect the few. In two dimensions the residual's length varies greatly from sample to sample. In
+# thousands of dimensions it may vary less, and the weight with it. (We have not measured it there.)
 #
 # **Try.** Move `time` to 0.8 and `x_here` to `torch.tensor([0.2, 0.2])`, the middle of a square at that time. Which of
 # the three still differ?
@@ -905,10 +906,10 @@ figures.cells(table)
 # network where its source trains one a stage. Print
 # `table["pd"].substitution` and `table["pd"].departs`; `.title` is a row's name in full, `.source` its publication.
 #
-# **How good are they?** The repository holds KL64 of the rows at one budget of CPU time, made by `flowmap-edu table
-# checkerboard --methods all`. A row with a teacher gets half of the time, its teacher the other half. Costs are those
-# of a step, over a step of flow matching with the same batch. **Predict:** which condition has the row with the lowest
-# KL64 at one evaluation?
+# **How good are they?** The repository holds KL64 of 20 rows at one budget of CPU time, with one seed a row. It was
+# made by `flowmap-edu table checkerboard --methods all`. A row with a teacher gets half of the time, its teacher the
+# other half. Costs are those of a step, over a step of flow matching with the same batch. **Predict:** which condition
+# has the row with the lowest KL64 at one evaluation?
 
 # %%
 prediction = None  # "lagrangian", "eulerian" or "semigroup"
@@ -939,9 +940,9 @@ course.compare(prediction, table[best].condition)
 figures.table(saved["rows"])
 
 # %% [markdown]
-# **What to notice.** Flow matching has no jumps: with few evaluations it is far behind. Rows that hold nothing ("none")
-# differentiate a derivative once more; look at their memory. A row that knows $t = 1$ alone adds new noise between its
-# jumps, and more evaluations need not help it.
+# **What to notice.** All of this is one seed. Flow matching has no jumps: with one evaluation it is far behind. Rows
+# that hold nothing ("none") differentiate a derivative once more; look at their memory. A row that knows $t = 1$ alone
+# adds new noise between its jumps, and more evaluations need not help it.
 #
 # This is no ranking of publications. It is one problem in the plane, with a recipe that was made for self-distillation;
 # mean flow and sCM were made for images. Not only the five choices differ from row to row: also the share of the
