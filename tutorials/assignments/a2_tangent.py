@@ -48,7 +48,8 @@ MY_X = M * MY_S + 0.8 + 0.4 * r[3]
 # %% [markdown]
 # ## Part 1 (4 points, by hand)
 #
-# Let $v_{s,t}(x)$ have a derivative in $t$ that is continuous. Show two things about $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$:
+# Let $v_{s,t}(x)$ and its derivative $\partial_t v_{s,t}(x)$ be continuous in $(s, t)$. Show two things about
+# $X_{s,t}(x) = x + (t - s)\, v_{s,t}(x)$:
 #
 # 1. a jump of length zero does nothing;
 # 2. the tangent condition: $\lim_{s \to t} \partial_t X_{s,t}(x) = v_{t,t}(x)$.

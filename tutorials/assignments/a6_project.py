@@ -23,7 +23,8 @@
 # **The rules.**
 #
 # - You may change the network, the method (any row of the table, or a new one), and the settings of the training. The network
-#   is an `MLP` of `flowmap_edu`. No shipped map and no teacher, unless it is trained within the same minute.
+#   is an `MLP` of `flowmap_edu`. No shipped map. A teacher is allowed
+#   only if it is trained within the same minute.
 # - `state.cpu_seconds` counts. A tenth more than the minute is let pass, since a training ends a little late.
 # - Hand in this notebook, and the folder `map` with `config.json` and `map.safetensors` as `flowmap_edu.save` writes them. A
 #   map that cannot be loaded, holds NaN, is over the budget, or is a copy of another one is named on the leaderboard.
@@ -93,7 +94,13 @@ course.graded("a6.2", kl_and_leak, student=STUDENT, seeds=(1, 2))
 # %% [markdown]
 # ## Part 3 (6 points, by the leaderboard)
 #
-# This is the start. Change what you like, within the rules.
+# The function returns the four parts of a run. Begin with the start:
+#
+# ```python
+# return Checkerboard(), MLP(2, 64), METHODS["lsd"], Training(minutes=1.0, seed=seed, compile=False)
+# ```
+#
+# Then change what you like, within the rules.
 
 
 # %% nbgrader={"grade": false, "grade_id": "a6-3-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -120,8 +127,8 @@ if TRAIN:
     print(state.step, "steps of training,", round(state.cpu_seconds), "CPU seconds")
 
 # %% [markdown]
-# What is your best KL64 at one step, and what had the start with the same seed? The start is
-# `MLP(2, 64)`, `METHODS["lsd"]`, `Training(minutes=1.0, compile=False)`. Give both numbers for three seeds.
+# What is your best KL64 at one step, and what had the start with the same seed? Give both
+# numbers for three seeds.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "a6-3", "locked": false, "points": 6, "schema_version": 3, "solution": true, "task": false}
 # **Model answer.** Two rows of three numbers each, start and best, with the range. The lecturer measures the map that was handed
