@@ -153,3 +153,12 @@ def test_the_command(run, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     assert cli.main(["course", "leaderboard", str(tmp_path / "none")]) == 2
     assert "a folder for each student" in capsys.readouterr().err
+
+
+def test_forms_are_not_written_beside_the_solutions(tmp_path, capsys):
+    """Forms and sources in one folder would be handed out together."""
+    (tmp_path / "ps" / "source").mkdir(parents=True)
+    assert cli.main(["course", "forms", str(tmp_path / "ps")]) == 2
+    assert "holds source/ with the solutions" in capsys.readouterr().err
+    assert cli.main(["course", "forms", str(tmp_path / "handout")]) == 0
+    assert len(list((tmp_path / "handout").glob("*.ipynb"))) == 6

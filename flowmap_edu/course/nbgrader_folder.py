@@ -43,7 +43,12 @@ def init(folder: Path) -> list[Path]:
 
 
 def write_forms(folder: Path) -> list[Path]:
-    """Write each assignment as students get it, NAME.ipynb; what `init` raises is raised here too."""
+    """Write each assignment as students get it, NAME.ipynb; what `init` raises is raised here too.
+
+    A folder with source/ is refused: the solutions there would be handed out together with the forms.
+    """
+    if (folder / "source").exists():
+        raise ValueError(f"{folder} holds source/ with the solutions: name another folder for the forms")
     found: list[Assignment] = [load(name) for name in assignments()]
     return written({folder / f"{a.name}.ipynb": notebook(a.form()) for a in found})
 

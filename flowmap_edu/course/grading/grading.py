@@ -28,7 +28,7 @@ from flowmap_edu.course.students import student_seed
 from flowmap_edu.training.files import write
 
 RUNS = 4  # at most so many processes a submission
-NO_NUMBER = "STUDENT is not set: write your student number in the first cell."
+NO_NUMBER = "STUDENT is not set: write your student number in the cell with `STUDENT = None`."
 RIGHT, RIGHT_VALUE = "It is right, also on the hidden cases.", "It is right."
 
 
