@@ -468,8 +468,8 @@ figures.distances(scores, splits, apart)
 # **What to notice.** Each dot is one draw of the noise. The grey band is what random splits score. Against the
 # training digits (left) the mean distance of sixteen jumps is less than half of that of one jump. Against the
 # held-out digits (right) the ranges overlap. The dashed line helps to read this: the training digits themselves are
-# about as far from the held-out ones. Both panels score the same pictures. So a Fréchet distance says little without the
-# name of the set that it is measured against. On the left most dots lie below the band. The comparison is not quite
+# about as far from the held-out ones. Both panels score the same pictures. So a Fréchet distance says little without
+# the name of the set that it is measured against. On the left most dots lie below the band. The comparison is not quite
 # equal: the map was trained on this very set, and both sets have 1,400 pictures, where the splits have 397 in one
 # part. (One map, one training. The dots show the noise alone.)
 #
