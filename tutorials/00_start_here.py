@@ -20,8 +20,8 @@
 # - draw samples from a flow map, by one evaluation of a network or by several,
 # - compare that with many small steps along a velocity.
 #
-# **It assumes** tensors in PyTorch. **It takes** about ten minutes, with your code and your guesses. It runs in about
-# a minute on two CPU cores. Nothing is trained. All symbols are in [notation](notation.md).
+# **It assumes** tensors in PyTorch. **It takes** about fifteen minutes, with your code and your guesses. It runs in
+# about a minute on two CPU cores. Nothing is trained. All symbols are in [notation](notation.md).
 #
 # Shift and Enter run a cell. At `prediction = None`, write your guess first. Where code is missing, write it; the
 # next cell checks it.
@@ -112,8 +112,8 @@ figures.boards({"noise": noise, "one jump": jumps[1], "data": data})
 print(f"points outside the eight squares after one jump: {metrics.kl64(jumps[1]).leak:.1%}")
 
 # %% [markdown]
-# **What to notice.** Every point passed through the network once, and the eight squares are there. The faint threads
-# between them hold the printed share of the points.
+# **What to notice.** Every point passed through the network once, and the eight squares are there. The printed share
+# of the points lies outside the squares, part of it in the faint threads between them.
 
 # %% [markdown]
 # ## 3. What does it take without a map?
@@ -172,7 +172,8 @@ figures.by_quarter(noise, shown)
 print(f"1 jump, 16 jumps: half of the points end less than {(jumps[16] - jumps[1]).norm(dim=1).median():.3f} apart")
 
 # %% [markdown]
-# **What to notice.** One jump and 16 jumps take most points to almost the same place. The side of a square is 0.5.
+# **What to notice.** One jump and 16 jumps take half of the points to almost the same place. The side of a square
+# is 0.5.
 #
 # A map has two times. In the next figure the noise jumps to time $u$ (above), and from there to 1 (below).
 

@@ -221,7 +221,7 @@ print("difference in standard errors", (b - exact) / error)
 #
 # At $t = 1$ the velocity of the board is not Lipschitz: outside the squares it grows like the distance over $1 - t$.
 # So $x_1$ is defined as the limit of $x_t$, and its distribution is the limit of that of $I_t$. The map from $x_0$ to
-# $x_1$ is torn: there are lines in the noise whose two sides go to different squares. (The data of the line are not
+# $x_1$ is torn: there are curves in the noise whose two sides go to different squares. (The data of the line are not
 # bounded. They are a mixture of Gaussians, and for these $b$ is smooth up to $t = 1$.)
 #
 # Check it on the line with $\varphi(x) = \cos 3x$, which is smooth and bounded. **Write** `means(t)`: the mean of
@@ -315,7 +315,8 @@ figures.fields(board, clouds, lengths=(0.25, 0.5, 0.3, 0.1))
 # <details><summary>Answer</summary>
 #
 # One weight becomes 1: that of the sample nearest to $x$. The point ends on that sample. The exact velocity of a
-# finite list of samples makes copies of the samples; new samples need a network that generalises.
+# finite list of samples makes copies of the samples. A model that makes new samples must differ from
+# this velocity.
 #
 # </details>
 
@@ -392,7 +393,7 @@ course.compare(prediction, kl64(0.98 * exact_draws, WHITE), within=0.3, too_high
 # %% [markdown]
 # **What to notice.** The score of exact draws, the *floor*, has two parts of about the same size. One is the scatter
 # of the counts. The other is the half point that each bin outside the squares gets. Both depend on the number of
-# points, so compare scores at equal numbers. And a board that is 2 % too small, which the eye does not see, scores
+# points, so compare scores at equal numbers. And a board that is 2 % too small, less than one bin at the edge, scores
 # more than three times the floor. So we use a second measure: the *distance* (root mean square) from where the exact
 # path of each point ends.
 #
@@ -441,7 +442,8 @@ figures.boards({f"{n} steps": four(walked[n]) for n in (2, 4, 8, 16, 64)}, "Eule
 # %% [markdown]
 # **What to notice.** One step (not drawn) puts every point onto the centre, since $x + b_0(x) = 0$. With 4 steps
 # there is a net of threads, with 16 a board with blurred edges. Each doubling of the steps divides the distance by
-# about the same number; for KL64 that is not so. Nothing was learned here. Only the size of the steps causes the
+# about two at first, and by less later. KL64 falls unevenly. Nothing was learned here. Only the size of the steps
+# causes the
 # errors.
 #
 # **Try.** Are 16 steps better if they are shorter towards the end, from $t_k$ to $t_{k+1}$ with
@@ -569,7 +571,8 @@ course.compare(prediction, (rate[0] > 0).float().mean(), too_high=high, too_low=
 figures.progress(times, path, rate)
 
 # %% [markdown]
-# **What to notice.** Most of the motion is wasted: it goes in to the centre and out again. Most points first move
+# **What to notice.** Most of the motion is wasted: the paths go towards the centre first and then out again. Most
+# points first move
 # away from their ends (on the right, above 0), and later almost none does. The printed shares are those of 1,000
 # paths; the eight that are drawn lie far apart. A path moves a point much less than a random pair would: the printed
 # $E|X_{0,1}(x_0) - x_0|^2$ is far below $E|x_1 - x_0|^2$.
@@ -635,7 +638,8 @@ figures.boards({name: four(points) for name, points in equal.items()})
 # ### The paths can be chosen
 #
 # The velocity depends on two choices of ours: how $x_0$ and $x_1$ are paired (the *coupling*; here independent), and
-# the curve between them (the *interpolant*; here straight). With other choices the paths are straighter. On the line,
+# the curve between them (the *interpolant*; here straight). With some other choices the paths are straighter. On
+# the line,
 # sort both lists and pair them in order:
 
 # %%

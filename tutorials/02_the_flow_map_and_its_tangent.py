@@ -445,7 +445,7 @@ figures.closing(deltas, {"speed": speeds, "slope": slopes}, factors)
 #
 # <details><summary>Answer</summary>
 #
-# By four. The mean of a smooth function over an interval and the mean of its two end values differ by
+# By about four. The mean of a smooth function over an interval and the mean of its two end values differ by
 # $O(\delta^2)$ (trapezoidal rule). In code:
 #
 #     for d in (0.1, 0.05, 0.025):
@@ -471,8 +471,8 @@ figures.nets(X, (0.0, 0.6, 0.9, 1.0))
 
 # %% [markdown]
 # **What to notice.** Until $t = 0.6$ the net does little but shrink. By $t = 0.9$ its lines are drawn towards the
-# squares. At $t = 1$ each line is cut where it would cross from one square to another; no line is drawn there. Inside
-# the squares the meshes have very different sizes.
+# squares. At $t = 1$ most lines are cut where they would cross from one square to another. Some short pieces near
+# corners are still joined. Inside the squares the meshes have very different sizes.
 #
 # ### How large is a mesh at the end?
 #
@@ -567,7 +567,7 @@ print(f"two modes: rho_0(0) / rho_1(0) = 10^{log_10[0] - log_10[1]:.0f}")
 #
 # ### Can jumps be undone?
 #
-# **Write** `round_trip(X, s, t, x)`: jump from `s` to `t`, jump back, and take off `x`.
+# **Write** `round_trip(X, s, t, x)`: jump from `s` to `t`, jump back, and subtract `x`.
 
 
 # %% tags=["solution"]
@@ -818,7 +818,7 @@ print(f"distance of the landing points: {(X_other(0.0, 1.0, x0) - maps[0](0.0, 1
 # <details><summary>Answer</summary>
 #
 # The score of network 0 is about 1.4 with one jump and about 0.25 with 16. One jump uses the pair $(0, 1)$. The 16
-# jumps use the pairs $(k/16, (k+1)/16)$, next to the diagonal, where the network was trained.
+# jumps use the pairs $(k/16, (k+1)/16)$, close to the diagonal, on which the network was trained.
 #
 # </details>
 
