@@ -554,8 +554,8 @@ plt.show()
 #
 # So the error of "full" has higher waves, and they are waves that the network can draw. This fits the calculation. One
 # thing does not: in the calculation finer waves grow faster, but here the gap is widest for the coarsest wave. The
-# features' own waves are coarse too (section 4). Also, velocity and $d$ vary on the board, and the training does not take plain
-# gradient steps. These runs do not say which of these matters, and they do not show the wedge itself.
+# features' own waves are coarse too (section 4). Also, velocity and $d$ vary on the board, and the training does not
+# take plain gradient steps. These runs do not say which of these matters, and they do not show the wedge itself.
 #
 # **Try.** Train "full" with half of the learning rate, and compare the norm of the gradient at the end,
 # `state.history[-1][2]`, with that at step 300:

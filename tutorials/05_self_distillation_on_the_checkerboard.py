@@ -524,8 +524,8 @@ figures.shipped({m: m.lower() for m in METHODS})
 # **What to notice.** The budgets are printed: more than forty times as many steps as here. KL64 is several times
 # lower. Be careful: these scores have a million points, those above 50,000. Exact draws score 0.002 and 0.041 with
 # these numbers. The gaps to the scores above are larger than the difference of these two floors, so the longer
-# training lowers KL64 (one seed). The paper's numbers are there for context, not as a comparison: it does not describe its
-# estimator of KL, and its training is another one.
+# training lowers KL64 (one seed). The paper's numbers are there for context, not as a comparison: it does not describe
+# its estimator of KL, and its training is another one.
 #
 # **Try.** Why must two scores of KL64 have the same number of points?
 #
@@ -647,10 +647,10 @@ figures.last_jumps(starts, late)
 
 # %% [markdown]
 # **What to notice.** From $s = 0.8$ on, a shorter last jump lands closer, for every map. Up to $s = 0.4$ the medians
-# change little. For the longest jumps the medians of PSD-M and PSD-U are above those of LSD and ESD in every seed, although
-# their diagonal has the smaller error (section 6).
-# Where the bands of two methods do not overlap, three seeds agree on their order at this budget. The figure does not
-# say why: the methods differ in the loss, in the pairs that they visit and in their share on the diagonal.
+# change little. For the longest jumps the medians of PSD-M and PSD-U are above those of LSD and ESD in every seed,
+# although their diagonal has the smaller error (section 6). Where the bands of two methods do not overlap, three seeds
+# agree on their order at this budget. The figure does not say why: the methods differ in the loss, in the pairs that
+# they visit and in their share on the diagonal.
 #
 # **Try.** Draw the growth of lesson 04b, section 7, $\frac12 \|\nabla X_{0,1}(x)\|_F^2$ of the exact map, on the plane
 # of the first figure of this section.
