@@ -59,6 +59,10 @@ PAIRS = {
 FLOWS = {
     "lagrangian": "to the right, along $t$ at the same $s$; and from the velocity where the jump lands, above it on the"
     " diagonal",
+    "square": "along the way back, to its end on the sample, whose slope is above it on the diagonal. The pair with the"
+    " arrows is a way back; one arrow comes from the way there",
+    "onward": "from two shorter jumps, over a stop at $u$, to the long one; and from the jump from $t$ to 1, which"
+    " carries both to where they are compared",
     "eulerian": "down, along $s$ at the same $t$; and from the velocity at the start, to the left on the diagonal",
     "semigroup": "from two shorter jumps, over a stop at $u$, to the long one",
     "step": "from a step along a velocity at $s$, and from the jump that remains, which starts later",
@@ -71,6 +75,10 @@ def described(method: Method) -> str:
     """Where knowledge comes from, in words."""
     if method.points == "trajectory":
         return FLOWS["trajectory"]
+    if method.times == "square":
+        return FLOWS["square"]
+    if method.compared == "to one":
+        return FLOWS["onward"]
     step = method.condition == "semigroup" and method.velocity != "self"
     return FLOWS["step" if step else method.condition]
 
@@ -84,8 +92,8 @@ def alternative(name: str) -> str:
     s, _, t = triangles.example(method)
     places = [f"{triangles.GIVERS[one.giver][2]} at t = {one.at[0]:.2f}, s = {one.at[1]:.2f}" for one in given]
     return (
-        f"Triangle of times of {name}, the end t to the right and the start s up. Arrows lead into the pair t = {t:.2f},"
-        f" s = {s:.2f} from {'; from '.join(places)}.{green}"
+        f"Triangle of times of {name}, the end t to the right and the start s up. Arrows lead into the pair"
+        f" t = {t:.2f}, s = {s:.2f} from {'; from '.join(places)}.{green}"
     )
 
 
@@ -139,7 +147,8 @@ def measured(name: str, saved: dict[str, Any]) -> list[str]:
     head, rule, _, line, _, note = lines({name: row}, saved["minutes"], saved["points"], saved["machine"])
     kept = [one["kl64"] for one in row["seeds"] if not one["diverged"]]
     fewer = sum(kl[-1] < kl[0] for kl in kept)
-    many = f"With {saved['steps'][-1]} steps KL64 is lower than with one in {fewer} of {len(kept)} seeds. " if kept else ""
+    of = f"{fewer} of {len(kept)} seeds" if len(kept) > 1 else f"{'the' if fewer else 'no'} seed"
+    many = f"With {saved['steps'][-1]} steps KL64 is lower than with one in {of}. " if kept else ""
     return [head, rule, line, "", *textwrap.wrap(many + note, 118)]
 
 
@@ -194,8 +203,12 @@ def filled(text: str, found: dict[str, list[str]]) -> str:
 
 
 def draw(name: str) -> Figure:
-    """The triangle of a row, with its legend."""
-    return triangles.methods([name])
+    """The triangle of a row, its legend to the right."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 3.1), layout="none")
+        triangles.method(METHODS[name], figure.add_axes((0.1, 0.15, 0.48, 0.75)), title=name, legend=False)
+        figure.legend(handles=triangles.key([METHODS[name]]), loc="center left", bbox_to_anchor=(0.59, 0.5), fontsize=8)
+    return figure
 
 
 def measurements() -> dict[str, Any]:
@@ -214,9 +227,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draw", action="store_true", help="draw the triangles too")
     if parser.parse_args().draw:
-        with matplotlib.rc_context(STYLE):
-            for name in METHODS:
-                draw(name).savefig(PAGES / f"{name}.png", dpi=100, metadata={"Software": None})
+        for name in METHODS:
+            draw(name).savefig(PAGES / f"{name}.png", dpi=100, metadata={"Software": None})
     for path, text in pages(measurements()).items():
         path.write_text(text, encoding="utf-8")
 
