@@ -146,9 +146,9 @@ def measured(name: str, saved: dict[str, Any]) -> list[str]:
     row = {"seeds": [row], **row}  # a table of one seed may not name it
     head, rule, _, line, _, note = lines({name: row}, saved["minutes"], saved["points"], saved["machine"])
     kept = [one["kl64"] for one in row["seeds"] if not one["diverged"]]
-    fewer = sum(kl[-1] < kl[0] for kl in kept)
-    of = f"{fewer} of {len(kept)} seeds" if len(kept) > 1 else f"{'the' if fewer else 'no'} seed"
-    many = f"With {saved['steps'][-1]} steps KL64 is lower than with one in {of}. " if kept else ""
+    better = [f"with {n} steps in {sum(kl[k] < kl[0] for kl in kept)}" for k, n in enumerate(saved["steps"])]
+    of = f" of {len(kept)} seed{'s' * (len(kept) > 1)}"
+    many = f"KL64 is lower than with one step: {better[1]}{of}, {better[-1]}{of}. " if kept else ""
     return [head, rule, line, "", *textwrap.wrap(many + note, 118)]
 
 

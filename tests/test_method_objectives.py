@@ -3,14 +3,17 @@
 The functions below are read beside the pages. `sources.py` has the publications' own formulas in their notation.
 """
 
+import itertools
 import math
 
+import laws
 import pytest
 import torch
 from sources import norm2, total
 from test_methods import Case, case
 
 from flowmap_edu import METHODS
+from flowmap_edu.times import moved
 
 DONE = 0.3  # share of the training, or of the ramp, that is done
 
@@ -232,3 +235,18 @@ def test_the_formula_of_another_row_is_noticed():
     assert len(others) > 10
     for name in others:
         assert c.gap(ours, OBJECTIVES[name](Page(c))) > 1e-3, name
+
+
+def test_the_gradient_of_easy_consistency_tuning_grows_like_the_inverse_of_s():
+    """Near s = 0, where the page says so; with the factor s u of the source's objective it does not grow."""
+    lengths, with_factor = [], []
+    for s in (1e-2, 1e-4, 1e-6):
+        c = case("ect")
+        c.s = torch.full_like(c.s, s)
+        c.x = (1 - s) * c.x0 + s * c.x1
+        value, u = c.loss(ramp=DONE), moved("stages", c.s, c.t, DONE)
+        torch.testing.assert_close(u - c.s, c.s / 7, rtol=0.2, atol=0.0)  # k = 3
+        lengths.append(laws.gradient(value, c.net).norm())
+        with_factor.append(laws.gradient(value * c.s * u, c.net).norm())
+    assert all(90 < after / before < 110 for before, after in itertools.pairwise(lengths))
+    assert with_factor[2] < with_factor[1] < with_factor[0]
