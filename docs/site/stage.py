@@ -88,7 +88,7 @@ def stage_lessons(out: Path) -> list[tuple[str, str]]:
     pictures.mkdir(parents=True)
     for source in sources(ROOT / "tutorials"):
         notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-        title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
+        title = title_of(notebook)
         for at, cell in enumerate(notebook.cells):
             if cell.cell_type == "markdown":
                 cell.source = with_room(cell.source)
@@ -104,6 +104,20 @@ def stage_lessons(out: Path) -> list[tuple[str, str]]:
                     together.append((f"## From lesson [{title}]({source.stem}.ipynb)\n\n", raw))
         nbformat.write(notebook, out / "tutorials" / f"{source.stem}.ipynb")
     return together
+
+
+def titles() -> list[tuple[str, str, str]]:
+    """Number, title and file of each lesson."""
+    found = []
+    for source in sources(ROOT / "tutorials"):
+        notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+        found.append((source.stem.partition("_")[0], title_of(notebook), source.stem))
+    return found
+
+
+def title_of(notebook: nbformat.NotebookNode) -> str:
+    """The heading that a lesson begins with."""
+    return notebook.cells[0].source.splitlines()[0].lstrip("# ")
 
 
 def public(module: str) -> list[str]:
@@ -145,7 +159,7 @@ def stage(out: Path) -> None:
     text = TOGETHER + "\n".join(heading + figure for heading, figure in live)
     (out / "tutorials" / "live.md").write_text(text, encoding="utf-8")
     stage_reference(out)
-    lessons = "\n".join(f"tutorials/{source.stem}" for source in sources(ROOT / "tutorials"))
+    lessons = "\n".join(f"{number} {title} <tutorials/{stem}>" for number, title, stem in titles())
     names = [f"docs/methods/{name}" for name in ("index", "README") if (out / f"docs/methods/{name}.md").exists()]
     text = (HERE / "index.md").read_text(encoding="utf-8")
     text = text.replace("<!-- lessons -->", lessons).replace("<!-- methods -->", "".join(names[:1]))

@@ -13,10 +13,9 @@ import links
 import make_site
 
 LESSON = "tutorials/03_three_characterizations.html"
-READY = "() => !document.querySelector('.math') || (window.MathJax?.startup?.promise ?? new Promise(() => {}))"
 WIDE = "() => document.documentElement.scrollWidth - window.innerWidth"
 BARE = "() => [...document.images].filter((img) => !img.alt.trim()).map((img) => img.outerHTML.slice(0, 120))"
-BROKEN = "() => [...document.querySelectorAll('mjx-merror, .math:not(:has(mjx-container))')].map((e) => e.textContent)"
+BROKEN = "() => [...document.querySelectorAll('.katex-error, .tex, .math:not(:has(math))')].map((e) => e.textContent)"
 AXE = """async () => (await axe.run()).violations.flatMap((v) =>
   v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary}`))"""
 
@@ -56,7 +55,6 @@ def reader(chromium, site):
 
         def opened(name: str):
             watch.page.goto((site / name).as_uri(), wait_until="load")
-            watch.page.wait_for_function(READY)
             return watch
 
         return opened
