@@ -49,8 +49,10 @@ def build(out: Path) -> None:
     """Stage, build and check.
 
     Raises:
-        SystemExit: if Sphinx warns or a link leads nowhere.
+        SystemExit: if the folder holds something else than a site, Sphinx warns, or a link leads nowhere.
     """
+    if out.exists() and any(out.iterdir()) and not (out / "objects.inv").is_file():
+        raise SystemExit(f"make site: {out} holds something else than a site; name another folder, or remove it")
     staged = WORK / "source"
     shutil.rmtree(staged, ignore_errors=True)
     stage(staged)
@@ -61,9 +63,8 @@ def build(out: Path) -> None:
     call = [sys.executable, "-m", "sphinx", *options, str(staged), str(out)]
     if subprocess.run(call, check=False).returncode:
         raise SystemExit("make site: Sphinx found what is said above")
-    if subprocess.run(
-        [*tool("node"), str(HERE / "formulas.mjs"), str(out), str(fetched(KATEX))], check=False
-    ).returncode:
+    call = [*tool("node"), str(HERE / "formulas.mjs"), str(out), str(fetched(KATEX))]
+    if subprocess.run(call, check=False).returncode:
         raise SystemExit("make site: KaTeX cannot read the formulas above")
     if broken := links.broken(out):
         raise SystemExit("make site: these links lead nowhere\n" + "\n".join(broken))
