@@ -26,7 +26,7 @@ WRONG = {
         "slope": Wrong("a1-2-answer", "math.pi / 2 * (a * x1", "(a * x1", 2),
         "broadcast": Wrong(
             "a1-3-answer", "(1 - t)[:, None]", "(1 - t).mean()", 4
-        ),  # one time a check: parts 4 and 5 do not see it
+        ),  # parts 4 and 5 have one time
         "name": Wrong("a1-4-answer", "upper_right =", "upper_left =", 2),
         "constant": Wrong("a1-5-answer", "float(rest.square().sum() / moves.square().sum())", "0.5", 2),
     },
