@@ -30,6 +30,8 @@ NOTE = re.compile(r"^Note \((\d+) min\): ", re.MULTILINE)
 FIGURE = re.compile(r"^!\[([^]]+)\]\((\d\w+)/(.+?)(?:/(\d))?\)$", re.MULTILINE)
 PRINTED = re.compile(r'^\{\{(\d\w+)/"(.+?)"(?:/(\d+)-(\d+))?\}\}$', re.MULTILINE)
 ENLARGED = 1.7  # a stored picture is shown at most so much larger than it is
+ANSWERS = re.compile(r"Measured: |\d\w*\.\d+ is right")  # what a lesson says to its reader, not to an audience
+LINE = 1100 / 0.61  # pixels of a line of print, over the width of a letter of size 1
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width">
@@ -102,15 +104,15 @@ def pictures(lesson: str, text: str) -> list[bytes]:
 
 
 def printed(lesson: str, text: str) -> list[str]:
-    """The lines of the first output that has this text.
+    """The lines that the first cell prints that prints this text.
 
     Raises:
         ValueError: if there is none.
     """
     for cell in cells(lesson):
-        for out in cell.outputs:
-            if text in out.get("text", ""):
-                return [line for line in out.text.splitlines() if line.strip()]
+        said = "".join(out.get("text", "") for out in cell.outputs)
+        if text in said:
+            return [line for line in said.splitlines() if line.strip() and not ANSWERS.match(line)]
     raise ValueError(f"lesson {lesson} prints {text!r} nowhere")
 
 
@@ -129,7 +131,8 @@ def lines(found: re.Match[str]) -> str:
     """What a lesson prints."""
     lesson, text, first, last = found.groups()
     chosen = printed(lesson, text)[slice(int(first) - 1, int(last)) if first else slice(None)]
-    return f"<pre>{html.escape(chr(10).join(chosen))}</pre>"
+    letter = min(22.0, LINE / max(map(len, chosen)))
+    return f'<pre style="font-size: {letter:.1f}px">{html.escape(chr(10).join(chosen))}</pre>'
 
 
 def section(slide: Slide, folder: Path) -> str:
