@@ -16,9 +16,12 @@ FIT = """() => {
     if (part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display !== "inline" && part.clientWidth)
       out.push(`${part.tagName} is cut: ${part.textContent.slice(0, 40)}`);
   }
-  const images = [...slide.querySelectorAll("img")].map((i) => [i.alt, i.naturalWidth, i.getBoundingClientRect().height]);
+  const images = [...slide.querySelectorAll("img")].map(
+    (i) => [i.alt, i.naturalWidth, i.getBoundingClientRect().height]);
   const parts = [...slide.querySelectorAll(":scope > :not(aside)")].map((p) => p.getBoundingClientRect());
-  parts.slice(1).forEach((b, k) => { if (b.top < parts[k].bottom - 1) out.push(`part ${k + 2} lies on part ${k + 1}`); });
+  parts.slice(1).forEach((b, k) => {
+    if (b.top < parts[k].bottom - 1) out.push(`part ${k + 2} lies on part ${k + 1}`);
+  });
   if (slide.querySelector(".katex-error")) out.push("a formula cannot be drawn");
   if (slide.innerText.includes("$")) out.push("a formula is left as it is written");
   if (box.width != 1280 || box.height != 720) out.push(`the frame is ${box.width} x ${box.height}`);
