@@ -81,9 +81,14 @@ def tradeoff(us: Sequence[float], board: Tensor, digits: Tensor, times: tuple[fl
         for seed in range(rows.shape[1]):
             ax.plot(*rows[:, seed].T, "o-", color=plots.COLOURS[seed], label=f"seed {seed}", alpha=0.8)
         for place, words in ((0, "u = s"), (-1, "u = 1")):
-            ax.annotate(words, rows[place, 0].tolist(), xytext=(8, 6), textcoords="offset points")
-        ax.set(xlabel="mean square error", ylim=(0, None), title=f"{title}, s = {s:g}, {len(us)} values of u")
+            ax.annotate(words, rows[place, 0].tolist(), xytext=(-4, 9), textcoords="offset points")
+        ax.set(
+            xlabel="mean square error",
+            ylim=(0, 1.2 * float(rows[..., 1].max())),
+            title=f"{title}, s = {s:g}, {len(us)} values of u",
+        )
         ax.margins(x=0.15)
+        ax.locator_params(axis="x", nbins=5)
     axes[0].set_ylabel("divergence to the board")
     axes[1].set_ylabel("Fréchet distance of features")
     axes[0].legend()
