@@ -107,16 +107,15 @@ def solvers(rows: Sequence[tuple[float, float]], jumps: Mapping[int, float]) -> 
 def chaos(table: Mapping[str, Any], exponent: float) -> None:
     """Lorenz's equations: the error after repeated jumps, over the time in Lyapunov times; three seeds each."""
     _, ax = plt.subplots(figsize=(6.0, 3.4))
-    names = [name for name in table["rows"] if name.startswith("Lorenz")]
-    for k, name in enumerate(names):
-        for number, row in enumerate(table["rows"][name]):
-            times = [float(name.split("=")[1]) * (j + 1) * exponent for j in range(len(row["after"]))]
-            label = f"jumps of T ={name.split('=')[1]}" if not number else None
-            ax.semilogy(times, row["after"], MARKS[k] + "-", ms=4, lw=1, color=plots.COLOURS[k], label=label)
-    start = table["rows"][names[0]][0]["after"][0]
-    reach = torch.linspace(0.25 * exponent, 4 * exponent, 50)
+    for k, (horizon, rows) in enumerate(table["lorenz"].items()):
+        for number, row in enumerate(rows):
+            times = [float(horizon) * (j + 1) * exponent for j in range(len(row))]
+            label = None if number else f"jumps of T = {float(horizon):g}"
+            ax.semilogy(times, row, MARKS[k] + "-", ms=4, lw=1, color=plots.COLOURS[k], label=label)
+    shortest = min(table["lorenz"], key=float)
+    start, reach = table["lorenz"][shortest][0][0], torch.linspace(float(shortest) * exponent, 4 * exponent, 50)
     ax.semilogy(reach, start * (reach - reach[0]).exp(), "--", color="0.5", label="growth by e in each")
-    ax.axhline(table["spread"][names[0]], color="0.5", lw=1, ls=":", label="two states drawn at random")
+    ax.axhline(table["spread"], color="0.5", lw=1, ls=":", label="two states drawn at random")
     ax.set(xlabel="time, in Lyapunov times", ylabel="error", ylim=(start / 3, 10))
     ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
     plt.show()
