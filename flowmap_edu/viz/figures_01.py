@@ -77,7 +77,7 @@ def fields(board: Checkerboard, clouds: Mapping[float, Tensor], length: float = 
         x, b = grid[seen], length * board.velocity(t, grid[seen])
         how: Any = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.009, "color": "white"}
         how |= {"headwidth": 4, "headlength": 4, "headaxislength": 3.5, "minshaft": 2, "minlength": 0}
-        ax.quiver(*x.T, *b.T, edgecolor="0.2", linewidth=0.4, **how)
+        ax.quiver(*x.T, *b.T, **how)
         ax.set(title=f"t = {t:g}", xlabel=f"first {POINTS}")
     axes[0].set_ylabel(f"second {POINTS}")
     figure.suptitle(f"Lighter: more points; an arrow is {length:g} $b_t$")

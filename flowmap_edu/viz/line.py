@@ -123,7 +123,13 @@ def mean_velocity(
     ax = plane(ax)
     label = f"{n} equally likely lines through t = {t:g}, x = {x:g}"
     bundle(ax, 0.0, x - t * slopes, 1.0, shown, COLOURS[0], label=label)
-    arrow(ax, (t, x), (t + length, x + length * mean), VELOCITY, label=f"mean slope of all lines through this place: $b_t(x)$ = {mean:.2f}")
+    arrow(
+        ax,
+        (t, x),
+        (t + length, x + length * mean),
+        VELOCITY,
+        label=f"mean slope of all lines through this place: $b_t(x)$ = {mean:.2f}",
+    )
     dot(ax, [t], [x], COLOURS[6])
     legend(ax)
     return ax
