@@ -180,16 +180,7 @@ def forward_mode(layers, z, dz):
 
 # %%
 course.check("04.3", forward_mode)
-along_t = torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64).expand(1000, 4)  # t moves, all else rests
-
-
-def drawn(seed):  # a network with random weights, and inputs: s, t and the two entries of x
-    torch.manual_seed(seed)
-    net = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.SiLU(), torch.nn.Linear(64, 2))
-    return net.double(), torch.randn(1000, 4, dtype=torch.float64)
-
-
-net, z = drawn(1)
+net, z, along_t = figures.random_network(seed=1)  # z holds s, t and the two entries of x; t moves, all else rests
 ours, library = forward_mode(net, z, along_t), torch.func.jvp(net, (z,), (along_t,))
 assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(ours, library, strict=True))
 
@@ -216,10 +207,7 @@ prediction = None  # a number
 # %%
 course.check("04.4", quotient)
 steps = 10.0 ** -torch.arange(0.5, 12.1, 0.5, dtype=torch.float64)
-found = [
-    [figures.errors(quotient, forward_mode, *drawn(seed), along_t, steps, kind) for kind in ("float", "double")]
-    for seed in (1, 2, 3)
-]
+found = figures.errors_of_three(quotient, forward_mode, steps)  # of each network: in single precision, in double
 factors = sorted(min(single[:-1]) / single[-1] for single, _ in found)
 print(f"three networks: {factors[0]:.0f} to {factors[2]:.0f}")
 course.compare(prediction, factors[1], within=0.5, too_high="Then no step would give more than a few digits.")
@@ -319,18 +307,25 @@ assert torch.allclose(psd(X, s, t, at_s, 0.3), losses.semigroup(X, s, u, t, at_s
 # %%
 prediction = None  # "positive" or "negative"
 
-# %%
+# %% [markdown]
+# **Write** `residual`, this number for `step`, and the dictionary `numbers`: your `lsd` of the jump for each of `maps`,
+# as Python numbers.
+
+# %% tags=["solution"]
 modes = problems.two_modes()
-maps = {"exact map": FlowMap(modes.v), "one Euler step": FlowMap(lambda s, _, x: modes.velocity(s, x))}
-one = [torch.full((1,), 0.2), torch.full((1,), 0.8), torch.full((1, 1), 0.3)]  # s, t, x
-landed, moves = maps["one Euler step"].partial_t(*one)
-residual = moves - maps["one Euler step"].velocity(one[1], landed)
-course.compare(prediction, "positive" if residual > 0 else "negative")
-numbers = {name: lsd(X_line, *one).item() for name, X_line in maps.items()}
-print("LSD of this jump:", ", ".join(f"{name} {number:.2f}" for name, number in numbers.items()))
+step = FlowMap(lambda s, _, x: modes.velocity(s, x))
+maps = {"exact map": FlowMap(modes.v), "one Euler step": step}
+jump = torch.tensor([0.2]), torch.tensor([0.8]), torch.tensor([[0.3]])  # s, t, x
+### BEGIN SOLUTION
+landed, moves = step.partial_t(*jump)
+residual = (moves - step.velocity(jump[1], landed)).item()
+numbers = {name: lsd(X_line, *jump).item() for name, X_line in maps.items()}
+### END SOLUTION
 
 # %% tags=["figure"]
-figures.on_the_line(modes, maps, numbers, *(float(a) for a in one))
+course.compare(prediction, "positive" if residual > 0 else "negative")
+print("LSD of this jump:", ", ".join(f"{name} {number:.2f}" for name, number in numbers.items()))
+figures.on_the_line(modes, maps, numbers, *(float(a) for a in jump))
 plt.show()
 
 # %% [markdown]
@@ -565,14 +560,27 @@ for name in ("LSD none", "LSD convex", "ESD none", "ESD convex", "ESD full", "PS
     loss, at = functions[name[:3]]
     work[name] = lambda loss=loss, at=at, stop=name[4:]: loss(X, *at, stopgrad=stop)
 
+# %% [markdown]
+# `rounds` is a list of five dictionaries: `rounds[i][name]` is what `measure` returned for this loss in the round `i`.
+# **Write** `over_diagonal(k)`: a dictionary with, for each name in `work`, the five ratios of the measure `k` to that
+# of `"diagonal"` in the same round, sorted.
+
 # %%
 rounds = [{name: measure(loss) for name, loss in work.items()} for _ in range(5)]
 
 
-def over_diagonal(k):  # one of the three measures, over that of the diagonal in the same round: five numbers, in order
-    return {name: sorted(run[name][k] / run["diagonal"][k] for run in rounds) for name in work}
+# %% tags=["solution"]
+def over_diagonal(k):
+    """The five ratios of one of the three measures, in order, by the name of the loss."""
+    ### BEGIN SOLUTION
+    found = {}
+    for name in work:
+        found[name] = sorted(run[name][k] / run["diagonal"][k] for run in rounds)
+    return found
+    ### END SOLUTION
 
 
+# %%
 products, times, memory = (over_diagonal(k) for k in range(3))
 course.compare(prediction, times["LSD convex"][2], within=0.25, too_high="Then a jvp would cost far more than a pass.")
 
@@ -603,7 +611,8 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** The products follow the count. The time does so only in part. In this run it is about a third
-XXX of the three losses "convex" takes less time than "none".
+# ZZZ
+# of the three losses "convex" takes less time than "none".
 # Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs
 # nearly as little as flow matching.
 #
@@ -669,20 +678,28 @@ course.compare(
     too_low="There the weight exp(-w) is so large that the first term costs more.",
 )
 
-# %%
-def balance(seed):
-    """For each length of a jump: the length, the mean loss, and the mean of exp(-w) times the loss."""
-    torch.manual_seed(seed)
-    s, t = pairs(20_000, torch.Generator().manual_seed(seed))
-    at_s = (1 - s)[:, None] * gauss.base(20_000) + s[:, None] * gauss.sample(20_000)[0]
-    values, log_weight = lsd(suspect, s, t, at_s).detach(), nets.LogWeight()
+# %% [markdown]
+# **Write** `balance(s, t, x)` for jumps of the Euler step `suspect` from the points `x`. Make a `nets.LogWeight()`, and
+# let it `learn` from your `lsd` of these jumps, detached. Return two detached tensors of the shape `(B,)`: the losses,
+# and $e^{-w}$ times the losses.
+
+
+# %% tags=["solution"]
+def balance(s, t, x):
+    """The losses of these jumps, without and with the weight that is learned from them."""
+    ### BEGIN SOLUTION
+    values = lsd(suspect, s, t, x).detach()
+    log_weight = nets.LogWeight()
     learn(log_weight, s, t, values)
-    return figures.by_length(t - s, values, ((-log_weight(s, t)).exp() * values).detach())
+    return values, ((-log_weight(s, t)).exp() * values).detach()
+    ### END SOLUTION
 
 
-three = [balance(seed) for seed in range(3)]
+# %%
+three = figures.three_draws(gauss, pairs, balance)  # of each draw: lengths, mean losses, weighted mean losses
 for _, loss, after in three:
-    print(f"longest over shortest: loss {loss[-1] / loss[0]:.0f}; weighted means {after.min():.2f} to {after.max():.2f}")
+    print(f"loss, longest over shortest: {loss[-1] / loss[0]:.0f};", end=" ")
+    print(f"weighted means {after.min():.2f} to {after.max():.2f}")
 
 # %% tags=["figure"]
 figures.weights(three)
@@ -690,10 +707,10 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** This map is one Euler step. Its shortest jumps have about a hundredth of the loss of its
-# longest. With the learned weight the mean is near 1 for every length. (Three draws of pairs, each with a weight of
-# its own; the ranges are printed.) The map's errors have not changed, only how much each counts in the mean. This figure does not say which
-# weight makes the better map. One has to train with both and compare. Lessons 05 to 08 train with $w = 0$. The
-# recipe for CIFAR-10 in lesson 09 learns $w$, as its source does.
+# longest. With the learned weight the means are all of about the same size, near 1. (Three draws of pairs, each with a
+# weight of its own; the ranges are printed.) The map's errors have not changed, only how much each counts in the mean.
+# This figure does not say which weight makes the better map. One has to train with both and compare. Lessons 05 to 08
+# train with $w = 0$. The recipe for CIFAR-10 in lesson 09 learns $w$, as its source does.
 #
 # **Try.** Show by hand which $w$ is best, and what the smallest value is.
 #

@@ -14,7 +14,8 @@ from flowmap_edu.problems.exact import ExactFlow
 from flowmap_edu.viz import line
 from flowmap_edu.viz.plots import COLOURS
 
-__all__ = ["by_length", "costs", "errors", "lines_of_maps", "on_the_line", "quotients", "two_forms", "weights"]
+__all__ = ["by_length", "costs", "errors", "errors_of_three", "lines_of_maps", "on_the_line", "quotients"]
+__all__ += ["random_network", "three_draws", "two_forms", "weights"]
 
 
 def errors(
@@ -30,6 +31,26 @@ def errors(
     f = copy.deepcopy(net).to(at.dtype)
     found = [*(quotient(f, at, along, step) for step in steps.tolist()), forward_mode(f, at, along)[1]]
     return [float((d.double() - exact).norm() / exact.norm()) for d in found]
+
+
+def random_network(seed: int) -> tuple[nn.Sequential, Tensor, Tensor]:
+    """A network with random weights, 1,000 inputs (s, t and x of the plane), and the direction that moves t alone."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(4, 64), nn.SiLU(), nn.Linear(64, 2)).double()
+    along_t = torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64).expand(1000, 4)
+    return net, torch.randn(1000, 4, dtype=torch.float64), along_t
+
+
+def errors_of_three(
+    quotient: Callable[..., Tensor], forward_mode: Callable[..., Any], steps: Tensor
+) -> list[tuple[list[float], list[float]]]:
+    """The errors in single and in double precision for three random networks."""
+    found: list[tuple[list[float], list[float]]] = []
+    for seed in (1, 2, 3):
+        net, z, along_t = random_network(seed)
+        single, double = (errors(quotient, forward_mode, net, z, along_t, steps, kind) for kind in ("float", "double"))
+        found.append((single, double))
+    return found
 
 
 def quotients(steps: Tensor, single: Sequence[float], double: Sequence[float]) -> Figure:
@@ -128,6 +149,21 @@ def weights(draws: Sequence[Sequence[Tensor]]) -> Figure:
     ax.set(xlabel="length t - s of the jump", ylabel="mean over pairs", title="The mean loss by the length of the jump")
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def three_draws(
+    problem: ExactFlow, pairs: Callable[..., tuple[Tensor, Tensor]], balance: Callable[..., tuple[Tensor, Tensor]]
+) -> list[list[Tensor]]:
+    """What `by_length` makes of the two tensors of balance(s, t, I_s), for three draws of 20,000 pairs."""
+    found: list[list[Tensor]] = []
+    for seed in range(3):
+        torch.manual_seed(seed)  # of the weight's random features
+        generator = torch.Generator().manual_seed(seed)
+        s, t = pairs(20_000, generator)
+        x0, x1 = problem.base(20_000, generator), problem.sample(20_000, generator=generator)[0]
+        x = (1 - s)[:, None] * x0 + s[:, None] * x1
+        found.append(by_length(t - s, *balance(s, t, x)))
+    return found
 
 
 def by_length(length: Tensor, *values: Tensor, bins: int = 10) -> list[Tensor]:
