@@ -239,15 +239,28 @@ def psd_convex(X, s, t, x):
 
 # %%
 course.check("04b.6", psd_convex)
-middle = (s + t) / 2
-same = [
-    (esd_convex(X, s, t, x), losses.eulerian(X, s, t, x, stopgrad="convex")),
-    (esd_full(X, s, t, x), losses.eulerian(X, s, t, x, stopgrad="full")),
-    (psd_convex(X, s, t, x), losses.semigroup(X, s, middle, t, x, stopgrad="convex")),
-]
-assert all(torch.allclose(ours, library, rtol=1e-3, atol=1e-6) for ours, library in same)
-for ours, library in same:
-    assert torch.allclose(gradient(ours, X.slope), gradient(library, X.slope), rtol=1e-3, atol=1e-5)
+
+# %% [markdown]
+# Are they the library's losses, in value *and* gradient? **Write** `same(ours, library)` for two tensors of losses, shape
+# `(B,)`: whether they agree, and their gradients in the weights of `X.slope` agree too. Use your `gradient`, and
+# `torch.allclose` with `rtol=1e-3, atol=1e-5`.
+
+
+# %% tags=["solution"]
+def same(ours, library):
+    """Whether two losses have the same values and the same gradient."""
+    ### BEGIN SOLUTION
+    near = {"rtol": 1e-3, "atol": 1e-5}
+    mine, theirs = gradient(ours, X.slope), gradient(library, X.slope)
+    return torch.allclose(ours, library, **near) and torch.allclose(mine, theirs, **near)
+    ### END SOLUTION
+
+
+# %%
+assert same(esd_convex(X, s, t, x), losses.eulerian(X, s, t, x, stopgrad="convex"))
+assert same(esd_full(X, s, t, x), losses.eulerian(X, s, t, x, stopgrad="full"))
+assert same(psd_convex(X, s, t, x), losses.semigroup(X, s, (s + t) / 2, t, x, stopgrad="convex"))
+assert not same(esd_full(X, s, t, x), losses.eulerian(X, s, t, x, stopgrad="convex"))
 
 # %% [markdown]
 # To see every choice at once, take a map with one number in it, $v_{s,t}(x) = \theta\, v^\ast_{s,t}(x)$, with $v^\ast$
@@ -528,9 +541,23 @@ plt.show()
 # %%
 prediction = None  # 0 to 4
 
+# %% [markdown]
+# **Write** `risen(paths)`. `paths` has a list for each seed, with pairs of step and height. For each seed divide the last
+# height by the least one; return the smallest and the largest of these ratios.
+
+
+# %% tags=["solution"]
+def risen(paths):
+    """The last height over the least one: the smallest and the largest of the seeds."""
+    ### BEGIN SOLUTION
+    ratios = [path[-1][1] / min(height for _, height in path) for path in paths]
+    return min(ratios), max(ratios)
+    ### END SOLUTION
+
+
 # %%
-waves = figures.heights_over_steps()  # by the stop-gradient: of each seed, pairs of step and height
-again = figures.risen(waves)  # the last height over the least one, the smallest and the largest of the seeds
+waves = figures.heights_over_steps()  # the paths, by the stop-gradient
+again = {stop: risen(paths) for stop, paths in waves.items()}
 course.compare(prediction, sum(low > 1.1 for low, high in again.values()), within=0.01)
 print("\n".join(f"ESD {stop:<7} {low:.2f} to {high:.2f}" for stop, (low, high) in again.items()))
 
