@@ -241,8 +241,8 @@ def psd_convex(X, s, t, x):
 course.check("04b.6", psd_convex)
 
 # %% [markdown]
-# Are they the library's losses, in value *and* gradient? **Write** `same(ours, library)` for two tensors of losses, shape
-# `(B,)`: whether they agree, and their gradients in the weights of `X.slope` agree too. Use your `gradient`, and
+# Are they the library's losses, in value *and* gradient? **Write** `same(ours, library)` for two tensors of losses,
+# shape `(B,)`: whether they agree, and their gradients in the weights of `X.slope` agree too. Use your `gradient`, and
 # `torch.allclose` with `rtol=1e-3, atol=1e-5`.
 
 
@@ -542,8 +542,8 @@ plt.show()
 prediction = None  # 0 to 4
 
 # %% [markdown]
-# **Write** `risen(paths)`. `paths` has a list for each seed, with pairs of step and height. For each seed divide the last
-# height by the least one; return the smallest and the largest of these ratios.
+# **Write** `risen(paths)`. `paths` has a list for each seed, with pairs of step and height. For each seed divide the
+# last height by the least one; return the smallest and the largest of these ratios.
 
 
 # %% tags=["solution"]

@@ -17,7 +17,7 @@ from flowmap_edu.training import runs
 from flowmap_edu.viz import plots
 from flowmap_edu.viz.plots import COLOURS
 
-__all__ = ["cases", "failing", "gradients", "graph", "growth", "heights_over_steps", "late", "risen", "spectra"]
+__all__ = ["cases", "failing", "gradients", "graph", "growth", "heights_over_steps", "late", "spectra"]
 __all__ += ["table", "trainings", "waves_over_steps", "wedge"]
 
 Rows = Sequence[Mapping[str, Any]]
@@ -199,14 +199,6 @@ def heights_over_steps() -> dict[str, list[list[tuple[int, float]]]]:
     return json.loads((runs.shipped_folder() / "lessons" / "04b.json").read_text(encoding="utf-8"))["rows"]
 
 
-def risen(waves: Mapping[str, Sequence[Sequence[tuple[int, float]]]]) -> dict[str, tuple[float, float]]:
-    """For each stop-gradient the last height over the least one: the smallest and the largest of its seeds."""
-    ratios = {
-        stop: [path[-1][1] / min(height for _, height in path) for path in seeds] for stop, seeds in waves.items()
-    }
-    return {stop: (min(found), max(found)) for stop, found in ratios.items()}
-
-
 def waves_over_steps(waves: Mapping[str, Sequence[Sequence[tuple[int, float]]]]) -> Figure:
     """The height of the coarse waves of the error over the steps of a training, a line a seed."""
     figure, ax = plt.subplots(figsize=(7.2, 3.2))
@@ -215,7 +207,7 @@ def waves_over_steps(waves: Mapping[str, Sequence[Sequence[tuple[int, float]]]])
         for j, path in enumerate(seeds):
             ax.semilogy(*zip(*path, strict=True), color=colours[stop], lw=1.2, label=None if j else f"ESD {stop}")
     ax.set(
-        xlabel="step", ylabel="height of the waves, k < 20", title="waves of the error, three trainings of each kind"
+        xlabel="step", ylabel="height of the waves, k < 20", title="waves of the error, three seeds of each kind"
     )
     ax.minorticks_off()
     ax.set_yticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
