@@ -307,8 +307,9 @@ figures.fields(board, clouds)
 
 # %% [markdown]
 # **What to notice.** The white arrows are $b_t / 4$, the way in a quarter of the time if the velocity stays the same.
-# They are drawn only where the density is not very low. At $t = 0$ all of them point to the centre: $x_0$ says nothing about $x_1$, whose mean is the centre, so
-# $b_0(x) = -x$. Late, the direction changes within a short distance, from one square to the next.
+# They are drawn only where the density is not very low. At $t = 0$ all of them point to the centre: $x_0$ says nothing
+# about $x_1$, whose mean is the centre, so $b_0(x) = -x$. Late, the direction changes within a short distance, from one
+# square to the next.
 #
 # **Try.** What does `velocity_from` do to a point when `data` are 10 samples and $t$ is close to 1?
 #
@@ -490,8 +491,8 @@ for length in (1.0, 0.5):
 figures.steps_on_a_path(line)
 
 # %% [markdown]
-# **What to notice.** The chord (orange) ends where the path ends. One Euler step (green) has the slope of the path at its
-# start. Here that slope is negative and the slope of the chord is positive, so the step ends between the two heaps.
+# **What to notice.** The chord (orange) ends where the path ends. One Euler step (green) has the slope of the path at
+# its start. Here that slope is negative and the slope of the chord is positive, so the step ends between the two heaps.
 # Four steps turn with the path.
 #
 # A path's *chord* is the straight line between its ends, $X_{0,1}(x_0) - x_0$. Here $X_{0,1}(x_0)$ is the end of the
@@ -866,13 +867,13 @@ figures.learned({f"learned, {n} steps": samples[n][0] for n in (4, 8, 16)}, kl, 
 # perfect network, and it has the first error too. A method that wants fewer steps has to deal with that one.
 #
 # With *one* step the worse velocity has the better score. Is its picture better? The exact step lands on the centre.
-# The step of a network lands close to it, off by an error. As a control, add an error that knows nothing: random
-# numbers of the same size.
+# The step of a network lands close to it, off by an error. (The first of the three, below.) As a control, put an error
+# in its place that knows nothing: random numbers of the same size.
 
 # %%
 wrong = samples[1][0]
 control = wrong.square().mean().sqrt() * torch.randn(100_000, 2)
-for name, points in {"exact": walked[1], "learned": wrong, "random": control}.items():
+for name, points in {"exact": four(walked[1]), "learned": wrong, "random": control}.items():
     hit = torch.histogramdd(points.double(), bins=[64, 64], range=[-1.0, 1.0, -1.0, 1.0])[0][WHITE].count_nonzero()
     far = points.square().sum(1).mean().sqrt()
     print(f"{name:<8} {far:.3f} from the centre, {hit:>4} white bins have points, KL64 {kl64(points, WHITE):.3f}")

@@ -686,8 +686,8 @@ print(*(f"t = {t}: the factor is {f:.2f}, 1 / sqrt(1 - t) = {(1 - t) ** -0.5:.2f
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It is close to $1 / \sqrt{1 - t}$. The following fits to it: near the edge of a square the velocity changes over a distance of about $(1 - t)\, \sigma$, and only a
-# share of about $1 - t$ of the points is so near to an edge.
+# It is close to $1 / \sqrt{1 - t}$. The following fits to it: near the edge of a square the velocity changes over a
+# distance of about $(1 - t)\, \sigma$, and only a share of about $1 - t$ of the points is so near to an edge.
 #
 # </details>
 
@@ -947,11 +947,11 @@ course.check("02.18", power)
 #
 # <details><summary>Answer</summary>
 #
-# Only for $c = 0$. Euler's step uses $b_s$ in the place of $v_{s,t}$. By exercise 1 and section 1,
-# $v_{s,t} = b_s$ for all $x$ means $\frac{S(t) - S(s)}{t - s} = S'(s)$ for all $s, t$: so $S$ is a straight line in
-# $t$. Then $S(t)^2 = \sigma^2 - 2 \sigma^2 t + (\sigma^2 + c^2)\, t^2$ is the square of $\alpha + \beta t$. That needs
-# $(2 \sigma^2)^2 = 4\, \sigma^2 (\sigma^2 + c^2)$, so $\sigma^2 c^2 = 0$, and $c = 0$. Then all paths go straight to the
-# point $m$. The next cell checks it with a very small $c$.
+# Only for $c = 0$. Euler's step uses $b_s$ in the place of $v_{s,t}$. By exercise 1 and section 1, $v_{s,t} = b_s$ for
+# all $x$ means $\frac{S(t) - S(s)}{t - s} = S'(s)$ for all $s, t$: so $S$ is a straight line in $t$. Then
+# $S(t)^2 = \sigma^2 - 2 \sigma^2 t + (\sigma^2 + c^2)\, t^2$ is the square of $\alpha + \beta t$. That needs
+# $(2 \sigma^2)^2 = 4\, \sigma^2 (\sigma^2 + c^2)$, so $\sigma^2 c^2 = 0$, and $c = 0$. Then all paths go straight to
+# the point $m$. The next cell checks it with a very small $c$.
 #
 # </details>
 

@@ -517,10 +517,10 @@ course.compare(
 
 # %% [markdown]
 # **What to notice.** For the Gaussian only rounding is left: the largest number is $6 \cdot 10^{-16}$. (Two
-# neighbouring numbers of 64 bits near 1 differ by $2 \cdot 10^{-16}$.) For the board each landing point comes from a solver
-# with a tolerance of $10^{-9}$ a step, and the residuals lie between $5 \cdot 10^{-11}$ and $2 \cdot 10^{-8}$. The
-# Eulerian and the semigroup residual are larger at $t = 1$. That is where the map has its tears, but this table does
-# not show that they are the cause.
+# neighbouring numbers of 64 bits near 1 differ by $2 \cdot 10^{-16}$.) For the board each landing point comes from a
+# solver with a tolerance of $10^{-9}$ a step, and the residuals lie between $5 \cdot 10^{-11}$ and $2 \cdot 10^{-8}$.
+# The Eulerian and the semigroup residual are larger at $t = 1$. That is where the map has its tears, but this table
+# does not show that they are the cause.
 #
 #
 # **Try.** Give `tables_of` the problem in single precision: call `torch.set_default_dtype(torch.float32)` before it,

@@ -611,7 +611,7 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** The products follow the count. The time does so only in part. In this run it is about a third
-# ZZZ
+# TIMES
 # of the three losses "convex" takes less time than "none".
 # Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs
 # nearly as little as flow matching.
