@@ -501,9 +501,10 @@ passes = [3, 3 * (2 + 1), 3 * 2 + 1, 3 * (2 + 1), 3 * 2 + 1, 3 * 2 + 2 + 1, 3 * 
 course.check("04.10", passes)
 
 # %% [markdown]
-# Does the time follow the count? **Write** `seconds(f)`: call `f()` nine times, and return the seconds of the
-# fastest call. `time.perf_counter()` is the clock. (The work is the same in each call. The first call may have to
-# prepare something, and other programs can only make a call slower.)
+# Does the time follow the count? **Write** `seconds(f)`: call `f()` nine times, and return the seconds of the fastest
+# call. `time.process_time()` is the clock: it counts the seconds in which a processor works for this program, of all
+# its threads together. (The work is the same in each call. The first call may have to prepare something, and other
+# programs can only make a call slower.)
 
 
 # %% tags=["solution"]
@@ -512,9 +513,9 @@ def seconds(f):
     ### BEGIN SOLUTION
     found = []
     for _ in range(9):
-        began = time.perf_counter()
+        began = time.process_time()
         f()
-        found.append(time.perf_counter() - began)
+        found.append(time.process_time() - began)
     return min(found)
     ### END SOLUTION
 
@@ -610,11 +611,11 @@ figures.costs({"matrix products": products, "time": times, "peak of memory": mem
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The products follow the count. The times are above the count for the losses with a `jvp`: layers do
-# more than products, and only the products are counted. A black line is the range of the five rounds. Where the lines
-# of two losses overlap, these rounds do not tell their times apart. (This is one machine. Times change most on a busy
-# one.) Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs
-# nearly as little as flow matching.
+# **What to notice.** The products follow the count. The times are above the count for the losses with a `jvp`: layers
+# do more than products, and only the products are counted. A black line is the range of the five rounds. Where the
+# lines of two losses overlap, these rounds do not tell their times apart. (This is one machine.) Memory is another
+# matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs nearly as little as
+# flow matching.
 #
 # ESD "full" holds the most. Here it needs about as much memory as "convex", and by the count it takes longer (3.0
 # against 2.3): "full" makes its two derivatives by two `jvp`s, "convex" makes their sum by one.

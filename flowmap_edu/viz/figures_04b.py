@@ -206,9 +206,7 @@ def waves_over_steps(waves: Mapping[str, Sequence[Sequence[tuple[int, float]]]])
     for stop, seeds in waves.items():
         for j, path in enumerate(seeds):
             ax.semilogy(*zip(*path, strict=True), color=colours[stop], lw=1.2, label=None if j else f"ESD {stop}")
-    ax.set(
-        xlabel="step", ylabel="height of the waves, k < 20", title="waves of the error, three seeds of each kind"
-    )
+    ax.set(xlabel="step", ylabel="height of the waves, k < 20", title="waves of the error, three seeds of each kind")
     ax.minorticks_off()
     ax.set_yticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
