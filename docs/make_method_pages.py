@@ -154,9 +154,10 @@ def measured(name: str, saved: dict[str, Any]) -> list[str]:
 
 def command(name: str, saved: dict[str, Any]) -> list[str]:
     """The command that trains the row, and its teacher where there is one, and prints its line."""
-    seeds = saved.get("seeds", 1)
+    seeds, points = saved.get("seeds", 1), saved.get("points", 1_000_000)
     words = f"flowmap-edu table checkerboard --methods {name} --minutes {saved.get('minutes', 0.5):g}"
-    return ["```bash", words + (f" --seeds {seeds}" if seeds > 1 else ""), "```"]
+    words += f" --seeds {seeds}" * (seeds > 1) + f" --points {points}" * (points != 1_000_000)
+    return ["```bash", words, "```"]
 
 
 def index() -> list[str]:

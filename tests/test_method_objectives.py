@@ -103,12 +103,12 @@ def difference(p: Page, d: float = 0.005):
 
 
 def easy(p: Page):
-    """|D|^2 / ((u-s) sg|D|), the noise level (1-s)/(2s) cut by the stage."""
+    """s u / (u-s) |D|^2 / sg|D|, the noise level (1-s)/(2s) cut by the stage."""
     tau, k = (1 - p.s) / (2 * p.s), math.floor(8 * DONE) + 1
     left = tau * (1 - 2.0**-k * (1 + 8 / (1 + tau.exp()))).clamp(min=0)
     u = 1 / (1 + 2 * left)
     e = p.neighbours(u, p.one, p.dI)
-    return e / ((u - p.s) * sg(e).sqrt())
+    return p.s * u / (u - p.s) * e / sg(e).sqrt()
 
 
 def transition(p: Page):
@@ -237,9 +237,9 @@ def test_the_formula_of_another_row_is_noticed():
         assert c.gap(ours, OBJECTIVES[name](Page(c))) > 1e-3, name
 
 
-def test_the_gradient_of_easy_consistency_tuning_grows_like_the_inverse_of_s():
-    """Near s = 0, where the page says so; with the factor s u of the source's objective it does not grow."""
-    lengths, with_factor = [], []
+def test_the_factor_of_easy_consistency_tuning_keeps_its_gradient_from_growing():
+    """Near s = 0 a sample's gradient grows like 1/s without the factor s u, as its page says, and not with it."""
+    lengths, without = [], []
     for s in (1e-2, 1e-4, 1e-6):
         c = case("ect")
         c.s = torch.full_like(c.s, s)
@@ -247,6 +247,6 @@ def test_the_gradient_of_easy_consistency_tuning_grows_like_the_inverse_of_s():
         value, u = c.loss(ramp=DONE), moved("stages", c.s, c.t, DONE)
         torch.testing.assert_close(u - c.s, c.s / 7, rtol=0.2, atol=0.0)  # k = 3
         lengths.append(laws.gradient(value, c.net).norm())
-        with_factor.append(laws.gradient(value * c.s * u, c.net).norm())
-    assert all(90 < after / before < 110 for before, after in itertools.pairwise(lengths))
-    assert with_factor[2] < with_factor[1] < with_factor[0]
+        without.append(laws.gradient(value / (c.s * u), c.net).norm())
+    assert all(90 < after / before < 110 for before, after in itertools.pairwise(without))
+    assert lengths[2] < lengths[1] < lengths[0]

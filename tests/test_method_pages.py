@@ -135,7 +135,7 @@ def test_a_line_says_what_was_measured(script):
     assert "| 0.500 | 0.400 |" in said
     assert "with 16 steps in 1 of 1 seed. KL64" in said.replace("\n", " ")
     assert script.measured("lsd", SETTINGS | {"rows": {}}) == ["Not yet measured."]
-    assert "--methods lsd --minutes 0.5 --seeds 3" in "\n".join(script.command("lsd", SETTINGS))
+    assert "--methods lsd --minutes 0.5 --seeds 3 --points 1000" in "\n".join(script.command("lsd", SETTINGS))
 
 
 def test_a_page_without_its_marks_is_refused(script):
