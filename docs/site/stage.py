@@ -23,7 +23,7 @@ MODULES = (
 )  # fmt: skip
 LINK = re.compile(r"\]\(([^)\s#:]+)\)")
 LIVE = "flow-live-page"
-METHODS_INDEX = "# Methods, one page each\n"
+ALL_BESIDE = "```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"  # the other pages of a folder
 TOGETHER = """# Live figures
 
 Each figure runs in this page. It needs no kernel and no network. Every slider moves by keys, by mouse and by touch.
@@ -55,10 +55,8 @@ def stage_pages(out: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
         stage_linked(path.parent, text, out)
-    folder = out / "docs" / "methods"
-    if list(folder.glob("*.md")) and not any((folder / name).exists() for name in ("index.md", "README.md")):
-        toctree = "```{toctree}\n:glob:\n\n*\n```\n"
-        (folder / "index.md").write_text(f"{METHODS_INDEX}\n{toctree}", encoding="utf-8")
+    index = out / "docs" / "methods" / "index.md"
+    index.write_text(f"{index.read_text(encoding='utf-8')}\n{ALL_BESIDE}", encoding="utf-8")
 
 
 def as_html(output: nbformat.NotebookNode, name: str, pictures: Path) -> None:
@@ -160,9 +158,8 @@ def stage(out: Path) -> None:
     (out / "tutorials" / "live.md").write_text(text, encoding="utf-8")
     stage_reference(out)
     lessons = "\n".join(f"{number} {title} <tutorials/{stem}>" for number, title, stem in titles())
-    names = [f"docs/methods/{name}" for name in ("index", "README") if (out / f"docs/methods/{name}.md").exists()]
     text = (HERE / "index.md").read_text(encoding="utf-8")
-    text = text.replace("<!-- lessons -->", lessons).replace("<!-- methods -->", "".join(names[:1]))
+    text = text.replace("<!-- lessons -->", lessons).replace("<!-- methods -->", "docs/methods/index")
     text = text.replace("<!-- live -->", live[0][1])
     (out / "index.md").write_text(text, encoding="utf-8")
     shutil.copy(ROOT / "data" / "checkerboard-lsd" / "samples.png", out / "_static" / "samples.png")
