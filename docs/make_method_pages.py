@@ -144,12 +144,15 @@ def measured(name: str, saved: dict[str, Any]) -> list[str]:
         return ["Not yet measured."]
     row = saved["rows"][name]
     row = {"seeds": [row], **row}  # a table of one seed may not name it
-    head, rule, _, line, _, note = lines({name: row}, saved["minutes"], saved["points"], saved["machine"])
+    *table, _, note = lines({name: row}, saved["minutes"], saved["points"], saved["machine"])
     kept = [one["kl64"] for one in row["seeds"] if not one["diverged"]]
     better = [f"with {n} steps in {sum(kl[k] < kl[0] for kl in kept)}" for k, n in enumerate(saved["steps"])]
     of = f" of {len(kept)} seed{'s' * (len(kept) > 1)}"
     many = f"KL64 is lower than with one step: {better[1]}{of}, {better[-1]}{of}. " if kept else ""
-    return [head, rule, line, "", *textwrap.wrap(many + note, 118)]
+    short = [
+        "|".join(one.split("|")[:2] + one.split("|")[4:]) for one in (*table[:2], table[3])
+    ]  # its name says the rest
+    return [*short, "", *textwrap.wrap(many + note, 118)]
 
 
 def command(name: str, saved: dict[str, Any]) -> list[str]:
