@@ -108,6 +108,18 @@ def test_links_lead_somewhere():
             assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), (path.name, link)
 
 
+def test_sections_that_are_named_are_there():
+    found = 0
+    for path in (DOCS / "methods").glob("*.md"):
+        text = " ".join(path.read_text(encoding="utf-8").split())
+        for lesson, sections in re.findall(r"tutorials/(\w+)\.ipynb\),? sections? (\d+(?: and \d+)?)", text):
+            lines = (DOCS.parent / "tutorials" / f"{lesson}.py").read_text(encoding="utf-8")
+            found += 1
+            for number in sections.split(" and "):
+                assert f"\n# ## {number}. " in lines, (path.name, lesson, number)
+    assert found > 20
+
+
 def test_the_index_names_every_row_once_under_its_idea(script):
     text = page("index")
     assert re.findall(r"^- \[`([a-z-]+)`\]", text, flags=re.MULTILINE) == script.grouped(list(METHODS))
