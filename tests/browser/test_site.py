@@ -16,7 +16,7 @@ LESSON = "tutorials/03_three_characterizations.html"
 WIDE = "() => document.documentElement.scrollWidth - window.innerWidth"
 BARE = "() => [...document.images].filter((img) => !img.alt.trim()).map((img) => img.outerHTML.slice(0, 120))"
 BROKEN = "() => [...document.querySelectorAll('.katex-error, .tex, .math:not(:has(math))')].map((e) => e.textContent)"
-AXE = """async () => (await axe.run()).violations.flatMap((v) =>
+AXE = """async () => (await axe.run({ preload: false })).violations.flatMap((v) =>
   v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary}`))"""
 
 

@@ -10,3 +10,9 @@ const scrolling = () => {
 };
 window.addEventListener("load", scrolling);
 window.addEventListener("resize", scrolling);
+
+// The two bars beside a page have names.
+window.addEventListener("DOMContentLoaded", () => {
+  document.querySelector(".sidebar-drawer")?.setAttribute("aria-label", "All pages");
+  document.querySelector(".toc-drawer")?.setAttribute("aria-label", "On this page");
+});
