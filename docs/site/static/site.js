@@ -3,7 +3,7 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 
 // What scrolls on its own can be scrolled by keys.
 const scrolling = () => {
-  for (const part of document.querySelectorAll(".table-wrapper, .highlight pre, div.math")) {
+  for (const part of document.querySelectorAll(".table-wrapper, .highlight pre, div.math, .lesson-figure")) {
     if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
     else part.removeAttribute("tabindex");
   }
