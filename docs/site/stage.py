@@ -84,7 +84,8 @@ def as_html(output: nbformat.NotebookNode, name: str, pictures: Path) -> None:
     width, height = (int.from_bytes(raw[at : at + 4], "big") for at in (16, 20))
     words = output.get("metadata", {}).get("image/png", {}).get("alt", "")
     data["text/html"] = (
-        f'<div class="lesson-figure" style="--width: {width}px"><img src="../_static/lessons/{name}" width="{width}" height="{height}" '
+        f'<div class="lesson-figure" style="--width: {width}px">'
+        f'<img src="../_static/lessons/{name}" width="{width}" height="{height}" '
         f'loading="lazy" decoding="async" alt="{escaped(words)}"></div>'
     )
 
