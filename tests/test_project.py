@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import flowmap_edu
-from flowmap_edu import cli
+from flowmap_edu import cli, course
 from flowmap_edu.course.assignment import load
 from flowmap_edu.problems import Checkerboard
 
@@ -24,8 +24,7 @@ def run_cells(cells, student):
                 exec(text, names)
             except NotImplementedError:
                 raised.append(cell.id)
-            except Exception as error:  # what is not written yet is not right yet
-                assert cell.id == "a6-2", (cell.id, error)
+            except course.CheckError:
                 raised.append(cell.id)
     return names, raised
 
@@ -50,7 +49,7 @@ def test_the_form_holds_its_start(capsys):
     assert {"a6-setup", "a6-start", "a6-train"} <= locked
 
 
-def test_two_submissions_go_onto_one_leaderboard(tmp_path, capsys):
+def test_two_submissions_go_onto_one_leaderboard(tmp_path):
     """The start and the model solution, each trained for a few steps and saved as the notebook does."""
     names, raised = run_cells(load("a6").cells, 7)
     assert raised == []
