@@ -429,8 +429,8 @@ assert abs(left - steering.weighed(X, board.base(20 * N, seeded(5)), slope).effe
 # `steering.tempered`).
 #
 # **Restarts.** Go from a sample $x$ back to an earlier time $s$ with fresh noise $z \sim N(0, \sigma^2 I)$, and jump
-# forward again: $y = X_{s,1}((1 - s)\, z + s\, x)$. If $x$ is distributed as the data, so is $y$. With a reward, accept
-# $y$ with the probability $\min(1, e^{r(y) - r(x)})$, and else keep $x$.
+# forward again: $y = X_{s,1}((1 - s)\, z + s\, x)$. If $x$ is distributed as the data and the map is exact, so is $y$.
+# With a reward, accept $y$ with the probability $\min(1, e^{r(y) - r(x)})$, and else keep $x$.
 #
 # **Write** `restart(X, s, x, z)`: $y$, shape `(B, 2)`.
 
@@ -487,7 +487,7 @@ figures.steered(repaired(slope, 0) | {"exact draws": samples[0]["exact draws"]})
 # not separate: the map's own error, and that samples occur more than once after they are drawn by weight. The two
 # stand-ins fail for the bump as well.
 #
-# **Try.** Restart to $s = 0.9$ in place of 0.5, as often. What is better, what is worse?
+# **Try.** Restart to $s = 0.8$ in place of 0.5, as often. What is better, what is worse?
 #
 # <details><summary>Answer</summary>
 #
