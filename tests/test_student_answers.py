@@ -56,6 +56,21 @@ def test_wrong_answers_are_told_why(name):
 
 
 @pytest.mark.parametrize("method", NAMES)
+def test_the_cosine_of_assignment_5_is_judged_for_every_method(method):
+    """Two ways to the right number; what is computed in its place is named, on two students' data."""
+    for student in students(method):
+        for answer in student_answers_5.RIGHT_NUMBERS[method]:
+            assert words("a5.5", answer(student), student) is None
+        for wrong, said in student_answers_5.WRONG_NUMBERS[method]:
+            told = words("a5.5", wrong(student), student)
+            assert told is not None, said
+            assert said in told, (told, said)
+    one, other = students(method)
+    right, _ = student_answers_5.RIGHT_NUMBERS[method]
+    assert words("a5.5", right(one), other) is not None  # another student's number
+
+
+@pytest.mark.parametrize("method", NAMES)
 def test_the_solution_of_assignment_5_serves_every_method(method, capsys):
     """Each student gets one of three methods; the grader's tests see few students."""
     number = next(k for k in range(100) if NAMES[student_seed(k) % 3] == method)

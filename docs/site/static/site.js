@@ -1,0 +1,12 @@
+// Opened as a file, a page may not read other pages: then search shows titles without extracts.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+// What scrolls on its own can be scrolled by keys.
+const scrolling = () => {
+  for (const part of document.querySelectorAll(".table-wrapper, .highlight pre, div.math")) {
+    if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+    else part.removeAttribute("tabindex");
+  }
+};
+window.addEventListener("load", scrolling);
+window.addEventListener("resize", scrolling);

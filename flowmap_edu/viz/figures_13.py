@@ -1,0 +1,121 @@
+"""The figures of lesson 13: one function each."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor
+
+from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.problems.equations import Equation
+from flowmap_edu.training import runs
+from flowmap_edu.viz import plots
+
+MARKS = "os^Dv"
+
+
+def made() -> dict[str, Any]:
+    """What data/lessons/make_13.py has measured."""
+    return json.loads((runs.shipped_folder() / "lessons" / "13.json").read_text(encoding="utf-8"))
+
+
+def densities(found: Mapping[str, tuple[Tensor, Tensor]], truth: float) -> None:
+    """Samples, coloured by the logarithm of their density minus the true one's.
+
+    Args:
+        found: by title, samples (B, 2) and log q (B,).
+        truth: the logarithm of the density on the squares.
+    """
+    figure, axes = plt.subplots(1, len(found), figsize=(3.3 * len(found) + 0.8, 3.1), sharex=True, sharey=True)
+    shown = None
+    for ax, (title, (x, log_q)) in zip(axes, found.items(), strict=True):
+        shown = ax.scatter(*x.T, c=log_q - truth, s=2, cmap="PuOr", vmin=-2, vmax=2, rasterized=True)
+        plots.squares(ax)
+        ax.set(title=title, aspect="equal")
+    figure.colorbar(shown, ax=axes, label="log q - log of the true density", extend="both")
+    plt.show()
+
+
+def folds(x0: Tensor, x1: Tensor, folded: Tensor) -> None:
+    """The draws of the noise and where one jump takes them, those with a negative determinant marked."""
+    _, axes = plt.subplots(1, 2, figsize=(7.2, 3.3))
+    for ax, x, title in zip(axes, (x0, x1), ("noise", "after one jump"), strict=True):
+        ax.plot(*x[~folded].T, ".", color="0.8", ms=2, label="positive determinant")
+        ax.plot(*x[folded].T, ".", color=plots.COLOURS[1], ms=4, label="negative determinant")
+        ax.set(title=title, aspect="equal")
+    axes[0].legend(loc="upper right", fontsize=7)
+    plt.show()
+
+
+def shares(found: Mapping[str, Mapping[int, Sequence[float]]]) -> None:
+    """The folded share against the number of jumps, a line a map, with the range over draws of the noise."""
+    _, ax = plt.subplots(figsize=(5.2, 3.0))
+    for k, (name, rows) in enumerate(found.items()):
+        steps = list(rows)
+        values = 100 * torch.tensor([list(row) for row in rows.values()])
+        ax.plot(steps, values.median(1).values, MARKS[k] + "-", color=plots.COLOURS[k], label=name)
+        ax.fill_between(steps, values.min(1).values, values.max(1).values, color=plots.COLOURS[k], alpha=0.3, lw=0)
+    ax.set(xscale="log", yscale="log", xlabel="jumps", ylabel="folded points, %", xticks=steps, xticklabels=steps)
+    ax.minorticks_off()
+    ax.set_title("One trained map each; the band is the range of three draws")
+    ax.legend()
+    plt.show()
+
+
+def spread(probes: Sequence[int], errors: Sequence[float], said: Sequence[float]) -> None:
+    """The error of the estimate against the number of probes: measured, and as the standard error says it."""
+    _, ax = plt.subplots(figsize=(4.8, 2.8))
+    ax.loglog(probes, errors, "o", color=plots.COLOURS[0], label="root mean square error")
+    ax.loglog(probes, said, "-", color=plots.COLOURS[1], label="standard error")
+    ax.set(xlabel="probes", ylabel="error of the trace", xticks=probes, xticklabels=probes)
+    ax.minorticks_off()
+    ax.legend()
+    plt.show()
+
+
+def phase(problem: Equation, X: FlowMap, x: Tensor) -> None:
+    """Orbits of a pendulum, and where one jump from time 0 lands for a row of end times."""
+    ends = torch.linspace(0, 1, 61)
+    _, ax = plt.subplots(figsize=(5.4, 3.4))
+    with torch.no_grad():
+        for k, start in enumerate(x):
+            many = start.expand(len(ends), 2)
+            exact, jumped = problem.flow(torch.zeros_like(ends), ends, many), X(torch.zeros_like(ends), ends, many)
+            ax.plot(*exact.T, color="0.7", lw=3, label="exact" if not k else None)
+            ax.plot(*jumped.T, color=plots.COLOURS[0], lw=1, label="one jump to each time" if not k else None)
+            ax.plot(*start, "o", color=plots.COLOURS[6], ms=4, label="start" if not k else None)
+            ax.plot(*jumped[-1], "s", color=plots.COLOURS[1], ms=4, label="landing at T" if not k else None)
+    ax.set(xlabel="angle q", ylabel="speed p", title=f"Pendulum, T = {problem.horizon:g}", aspect="equal")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8)
+    plt.show()
+
+
+def solvers(rows: Sequence[tuple[float, float]], jumps: Mapping[int, float]) -> None:
+    """The error against the number of evaluations in a row: of a solver, at several tolerances, and of jumps."""
+    _, ax = plt.subplots(figsize=(5.2, 3.0))
+    ax.loglog(*zip(*rows, strict=True), "o-", color=plots.COLOURS[0], label="RK45, evaluations of f")
+    ax.loglog(
+        list(jumps), list(jumps.values()), "s-", color=plots.COLOURS[1], label="jumps, evaluations of the network"
+    )
+    ax.set(xlabel="evaluations in a row", ylabel="error at time T", title="Pendulum")
+    ax.legend()
+    plt.show()
+
+
+def chaos(table: Mapping[str, Any], exponent: float) -> None:
+    """Lorenz's equations: the error after repeated jumps, over the time in Lyapunov times; three seeds each."""
+    _, ax = plt.subplots(figsize=(6.0, 3.4))
+    for k, (horizon, rows) in enumerate(table["lorenz"].items()):
+        for number, row in enumerate(rows):
+            times = [float(horizon) * (j + 1) * exponent for j in range(len(row))]
+            label = None if number else f"jumps of T = {float(horizon):g}"
+            ax.semilogy(times, row, MARKS[k] + "-", ms=4, lw=1, color=plots.COLOURS[k], label=label)
+    shortest = min(table["lorenz"], key=float)
+    start, reach = table["lorenz"][shortest][0][0], torch.linspace(float(shortest) * exponent, 4 * exponent, 50)
+    ax.semilogy(reach, start * (reach - reach[0]).exp(), "--", color="0.5", label="growth by e in each")
+    ax.axhline(table["spread"], color="0.5", lw=1, ls=":", label="two states drawn at random")
+    ax.set(xlabel="time, in Lyapunov times", ylabel="error", ylim=(start / 3, 10))
+    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
+    plt.show()
