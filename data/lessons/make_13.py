@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python data/lessons/make_13.py           (1 CPU minute)
 
 A row is one training of LSD with the known velocity in the residual: 300 steps. Of the pendulum it is the root mean
-square error of one jump over the horizon. Of Lorenz's equations it is a list, the error after each repeat of one jump, up
-to the time 4. `spread` is the distance of two of their states that are drawn independently.
+square error of one jump over the horizon. Of Lorenz's equations it is a list, the error after each repeat of one jump,
+up to the time 4. `spread` is the distance of two of their states that are drawn independently.
 """
 
 import json
