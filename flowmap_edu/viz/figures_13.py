@@ -1,8 +1,6 @@
 """The figures of lesson 13: one function each."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -10,15 +8,9 @@ from torch import Tensor
 
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.problems.equations import Equation
-from flowmap_edu.training import runs
 from flowmap_edu.viz import plots
 
-MARKS = "os^Dv"
-
-
-def made() -> dict[str, Any]:
-    """What data/lessons/make_13.py has measured."""
-    return json.loads((runs.shipped_folder() / "lessons" / "13.json").read_text(encoding="utf-8"))
+MARKS, LOOKS = "os^Dv", ("-", "-.", ":")
 
 
 def densities(found: Mapping[str, tuple[Tensor, Tensor]], truth: float) -> None:
@@ -104,18 +96,20 @@ def solvers(rows: Sequence[tuple[float, float]], jumps: Mapping[int, float]) -> 
     plt.show()
 
 
-def chaos(table: Mapping[str, Any], exponent: float) -> None:
-    """Lorenz's equations: the error after repeated jumps, over the time in Lyapunov times; three seeds each."""
-    _, ax = plt.subplots(figsize=(6.0, 3.4))
-    for k, (horizon, rows) in enumerate(table["lorenz"].items()):
-        for number, row in enumerate(rows):
-            times = [float(horizon) * (j + 1) * exponent for j in range(len(row))]
-            label = None if number else f"jumps of T = {float(horizon):g}"
-            ax.semilogy(times, row, MARKS[k] + "-", ms=4, lw=1, color=plots.COLOURS[k], label=label)
-    shortest = min(table["lorenz"], key=float)
-    start, reach = table["lorenz"][shortest][0][0], torch.linspace(float(shortest) * exponent, 4 * exponent, 50)
-    ax.semilogy(reach, start * (reach - reach[0]).exp(), "--", color="0.5", label="growth by e in each")
-    ax.axhline(table["spread"], color="0.5", lw=1, ls=":", label="two states drawn at random")
-    ax.set(xlabel="time, in Lyapunov times", ylabel="error", ylim=(start / 3, 10))
-    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
+def chaos(apart: Tensor, step: float, first: Sequence[float]) -> None:
+    """How far two solutions of Lorenz's equations are apart, a line for each first error.
+
+    Args:
+        apart: distances, shape (steps, first errors).
+        step: the length of a step in Lyapunov times.
+        first: the first errors.
+    """
+    _, ax = plt.subplots(figsize=(5.8, 3.2))
+    times = step * torch.arange(1, len(apart) + 1)
+    for k, size in enumerate(first):
+        ax.semilogy(times, apart[:, k], LOOKS[k], color=plots.COLOURS[k], label=f"first error {size:g}")
+        ax.semilogy(times, apart[0, k] * (times - times[0]).exp(), "--", color="0.6", lw=1, zorder=0)
+    ax.plot([], [], "--", color="0.6", label="growth by e in each")
+    ax.set(xlabel="time, in Lyapunov times", ylabel="distance of two forecasts", ylim=(None, 10), title="Lorenz")
+    ax.legend(fontsize=8)
     plt.show()
