@@ -64,8 +64,16 @@ class ImageProblem(Problem):
         """The folder of the data set; None if it needs none."""
         if self.folder is None:
             return None
+        return self.below(self.folder)
+
+    def below(self, folder: str) -> Path:
+        """A folder below the root of the data sets."""
         root = self.root or os.environ.get("FLOWMAP_EDU_DATA") or "~/.cache/flowmap_edu"
-        return Path(root).expanduser() / self.folder
+        return Path(root).expanduser() / folder
+
+    def options(self) -> tuple[tuple[str, Any], ...]:
+        """The arguments that decide which images are read, as names and values."""
+        return ()
 
     def data(self, train: bool = True) -> Images:
         """The part to train on, or the part that is held out; only the first is mirrored by `draw`.
@@ -76,7 +84,7 @@ class ImageProblem(Problem):
         folder = self.place()
         if folder is not None and not os.path.isdir(folder):  # False without permission, where Path.is_dir raises
             raise ValueError(f"{self.name} is not here: there is no folder {folder}. {self.how_to_get}")
-        images = loaded(type(self), folder, train)
+        images = loaded(type(self), folder, train, self.options())
         if images.shape != self.shape:
             raise ValueError(f"{self.name} must have images of shape {self.shape}, the files have {images.shape}")
         return images
@@ -166,9 +174,11 @@ class ImageProblem(Problem):
 
 
 @functools.lru_cache(maxsize=4)
-def loaded(kind: type[ImageProblem], folder: Path | None, train: bool) -> Images:
+def loaded(
+    kind: type[ImageProblem], folder: Path | None, train: bool, options: tuple[tuple[str, Any], ...] = ()
+) -> Images:
     """A data set's part, kept from one batch to the next."""
-    problem = kind()
+    problem = kind(**dict(options))
     pixels, labels = problem.read(folder, train)
     return Images(kind.name, pixels, labels, kind.data_classes, kind.levels, kind.flips and train)
 
