@@ -2,7 +2,7 @@
 
     python tests/benchmark_mnist.py                     all that is not in runs/mnist yet, two CPU hours
     python tests/benchmark_mnist.py --only networks     one part: networks, methods, shipped, install
-    python tests/benchmark_mnist.py --only install      tables, figure and data/mnist-lsd from finished runs, no training
+    python tests/benchmark_mnist.py --only install      tables, figure, data/mnist-lsd from finished runs, no training
 
 Each training is a run in runs/mnist, resumed if it was broken; its numbers are in judged.json beside the map. `install`
 takes the finished runs alone, so that it can be called at any time.
