@@ -80,6 +80,11 @@ def copies(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
     return (nearest(samples, train).median() / nearest(held_out, train).median()).item()
 
 
+def threshold(train: Tensor, held_out: Tensor, share: float = 0.05) -> float:
+    """The distance to the nearest training sample that a share of the held-out samples, 5 %, stays below."""
+    return torch.quantile(nearest(held_out, train), checks.share("share", share)).item()
+
+
 def suspects(samples: Tensor, train: Tensor, held_out: Tensor, share: float = 0.05) -> float:
     """The share of samples that lie nearer to a training sample than all but 5 % of the held-out ones do.
 
@@ -95,5 +100,4 @@ def suspects(samples: Tensor, train: Tensor, held_out: Tensor, share: float = 0.
         ValueError: if one of them is empty or not finite, their shapes or types differ, or share is not in [0, 1].
     """
     comparable(samples=samples, train=train, held_out=held_out)
-    threshold = torch.quantile(nearest(held_out, train), checks.share("share", share))
-    return (nearest(samples, train) < threshold).double().mean().item()
+    return (nearest(samples, train) < threshold(train, held_out, share)).double().mean().item()

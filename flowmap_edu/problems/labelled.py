@@ -47,6 +47,7 @@ class Judge:
         self.train, self.held_out = problem.data(), problem.data(train=False)
         self.pixels = {part: data.values() for part, data in (("train", self.train), ("held_out", self.held_out))}
         self.features = {part: self.seen(x) for part, x in self.pixels.items()}
+        self.threshold = memorising.threshold(self.pixels["train"], self.pixels["held_out"])
         kept = distances.Extracted(self.read.num_features)
         self.reference = {part: distances.Reference(kept, [f]) for part, f in self.features.items()}
 
@@ -65,7 +66,8 @@ class Judge:
         found = {f"fd_{part}": to.hold([features]).frechet() for part, to in self.reference.items()}
         if labels is not None:
             found["labels"] = self.right(features, labels)
-        found["copied"] = memorising.suspects(x, self.pixels["train"], self.pixels["held_out"])
+        near = memorising.nearest(x, self.pixels["train"])
+        found["copied"] = (near < self.threshold).double().mean().item()
         return found | coverage.precision_recall(features, self.features["held_out"])._asdict()
 
     def real(self, n: int, seed: int) -> dict[str, float]:
