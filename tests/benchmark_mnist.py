@@ -1,6 +1,6 @@
 """MNIST at one budget: networks, methods, and the shipped map; what docs/results.md and data/README.md say of them.
 
-    python tests/benchmark_mnist.py                     all that is not in runs/mnist yet, two CPU hours
+    python tests/benchmark_mnist.py                     all that is not in runs/mnist yet, one CPU hour
     python tests/benchmark_mnist.py --only networks     one part: networks, methods, shipped, install
     python tests/benchmark_mnist.py --only install      tables, figure, data/mnist-lsd from finished runs, no training
 
@@ -39,7 +39,7 @@ NETWORKS = {
         "patch4", {"patch": 4, "width": 64, "multipliers": [1], "attention": [7]},
     ),
 }  # fmt: skip
-SHIPPED = NETWORKS["14 x 14 patches of 2 x 2, 24 to 48 channels"][1]
+SHIPPED = NETWORKS["28 x 28 pixels, 8 to 32 channels"][1]
 METHODS = [(method, seed) for seed in SEEDS for method in ("lsd", "psd-m")]
 METHODS += [(method, 0) for method in ("esd", "psd-u", "meanflow", "ct")]
 NUMBERS = (100, 250, 500, 1000)  # images, where the distance's bias is shown

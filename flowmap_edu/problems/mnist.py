@@ -57,7 +57,7 @@ class Mnist(ImageProblem):
 
     name, size, data_classes, distance = "mnist", (1, 28, 28), 10, "fd_train"
     how_to_get = "Mnist(complete=True).download() fetches it (12 MB)."
-    net: ClassVar[dict[str, Any]] = {"width": 24, "multipliers": (1, 2), "blocks": 1, "patch": 2}
+    net: ClassVar[dict[str, Any]] = {"width": 8, "multipliers": (1, 2, 4), "blocks": 1}
 
     def __init__(
         self,
