@@ -950,9 +950,7 @@ figures.table(saved["rows"])
 #
 # With 16 evaluations the order is another one, and the printed line names the rows between which three seeds do not
 # decide. Rows that hold nothing ("none") differentiate a derivative once more; look at their memory. A row that knows
-# $t = 1$ alone adds new noise between its jumps, and more evaluations need not help it. The row `"ect"` failed: its
-# KL64 is as large at every number of evaluations, and it has the largest gradient of all. So nothing is said here about
-# the method with its source's settings.
+# $t = 1$ alone adds new noise between its jumps, and more evaluations need not help it.
 #
 # This is no ranking of publications. It is one problem in the plane, a short budget, and a recipe that was made for
 # self-distillation; mean flow and sCM were made for images. Not only the five choices differ from row to row: also the

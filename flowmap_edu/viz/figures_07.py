@@ -166,8 +166,6 @@ def findings(saved: Mapping[str, Any], better: Callable[[list[float], list[float
     last = min(jumping, key=lambda name: kl[name].median(0).values[-1].item())
     near = [n for n in jumping if n != last and not better(kl[last][:, -1].tolist(), kl[n][:, -1].tolist())]
     print(f"lowest median with 16 evaluations: {said(kl, last, -1)}; not surely behind it: {', '.join(near) or 'none'}")
-    steep = max(rows, key=lambda name: rows[name].get("grad_norm", 0.0))
-    print(f"largest gradient: {steep}, {rows[steep].get('grad_norm', 0.0):.1e}")
     late = [name for name in kl if METHODS[name].sampler == "restarts"]
     four, sixteen = EVALUATIONS.index(4), EVALUATIONS.index(16)
     worse = [n for n in late if kl[n].median(0).values[sixteen] > kl[n].median(0).values[four]]
