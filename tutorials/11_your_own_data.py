@@ -523,7 +523,7 @@ course.check("11.4", share_far)
 #
 # ## Next
 #
-# This was the last lesson. All of them are listed in the [README](README.md); the page
+# [12, What a jump is good for](12_what_a_jump_is_good_for.ipynb) puts trained maps to use. The page
 # [extending](../docs/extending.md) says how to add a problem, a network or a method of your own.
 #
 # ## References
