@@ -1,6 +1,7 @@
 """The figures of lesson 13: one function each."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -21,12 +22,12 @@ def densities(found: Mapping[str, tuple[Tensor, Tensor]], truth: float) -> None:
         truth: the logarithm of the density on the squares.
     """
     figure, axes = plt.subplots(1, len(found), figsize=(3.3 * len(found) + 0.8, 3.1), sharex=True, sharey=True)
-    shown = None
+    shown: list[Any] = []
     for ax, (title, (x, log_q)) in zip(axes, found.items(), strict=True):
-        shown = ax.scatter(*x.T, c=log_q - truth, s=2, cmap="PuOr", vmin=-2, vmax=2, rasterized=True)
+        shown.append(ax.scatter(*x.T, c=log_q - truth, s=2, cmap="PuOr", vmin=-2, vmax=2, rasterized=True))
         plots.squares(ax)
         ax.set(title=title, aspect="equal")
-    figure.colorbar(shown, ax=axes, label="log q - log of the true density", extend="both")
+    figure.colorbar(shown[-1], ax=axes, label="log q - log of the true density", extend="both")
     plt.show()
 
 
