@@ -12,7 +12,7 @@ from torch.func import jvp
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.metrics import classifier, coverage, memorising
 from flowmap_edu.metrics import images as distances
-from flowmap_edu.nets import UNet
+from flowmap_edu.nets import ResidualMLP, UNet
 from flowmap_edu.problems import Mnist, labelled
 from flowmap_edu.recipes import recipe
 
@@ -106,6 +106,32 @@ def test_patches_are_blocks_of_pixels():
     torch.testing.assert_close(dv, (net(s, t + h, x, label) - net(s, t - h, x, label)) / (2 * h), rtol=1e-6, atol=1e-7)
     with pytest.raises(ValueError, match="divisible by 8 for 2 levels and patches of 4, got 28"):
         UNet(28, 1, patch=4)
+
+
+def test_the_residual_network_and_its_derivatives():
+    """Zero at the start; jvp in s, t and x is the difference quotient; label -1 is no label; bad input is named."""
+    torch.manual_seed(0)
+    net = ResidualMLP((1, 4, 4), hidden=16, blocks=2, classes=3).double()
+    s, t, x = torch.tensor([0.1, 0.4]).double(), torch.tensor([0.6, 0.9]).double(), torch.randn(2, 1, 4, 4).double()
+    label = torch.tensor([2, -1])
+    assert not net(s, t, x, label).any()
+    with torch.no_grad():
+        for p in net.parameters():
+            p.copy_(0.3 * torch.randn_like(p))
+    along = tuple(torch.randn_like(a) for a in (s, t, x))
+    v, dv = jvp(lambda *a: net(*a, label), (s, t, x), along)
+    moved = [net(*(a + h * d for a, d in zip((s, t, x), along, strict=True)), label) for h in (1e-5, -1e-5)]
+    torch.testing.assert_close(dv, (moved[0] - moved[1]) / 2e-5, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(v[1:], net(s[1:], t[1:], x[1:], label[1:]))  # samples do not mix
+    assert not torch.allclose(net(s, t, x, torch.tensor([0, -1]))[0], v[0])
+    assert torch.equal(net(s, t, x, torch.tensor([0, -1]))[1], v[1])
+    for make, message in (
+        (lambda: ResidualMLP((4, 4)), "three numbers"),
+        (lambda: net(s, t, x), "label"),
+        (lambda: net(s, t, x[..., :2], label), r"x must have shape \(B, 1, 4, 4\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make()
 
 
 def test_the_recipe_takes_a_step():
@@ -213,7 +239,7 @@ def test_judge_is_its_parts():
     run = recipe("mnist", "lsd", steps=1)
     net = run.net
     with torch.no_grad():
-        net.gain.fill_(1.0)
+        nn.init.normal_(net.last.weight, std=0.05)
     X, read = FlowMap(net), classifier.load(problem="mnist")
     (row,) = labelled.judge(run.problem, X, [2], n=60, seed=3, draws=2)
     drawn = [labelled.drawn(run.problem, X, 2, 60, 3000 + k) for k in range(2)]
