@@ -124,7 +124,7 @@ def test_the_residual_network_and_its_derivatives():
     torch.testing.assert_close(dv, (moved[0] - moved[1]) / 2e-5, rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(v[1:], net(s[1:], t[1:], x[1:], label[1:]))  # samples do not mix
     assert not torch.allclose(net(s, t, x, torch.tensor([0, -1]))[0], v[0])
-    assert torch.equal(net(s, t, x, torch.tensor([0, -1]))[1], v[1])
+    torch.testing.assert_close(net(s, t, x, torch.tensor([0, -1]))[1], v[1])
     for make, message in (
         (lambda: ResidualMLP((4, 4)), "three numbers"),
         (lambda: net(s, t, x), "label"),
@@ -222,14 +222,15 @@ def test_judge_tells_a_copier_and_a_wrong_reader():
     Images of the next class: labels wrong.
     """
 
+    measure = labelled.Judge(Mnist())
+
     def judged(images: list[Tensor]) -> dict:
-        return labelled.judge(Mnist(), FlowMap(Returns(images)), [1], n=300, draws=1)[0]
+        return measure.numbers(*labelled.drawn(Mnist(), FlowMap(Returns(images)), 1, 200, 0))
 
     copier, held, shifted = (judged(by_class(*which)) for which in ((TRAIN,), (HELD_OUT,), (TRAIN, 1)))
     assert copier["copied"] == 1.0
     assert held["copied"] < 0.12
     assert copier["labels"] > 0.97
-    assert (copier["n"], copier["draws"]) == (300, 1)
     assert copier["fd_train"] < held["fd_train"]
     assert shifted["labels"] < 0.03
 
@@ -257,6 +258,6 @@ def test_judge_is_its_parts():
 
 def test_the_distance_of_real_images_depends_on_their_number():
     """Fewer images, larger distance: of real digits to real digits, so that this is the bias alone."""
-    judge = labelled.Judge(Mnist())
-    few, many = (sum(judge.real(n, seed)["real_fd_train"] for seed in range(3)) for n in (100, 1000))
+    read = classifier.load(problem="mnist")
+    few, many = (distances.frechet(read, HELD_OUT.values()[:n], TRAIN.values()) for n in (100, 1000))
     assert few > 1.5 * many
