@@ -221,7 +221,6 @@ def test_judge_tells_a_copier_and_a_wrong_reader():
 
     Images of the next class: labels wrong.
     """
-
     measure = labelled.Judge(Mnist())
 
     def judged(images: list[Tensor]) -> dict:
