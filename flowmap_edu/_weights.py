@@ -35,6 +35,11 @@ def transition(square: Tensor, s: Tensor, u: Tensor, t: Tensor) -> Tensor:  # no
     return (((1 - s).tan() - (1 - t).tan() + 1).sqrt() * (square + 1e-5)).reciprocal()
 
 
+def slope_in_tau(square: Tensor, s: Tensor, u: Tensor, t: Tensor) -> Tensor:
+    """s u / (alpha |r|), alpha = (u - s) / (t - s): 1 / |r| over tau_s - tau_u, for tau_s = (1 - s) / s."""
+    return over(s * u, first(s, u, t) * square.sqrt())
+
+
 WEIGHTS: dict[str, Weight] = {
     "one": lambda square, s, u, t: torch.ones_like(square),  # noqa: ARG005
     "jump": lambda square, s, u, t: t - s,  # noqa: ARG005
@@ -47,6 +52,6 @@ WEIGHTS: dict[str, Weight] = {
     "quotient": quotient,
     "anchored": anchored,
     "transition": transition,
-    "norm": lambda square, s, u, t: over(torch.ones_like(square), first(s, u, t) * square.sqrt()),
+    "slope in tau": slope_in_tau,
 }
 OF_THE_RESIDUAL = ("tangent", "adaptive", "bridge", "quotient", "transition")  # these weigh the diagonal part too

@@ -56,7 +56,9 @@ def add_train(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument("--seed", type=values.seed, help="default 0")
     p.add_argument("--out", required=True, metavar="DIR")
-    p.add_argument("--resume", action="store_true", help="continue the run in DIR, with its own settings")
+    p.add_argument(
+        "--resume", action="store_true", help="continue the run in DIR; --steps, --minutes, --set lr=, clip= may change"
+    )
     p.add_argument("--device", default="cpu", help="cpu (the default), cuda, or cuda:<number>")
     p.add_argument("--grid-every", type=values.count, metavar="STEPS", help="images: draw DIR/samples/ so often")
     p.add_argument("--fid-every", type=values.count, metavar="STEPS", help="images: one-step Fréchet distance")
@@ -68,7 +70,7 @@ def add_train(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--save-seconds", type=values.seconds, default=15.0, metavar="SECONDS",
-        help="time between checkpoints, which are written at reports (default 15)",
+        help="least time between checkpoints, which are written at reports (default 15); saving takes at most 2 %%",
     )  # fmt: skip
 
 

@@ -45,8 +45,8 @@ def jacobian(X: FlowMap, s: Time, t: Time, x: Tensor, **condition: Any) -> tuple
     if d > MOST:
         raise ValueError(
             f"a determinant takes one pass a coordinate: at most {MOST} coordinates, got {d}. Compare samples instead "
-            "(metrics.images, metrics.two_sample), or integrate the divergence of X.velocity along the flow with "
-            "Hutchinson's estimate of the trace"
+            "(metrics.images, metrics.two_sample), or take divergence.density_by_trace, which follows the velocity on "
+            "the map's diagonal with a random estimate of the trace"
         )
     landed, columns = x, []
     for k in range(d):

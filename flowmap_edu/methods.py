@@ -119,11 +119,11 @@ METHODS = {
         " where the source refines its grid as training goes on (the row ect does)",
     ),
     "ect": Method(
-        "easy consistency tuning", "semigroup", velocity="sample", times="to one", middle="stages", weight="norm",
-        tangent_warmup=1.0, diagonal=0.0, source=GENG24, their_time=VE,
+        "easy consistency tuning", "semigroup", velocity="sample", times="to one", middle="stages",
+        weight="slope in tau", tangent_warmup=1.0, diagonal=0.0, source=GENG24, their_time=VE,
         substitution=F_VE + "; the later point is x_s + (u-s) dI_s = I_u",
-        departs="the source's objective |f - f^-| / (tau - tau_u) is this one times s u / sigma; it starts from a"
-        " diffusion model, draws tau log-normal and shares the dropout; the rule for tau_u is its code's default",
+        departs="starts from random weights, where the source starts from a diffusion model; times as in the recipe,"
+        " where it draws tau log-normal; no dropout; the rule for tau_u is its code's default",
     ),
     "consistency-fm": Method(
         "consistency flow matching in two segments", "semigroup", velocity="sample", times="segments", middle="next",

@@ -196,10 +196,13 @@ PLACES = [
     ("train --resume --out gone", "'gone' is neither a run's folder"),
     ("train --resume --out folder", "'folder' is neither a run's folder"),
     ("train --resume --out checkerboard-lsd", "the shipped map of that name stays as it is"),
+    *[(f"train {v} --resume --out run", "its own settings: leave out") for v in ("digits", "--method esd", "--seed 3")],
     *[
-        (f"train {v} --resume --out run", "its own settings: leave out")
-        for v in ("digits", "--method esd", "--steps 5", "--seed 3")
+        (f"train --resume --out run --set {name}={v}", f"another {name} would be another run")
+        for name, v in (("batch", 8), ("seed", 3), ("optimizer", "adam"), ("net.hidden", 8), ("method.times", "square"))
     ],
+    ("train --resume --out run --set lr=0", "lr must be"),
+    ("train --resume --out run --steps 1", "a new budget must not end before, got steps=1"),
     ("train --resume --out run --grid-every 1", "--grid-every is for images"),
     *[(f"{c} {v}", "neither a run's folder") for c in ("evaluate", "sample") for v in ("gone", "file", "folder")],
     *[(f"evaluate run --steps {v}", f"--steps {COUNT}") for v in ("0", "-1", "1.5", "x")],

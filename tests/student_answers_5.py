@@ -7,6 +7,7 @@ import sources
 import torch
 from torch.func import jvp
 
+from flowmap_edu.course.given.drawn_method import own
 from flowmap_edu.losses import Batch, Diagonal, Jumps
 from flowmap_edu.methods import METHODS, loss
 
@@ -147,10 +148,72 @@ WRONG = {
         (lambda X, s, u, t, x0, x1: shortcut(X, s, u, t, x1, x0), "Noise and data are exchanged"),
         (by_row(METHODS["lsd"]), "The value is wrong"),
     ],
-    "a5.5 mean flow": [
-        (lambda right: 1.0, "was sg left out"),
-        (lambda right: torch.tensor(right).acos(), "That is the angle."),
-        (lambda right: torch.tensor(right).acos().rad2deg(), "in degrees"),
-        (lambda right: -right, "The sign is reversed"),
-    ],
 }
+
+
+def both(student, theirs, free):
+    """The gradients of the mean loss over the student's batch, one tensor a parameter: as it is, and without sg."""
+    _, X, batch = own(student)
+    return [torch.autograd.grad(f(X, *batch).mean(), list(X.slope.parameters())) for f in (theirs, free)]
+
+
+def flat(parts):
+    return torch.cat([part.flatten() for part in parts])
+
+
+def by_the_formula(f):
+    """One long vector for each loss, as in the model answer."""
+
+    def cosine(student):
+        held, full = map(flat, both(student, f, lambda *case: f(*case, sg=same)))
+        return float(held @ full / held.norm() / full.norm())
+
+    return cosine
+
+
+def by_the_row(row):
+    """By the library's loss, parameter by parameter; a tensor in single precision."""
+
+    def cosine(student):
+        pairs = list(zip(*both(student, by_row(row), by_row(replace(row, stopgrad="none"))), strict=True))
+        product, one, other = (sum((p[i] * p[j]).sum() for p in pairs) for i, j in ((0, 1), (0, 0), (1, 1)))
+        return (product / (one * other).sqrt()).float()
+
+    return cosine
+
+
+def of_gradients(f, made):
+    """A number that is made of the two gradients."""
+    return lambda student: made(*map(flat, both(student, f, lambda *case: f(*case, sg=same))))
+
+
+def first_parameter(f):
+    """The cosine for the first parameter alone."""
+
+    def cosine(student):
+        held, full = both(student, f, lambda *case: f(*case, sg=same))
+        return float(torch.cosine_similarity(held[0].flatten(), full[0].flatten(), dim=0))
+
+    return cosine
+
+
+def wrong_numbers(f):
+    """What students compute in the place of the cosine, and what is said of it."""
+    angle = lambda a, b: torch.cosine_similarity(a, b, dim=0).acos()
+    return [
+        (of_gradients(f, lambda held, full: held @ full), "That is the inner product"),
+        (of_gradients(f, lambda held, full: full.norm() / held.norm()), "the ratio of the lengths"),
+        (of_gradients(f, angle), "That is the angle."),
+        (of_gradients(f, lambda held, full: angle(held, full).rad2deg()), "in degrees"),
+        (of_gradients(f, lambda held, full: torch.cosine_similarity(held, held, dim=0)), "was sg left out"),
+        (of_gradients(f, lambda held, full: torch.cosine_similarity(held, -full, dim=0)), "The sign is reversed"),
+        (first_parameter(f), "is not the number"),
+        (of_gradients(f, lambda held, full: (held, full)), "A number is wanted"),
+    ]
+
+
+FORMULAS = {
+    "mean flow": mean_flow_in_ours, "consistency training": consistency_in_ours, "shortcut model": shortcut_in_ours,
+}  # fmt: skip
+RIGHT_NUMBERS = {name: [by_the_formula(f), by_the_row(ROWS[name])] for name, f in FORMULAS.items()}
+WRONG_NUMBERS = {name: wrong_numbers(f) for name, f in FORMULAS.items()}

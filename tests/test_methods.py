@@ -147,8 +147,7 @@ def objectives(c: Case, done: float = 1.0) -> tuple[torch.Tensor, torch.Tensor |
             sources.consistency_distillation_discrete(f, frozen_f, denoiser, c.x1, z, tau, later), 1 / (u - s),
         ),
         "ect": lambda: (
-            sources.easy_consistency(f, frozen_f, c.x1, z, tau, done, 2 * SIGMA),
-            2 * SIGMA / (s * times.moved("stages", s, t, done)),
+            sources.easy_consistency(f, frozen_f, c.x1, z, tau, done, 2 * SIGMA), 2 * SIGMA,
         ),
         "consistency-fm": lambda: (  # its first term; for the second see below
             sources.consistency_flow_matching(*in_segments, c.x1, c.x0, s, delta=c.next, alpha=0.0), 1.0,

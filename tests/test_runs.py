@@ -158,8 +158,8 @@ def test_a_resumed_run_takes_its_own_threads(tmp_path, monkeypatch, recwarn):
 
 def test_resume_refuses_another_run(finished):
     """The message names each field that differs."""
-    with pytest.raises(ValueError, match=r"holds another run \(training.lr: 0\.003 there, 0\.1 asked\)"):
-        next(runs.train(*board(lr=0.1), finished, resume=True))
+    with pytest.raises(ValueError, match=r"holds another run \(training.ema: 0\.999 there, 0\.9 asked\)"):
+        next(runs.train(*board(ema=0.9), finished, resume=True))
     with pytest.raises(ValueError, match=r"problem.import: 'flowmap_edu.problems:Checkerboard' there"):
         next(runs.train(*small(), finished, resume=True))
 
@@ -234,7 +234,7 @@ def test_sample_writes_the_map_s_points(finished, tmp_path, capsys):
         (["sample", "nowhere"], "neither a run's folder"),
         (["train", "--resume", "--out", "nowhere"], "neither a run's folder"),
         (["train", "--out", "nowhere"], "name a problem to train on"),
-        (["train", "digits", "--set", "lr=1", "--resume", "--out", "x"], "its own settings: leave out problem, set"),
+        (["train", "digits", "--set", "lr=1", "--resume", "--out", "x"], "its own settings: leave out problem"),
         (["train", "chess", "--out", "nowhere"], "the problem must be one of checkerboard, .*module:name; got 'chess'"),
         (["train", "gone.lab:problem", "--out", "nowhere"], "needs the module 'gone.lab', which cannot be imported"),
         (["train", "gone.npy", "--out", "nowhere"], "gone.npy is missing or holds no array"),

@@ -2,10 +2,13 @@
 
 import csv
 
+import numpy as np
 import pytest
+import student_answers_1
 import student_answers_2_3
 import student_answers_4_6
 import student_answers_5
+import torch
 
 from flowmap_edu import cli
 from flowmap_edu.course import student_seed
@@ -15,8 +18,8 @@ from flowmap_edu.course.exercise import find
 from flowmap_edu.course.given.drawn_method import NAMES
 from flowmap_edu.course.notebook import notebook
 
-RIGHT = student_answers_2_3.RIGHT | student_answers_4_6.RIGHT | student_answers_5.RIGHT
-WRONG = student_answers_2_3.WRONG | student_answers_4_6.WRONG | student_answers_5.WRONG
+RIGHT = student_answers_1.RIGHT | student_answers_2_3.RIGHT | student_answers_4_6.RIGHT | student_answers_5.RIGHT
+WRONG = student_answers_1.WRONG | student_answers_2_3.WRONG | student_answers_4_6.WRONG | student_answers_5.WRONG
 STUDENTS = tuple(student_seed(f"wrong {k}") for k in range(12))
 
 
@@ -53,6 +56,35 @@ def test_wrong_answers_are_told_why(name):
         assert any(piece in told for piece in said.split("|")), (told, said)
     if isinstance(exercise.right, float):
         assert words(part, exercise.right, other) is not None  # another student's number
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_a_right_number_may_come_in_several_kinds(name):
+    """As a float, a tensor, a NumPy number, and computed in another way, so that its last digits differ."""
+    for student in STUDENTS[:3]:
+        for part, exercise in load(name).exercises(student, 0).items():
+            right = exercise.right
+            if isinstance(right, float):
+                near = right * (1 + 0.4 * exercise.tolerance)
+                for answer in (right, near, torch.tensor(right), torch.tensor([right]), np.float64(right)):
+                    assert verdict(exercise, answer) is None, (part, answer)
+            elif isinstance(right, str):
+                assert verdict(exercise, f" {right.lower()}") is None, part
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_the_cosine_of_assignment_5_is_judged_for_every_method(method):
+    """Two ways to the right number; what is computed in its place is named, on two students' data."""
+    for student in students(method):
+        for answer in student_answers_5.RIGHT_NUMBERS[method]:
+            assert words("a5.5", answer(student), student) is None
+        for wrong, said in student_answers_5.WRONG_NUMBERS[method]:
+            told = words("a5.5", wrong(student), student)
+            assert told is not None, said
+            assert said in told, (told, said)
+    one, other = students(method)
+    right, _ = student_answers_5.RIGHT_NUMBERS[method]
+    assert words("a5.5", right(one), other) is not None  # another student's number
 
 
 @pytest.mark.parametrize("method", NAMES)

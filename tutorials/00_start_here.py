@@ -20,8 +20,8 @@
 # - draw samples from a flow map, by one evaluation of a network or by several,
 # - compare that with many small steps along a velocity.
 #
-# **It assumes** tensors in PyTorch. **It takes** about fifteen minutes, with your code and your guesses. It runs in
-# about a minute on two CPU cores. Nothing is trained. All symbols are in [notation](notation.md).
+# **It assumes** tensors in PyTorch. **It takes** about fifteen minutes: eleven to read, the rest for your code and your
+# guesses. It runs in about a minute on two CPU cores. Nothing is trained. All symbols are in [notation](notation.md).
 #
 # Shift and Enter run a cell. At `prediction = None`, write your guess first. Where code is missing, write it; the
 # next cell checks it.
@@ -121,8 +121,8 @@ print(f"points outside the eight squares after one jump: {metrics.kl64(jumps[1])
 # Most models know only the velocity. They follow it in $N$ small steps (*Euler's method*). A step is one evaluation,
 # as a jump is. For the board the exact velocity is known, so here only the step size can cause an error.
 #
-# *KL64* is a score of samples on the board, and less is better. It compares the share of points in each of 64 x 64
-# bins with the true share. Exact draws do not score 0 either; lesson 01 explains why.
+# *KL64* is a score of samples on the board, and less is better. Lesson 01 explains it, and why exact draws do not score
+# 0 either.
 #
 # **Predict.** After *one* Euler step, is the picture the "noise", the "squares", or one "dot"? And how many steps are
 # as good as one jump?
@@ -206,28 +206,6 @@ live.checkerboard(points=1500)
 # A velocity says where a point goes next. A flow map says where it will be. With the map, one evaluation draws a
 # sample. With the velocity, even the exact one, many are needed.
 #
-# ## Exercise
-#
-# Points lie evenly in the whole square $[-1, 1]^2$. What is their KL64, the sum of $p \log (p / q)$ over the bins?
-# Here $q$ is the share of the points in a bin; $p$ is $1/2048$ on the white bins and 0 on the others. Work it out by
-# hand.
-#
-# <details><summary>Answer</summary>
-#
-# There are 4,096 bins, so $q = 1/4096$. Each of the 2,048 white bins gives $\frac{1}{2048} \log 2$, together
-# $\log 2 \approx 0.693$. The others give nothing, because $p = 0$ there.
-#
-# </details>
-
-# %% tags=["solution"]
-### BEGIN SOLUTION
-kl_by_hand = 0.693
-### END SOLUTION
-
-# %%
-course.check("00.2", kl_by_hand)
-
-# %% [markdown]
 # ## Next
 #
 # [01, From noise to data](01_from_noise_to_data.ipynb) builds the velocity and shows why small steps are needed. All

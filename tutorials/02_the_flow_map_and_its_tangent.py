@@ -471,8 +471,8 @@ figures.nets(X, (0.0, 0.6, 0.9, 1.0))
 
 # %% [markdown]
 # **What to notice.** Until $t = 0.6$ the net does little but shrink. By $t = 0.9$ its lines are drawn towards the
-# squares. At $t = 1$ most lines are cut where they would cross from one square to another. Some short pieces near
-# corners are still joined. Inside the squares the meshes have very different sizes.
+# squares. At $t = 1$ a line is cut wherever two neighbouring points of it go to different squares. Inside the squares
+# the meshes have very different sizes.
 #
 # ### How large is a mesh at the end?
 #
@@ -651,14 +651,16 @@ course.compare(
 )
 
 # %% [markdown]
-# Now the measurement, on sixty points at each time. The derivative goes through every step of the solver, in one `jvp`.
+# Now the measurement. The derivative goes through every step of the solver, in one `jvp`. That takes time, so we use
+# sixty points at each time. A mean over sixty points differs from one over 5,000, so the factor is computed again for
+# the sixty.
 
 # %%
 deltas = [2.0**-k for k in range(2, 12)]
 at = {t: metrics.at_time(board, t, 60, torch.Generator().manual_seed(3))[0] for t in sizes}
 closed = {t: measure(X, board.velocity, t, x, deltas)[0] for t, x in at.items()}
 factors = [rms(predicted(board.velocity, t, x)[0]) for t, x in at.items()]
-print("gap / delta at the smallest delta")
+print("gap / delta at the smallest delta, sixty points")
 print(*(f"t = {t}: measured {g[-1] / deltas[-1]:.3f}, predicted {k:.3f}"
         for (t, g), k in zip(closed.items(), factors, strict=True)), sep="\n")  # fmt: skip
 
@@ -670,13 +672,22 @@ figures.closing(deltas, {f"t = {t}": gap for t, gap in closed.items()}, factors)
 # Late the factor is several times larger, and the line begins only at small $\delta$. A step that is short enough
 # early is too long late.
 #
-# **Try.** Compute the factor at $t = 0.97$ and $t = 0.99$, with 5,000 points. How does it grow as $1 - t$ shrinks?
-#
+# **Try.** Compute the factor at $t = 0.97$ and $t = 0.99$, with 5,000 points: **write** the dictionary `late`, the
+# `size` by the time, with the seed 0. How does it grow as $1 - t$ shrinks?
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+late = {t: size(t, 0) for t in (0.97, 0.99)}
+### END SOLUTION
+
+# %%
+print(*(f"t = {t}: the factor is {f:.2f}, 1 / sqrt(1 - t) = {(1 - t) ** -0.5:.2f}" for t, f in late.items()), sep="\n")
+
+# %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `size(0.97, 0)` gives about 5.6, and `size(0.99, 0)` about 10. That is close to $1 / \sqrt{1 - t}$. The following
-# fits to it: near the edge of a square the velocity changes over a distance of about $(1 - t)\, \sigma$, and only a
-# share of about $1 - t$ of the points is so near to an edge.
+# It is close to $1 / \sqrt{1 - t}$. The following fits to it: near the edge of a square the velocity changes over a
+# distance of about $(1 - t)\, \sigma$, and only a share of about $1 - t$ of the points is so near to an edge.
 #
 # </details>
 
@@ -811,13 +822,25 @@ print(f"distance of the landing points: {(X_other(0.0, 1.0, x0) - maps[0](0.0, 1
 # For *every* way to continue it to $s < t$ the loss is the same.
 #
 # Something else has to fill the triangle $s < t$. The map has to be consistent with itself. There are three ways to
-# say that: [lesson 03](03_three_characterizations.ipynb). **Try.** Sample a network with one jump and with 16, and
-# compare their scores: `metrics.kl64(maps[0].sample(board.sigma * torch.randn(100_000, 2), steps=16)).kl`. Which pairs
-# $(s, t)$ does each use?
+# say that: [lesson 03](03_three_characterizations.ipynb).
 #
+# **Try.** Sample each network with one jump and with 16. **Write** the dictionary `scores`: for 1 and for 16 the list
+# of `metrics.kl64(points).kl` of the three maps. `X.sample(noise, n)` makes `n` jumps. Which pairs $(s, t)$ does each
+# use?
+
+# %% tags=["solution"]
+noise = board.sigma * torch.randn(100_000, 2)
+### BEGIN SOLUTION
+scores = {n: [metrics.kl64(X_net.sample(noise, n)).kl for X_net in maps] for n in (1, 16)}
+### END SOLUTION
+
+# %%
+print(*(f"{n:>2} jumps: KL64 {min(row):.2f} to {max(row):.2f}" for n, row in scores.items()), sep="\n")
+
+# %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The score of network 0 is about 1.4 with one jump and about 0.25 with 16. One jump uses the pair $(0, 1)$. The 16
+# 16 jumps score much better. One jump uses the pair $(0, 1)$. The 16
 # jumps use the pairs $(k/16, (k+1)/16)$, close to the diagonal, on which the network was trained.
 #
 # </details>
@@ -919,16 +942,16 @@ course.check("02.18", power)
 #
 # </details>
 #
-# **5.** The noise is $N(0, \sigma^2)$ and the data $N(m, c^2)$ on the line. For which $c$ and $\sigma$ is one Euler
-# step exact for all $s$, $t$ and $x$?
+# **5.** The noise is $N(0, \sigma^2)$ with $\sigma > 0$, and the data $N(m, c^2)$ with $c \ge 0$, on the line. For
+# which $c$ is one Euler step exact for all $0 \le s < t \le 1$ and all $x$?
 #
 # <details><summary>Answer</summary>
 #
-# Only for $c = 0$ or $\sigma = 0$. Euler's step uses $b_s$ in the place of $v_{s,t}$. By exercise 1 and section 1,
-# $v_{s,t} = b_s$ for all $x$ means $\frac{S(t) - S(s)}{t - s} = S'(s)$ for all $s, t$: so $S$ is a straight line in
-# $t$. Then $S(t)^2 = \sigma^2 - 2 \sigma^2 t + (\sigma^2 + c^2)\, t^2$ is the square of $\alpha + \beta t$. That needs
-# $(2 \sigma^2)^2 = 4\, \sigma^2 (\sigma^2 + c^2)$, so $\sigma^2 c^2 = 0$. With $c = 0$ all paths go straight to the
-# point $m$. The next cell checks it with a very small $c$.
+# Only for $c = 0$. Euler's step uses $b_s$ in the place of $v_{s,t}$. By exercise 1 and section 1, $v_{s,t} = b_s$ for
+# all $x$ means $\frac{S(t) - S(s)}{t - s} = S'(s)$ for all $s, t$: so $S$ is a straight line in $t$. Then
+# $S(t)^2 = \sigma^2 - 2 \sigma^2 t + (\sigma^2 + c^2)\, t^2$ is the square of $\alpha + \beta t$. That needs
+# $(2 \sigma^2)^2 = 4\, \sigma^2 (\sigma^2 + c^2)$, so $\sigma^2 c^2 = 0$, and $c = 0$. Then all paths go straight to
+# the point $m$. The next cell checks it with a very small $c$.
 #
 # </details>
 

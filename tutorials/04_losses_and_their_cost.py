@@ -180,10 +180,7 @@ def forward_mode(layers, z, dz):
 
 # %%
 course.check("04.3", forward_mode)
-torch.manual_seed(1)
-net = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.SiLU(), torch.nn.Linear(64, 2)).double()
-z = torch.randn(1000, 4, dtype=torch.float64)  # s, t and the two entries of x
-along_t = torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64).expand(1000, 4)  # t moves, all else rests
+net, z, along_t = figures.random_network(seed=1)  # z holds s, t and the two entries of x; t moves, all else rests
 ours, library = forward_mode(net, z, along_t), torch.func.jvp(net, (z,), (along_t,))
 assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(ours, library, strict=True))
 
@@ -202,7 +199,7 @@ def quotient(f, z, dz, step):
 
 # %% [markdown]
 # **Predict.** Networks are trained in single precision, which rounds at about $10^{-7}$. Take the best of all steps.
-# Its error is how many times the error of forward mode?
+# Its error is how many times the error of forward mode? (The middle of three networks.)
 
 # %%
 prediction = None  # a number
@@ -210,20 +207,20 @@ prediction = None  # a number
 # %%
 course.check("04.4", quotient)
 steps = 10.0 ** -torch.arange(0.5, 12.1, 0.5, dtype=torch.float64)
-single, double = (figures.errors(quotient, forward_mode, net, z, along_t, steps, kind) for kind in ("float", "double"))
-course.compare(
-    prediction, min(single[:-1]) / single[-1], within=0.5, too_high="Then no step would give more than a few digits."
-)
+found = figures.errors_of_three(quotient, forward_mode, steps)  # of each network: in single precision, in double
+factors = sorted(min(single[:-1]) / single[-1] for single, _ in found)
+print(f"three networks: {factors[0]:.0f} to {factors[2]:.0f}")
+course.compare(prediction, factors[1], within=0.5, too_high="Then no step would give more than a few digits.")
 
 # %% tags=["figure"]
-figures.quotients(steps, single, double)
+figures.quotients(steps, *found[0])
 plt.show()
 
 # %% [markdown]
 # **What to notice.** A large step is wrong because the function bends. A small step is wrong because two nearly
 # equal numbers are subtracted. The best step lies between, and one has to find it. Forward mode has no step, and
-# only rounding is left in its error. The factor that is printed above belongs to one network and one
-# seed. (In double precision forward mode is the reference here, so it has no line of its own.)
+# only rounding is left in its error. The figure shows the first of the three networks, and the printed range is that
+# of the factor. (In double precision forward mode is the reference here, so it has no line of its own.)
 #
 # `X.partial_t`, `X.partial_s` and `X.push` are one `jvp` each: in $t$, in $s$, and along a direction in $x$. They
 # return the value and the derivative. Both can be differentiated again in the weights.
@@ -302,6 +299,40 @@ assert torch.allclose(psd(X, s, t, at_s, 0.3), losses.semigroup(X, s, u, t, at_s
 # The matrix $\nabla X$ is never formed. ESD needs only its product with one vector. `X.eulerian(s, t, x, b)` even
 # gets the sum of both derivatives by one `jvp`, because $s$ and $x$ may move at once. The last argument is the
 # velocity with which $x$ moves, here $v_{s,s}(x)$.
+#
+# What does one such number look like? Take one jump on the line, from $x = 0.3$ at $s = 0.2$ to $t = 0.8$, by the
+# exact map of the two modes and by one Euler step. **Predict:** which sign has $\partial_t X_{s,t}(x) -
+# v_{t,t}(X_{s,t}(x))$ for the Euler step?
+
+# %%
+prediction = None  # "positive" or "negative"
+
+# %% [markdown]
+# **Write** `residual`, this number for `step`, and the dictionary `numbers`: your `lsd` of the jump for each of `maps`,
+# as Python numbers.
+
+# %% tags=["solution"]
+modes = problems.two_modes()
+step = FlowMap(lambda s, _, x: modes.velocity(s, x))
+maps = {"exact map": FlowMap(modes.v), "one Euler step": step}
+jump = torch.tensor([0.2]), torch.tensor([0.8]), torch.tensor([[0.3]])  # s, t, x
+### BEGIN SOLUTION
+landed, moves = step.partial_t(*jump)
+residual = (moves - step.velocity(jump[1], landed)).item()
+numbers = {name: lsd(X_line, *jump).item() for name, X_line in maps.items()}
+### END SOLUTION
+
+# %% tags=["figure"]
+course.compare(prediction, "positive" if residual > 0 else "negative")
+print("LSD of this jump:", ", ".join(f"{name} {number:.2f}" for name, number in numbers.items()))
+figures.on_the_line(modes, maps, numbers, *(float(a) for a in jump))
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Blue arrows start where the jump lands: solid the landing point's own motion as $t$ grows, dashed
+# the velocity that is found there. For the exact map the two are one arrow, and the number is 0. The landing point of
+# the Euler step moves on with the velocity of its start. Where it lands the velocity points to the upper mode. The
+# thick bar between the tips is the residual (times 0.15), and the loss is its square.
 
 # %% [markdown]
 # ## 4. Slopes or landing points?
@@ -470,9 +501,10 @@ passes = [3, 3 * (2 + 1), 3 * 2 + 1, 3 * (2 + 1), 3 * 2 + 1, 3 * 2 + 2 + 1, 3 * 
 course.check("04.10", passes)
 
 # %% [markdown]
-# Does the time follow the count? **Write** `seconds(f)`: call `f()` nine times, and return the seconds of the
-# fastest call. `time.perf_counter()` is the clock. (The work is the same in each call. The first call may have to
-# prepare something, and other programs can only make a call slower.)
+# Does the time follow the count? **Write** `seconds(f)`: call `f()` nine times, and return the seconds of the fastest
+# call. `time.process_time()` is the clock: it counts the seconds in which a processor works for this program, of all
+# its threads together. (The work is the same in each call. The first call may have to prepare something, and other
+# programs can only make a call slower.)
 
 
 # %% tags=["solution"]
@@ -481,9 +513,9 @@ def seconds(f):
     ### BEGIN SOLUTION
     found = []
     for _ in range(9):
-        began = time.perf_counter()
+        began = time.process_time()
         f()
-        found.append(time.perf_counter() - began)
+        found.append(time.process_time() - began)
     return min(found)
     ### END SOLUTION
 
@@ -514,7 +546,8 @@ course.check("04.12", measure)
 
 # %% [markdown]
 # **Predict.** By the count, LSD with its velocity held costs $7/3$ of the diagonal. How many times the diagonal's
-# *time* will it be?
+# *time* will it be? (We measure all losses in five rounds, and divide by the diagonal's time of the same round. The
+# middle of the five counts.)
 
 # %%
 prediction = None  # a number
@@ -523,17 +556,41 @@ prediction = None  # a number
 n = slice(2048)
 jumps, stops = (s[n], t[n], at_s[n]), (s[n], (s[n] + t[n]) / 2, t[n], at_s[n])
 functions = {"LSD": (losses.lagrangian, jumps), "ESD": (losses.eulerian, jumps), "PSD": (losses.semigroup, stops)}
-rows = {"diagonal": measure(lambda: losses.diagonal(X, t[n], at_t[n], (x1 - x0)[n]))}
+work = {"diagonal": lambda: losses.diagonal(X, t[n], at_t[n], (x1 - x0)[n])}
 for name in ("LSD none", "LSD convex", "ESD none", "ESD convex", "ESD full", "PSD none", "PSD convex"):
     loss, at = functions[name[:3]]
-    rows[name] = measure(lambda loss=loss, at=at, stop=name[4:]: loss(X, *at, stopgrad=stop))
-ratios = {name: [a / b for a, b in zip(row, rows["diagonal"], strict=True)] for name, row in rows.items()}
-course.compare(prediction, ratios["LSD convex"][1], within=0.25, too_high="Then a jvp would cost far more than a pass.")
+    work[name] = lambda loss=loss, at=at, stop=name[4:]: loss(X, *at, stopgrad=stop)
+
+# %% [markdown]
+# `rounds` is a list of five dictionaries: `rounds[i][name]` is what `measure` returned for this loss in the round `i`.
+# **Write** `over_diagonal(k)`: a dictionary with, for each name in `work`, the five ratios of the measure `k` to that
+# of `"diagonal"` in the same round, sorted.
 
 # %%
-for count, (name, (products, *_)) in zip(passes, ratios.items(), strict=True):
-    print(f"{name:<11} counted by hand {count / 3:.2f}, counted in the network {products:.2f}")
-    assert abs(products - count / 3) < 0.15
+rounds = [{name: measure(loss) for name, loss in work.items()} for _ in range(5)]
+
+
+# %% tags=["solution"]
+def over_diagonal(k):
+    """The five ratios of one of the three measures, in order, by the name of the loss."""
+    ### BEGIN SOLUTION
+    found = {}
+    for name in work:
+        found[name] = sorted(run[name][k] / run["diagonal"][k] for run in rounds)
+    return found
+    ### END SOLUTION
+
+
+# %%
+products, times, memory = (over_diagonal(k) for k in range(3))
+course.compare(prediction, times["LSD convex"][2], within=0.25, too_high="Then a jvp would cost far more than a pass.")
+
+# %%
+print("             by hand  in the network  time: middle of five rounds (range)")
+for count, (name, (low, *_, high)) in zip(passes, times.items(), strict=True):
+    counted = f"{count / 3:>7.2f}{products[name][2]:>16.2f}"
+    print(f"{name:<13}{counted}{times[name][2]:>8.2f} ({low:.2f} to {high:.2f})")
+    assert abs(products[name][2] - count / 3) < 0.15
 
 # %% [markdown]
 # **Predict.** Of the seven losses below the diagonal, which needs the least memory at its peak?
@@ -545,31 +602,30 @@ prediction = None  # such as "ESD full"
 why = "A jvp keeps the value and the derivative of every layer, for the gradient."
 course.compare(
     prediction,
-    min(list(ratios)[1:], key=lambda name: ratios[name][2]),
+    min(list(memory)[1:], key=lambda name: memory[name][2]),
     wrong=dict.fromkeys(("LSD none", "LSD convex", "ESD none", "ESD convex", "ESD full"), why),
 )
 
 # %% tags=["figure"]
-figures.costs(ratios, ("matrix products", "time", "peak of memory"))
+figures.costs({"matrix products": products, "time": times, "peak of memory": memory})
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The products follow the count. The time does so only in part. In this run it is about a third
-# above the count for PSD. For the losses with a `jvp` it is half above the count or more, up to nearly twice the
-# count. Layers do more than products, and only the products are counted. (This is one run on one machine. Times
-# change from run to run, most on a busy machine.) In each of the three losses "convex" takes less time than "none".
-# Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs
-# nearly as little as flow matching.
+# **What to notice.** The products follow the count. So do the times of PSD. Those of the losses with a `jvp` are above
+# the count: layers do more than products, and only the products are counted. A black line is the range of the five
+# rounds. Where the lines of two losses overlap, these rounds do not tell their times apart. (This is one machine.)
+# Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs nearly
+# as little as flow matching.
 #
-# ESD "full" holds the most. Here it needs about as much memory as "convex", and more time. The count says the same
-# (3.0 against 2.3): "full" makes its two derivatives by two `jvp`s, "convex" makes their sum by one.
+# ESD "full" holds the most. Here it needs about as much memory as "convex", and more time. The count says the same (3.0
+# against 2.3): "full" makes its two derivatives by two `jvp`s, "convex" makes their sum by one.
 #
 # **Try.** Count your own `esd`, with its two `jvp`s and nothing held. Then measure it.
 #
 # <details><summary>Answer</summary>
 #
 # $3 \cdot (2 + 2 + 1) = 15$ passes, 5 times the diagonal: `alive.products(lambda: esd(X, *jumps).mean().backward())`
-# over `rows["diagonal"][0]`.
+# over that of the diagonal.
 #
 # </details>
 
@@ -623,22 +679,39 @@ course.compare(
     too_low="There the weight exp(-w) is so large that the first term costs more.",
 )
 
+# %% [markdown]
+# **Write** `balance(s, t, x)` for jumps of the Euler step `suspect` from the points `x`. Make a `nets.LogWeight()`, and
+# let it `learn` from your `lsd` of these jumps, detached. Return two detached tensors of the shape `(B,)`: the losses,
+# and $e^{-w}$ times the losses.
+
+
+# %% tags=["solution"]
+def balance(s, t, x):
+    """The losses of these jumps, without and with the weight that is learned from them."""
+    ### BEGIN SOLUTION
+    values = lsd(suspect, s, t, x).detach()
+    log_weight = nets.LogWeight()
+    learn(log_weight, s, t, values)
+    return values, ((-log_weight(s, t)).exp() * values).detach()
+    ### END SOLUTION
+
+
 # %%
-values = lsd(suspect, s, t, at_s).detach()
-log_weight = nets.LogWeight()
-learn(log_weight, s, t, values)
-balanced = ((-log_weight(s, t)).exp() * values).detach()
+three = figures.three_draws(gauss, pairs, balance)  # of each draw: lengths, mean losses, weighted mean losses
+for _, loss, after in three:
+    print(f"loss, longest over shortest: {loss[-1] / loss[0]:.0f};", end=" ")
+    print(f"weighted means {after.min():.2f} to {after.max():.2f}")
 
 # %% tags=["figure"]
-figures.weights(*figures.by_length(t - s, values, balanced))
+figures.weights(three)
 plt.show()
 
 # %% [markdown]
 # **What to notice.** This map is one Euler step. Its shortest jumps have about a hundredth of the loss of its
-# longest. With the learned weight the mean is within a factor of two of 1 for every length. (This is one draw of
-# pairs.) The map's errors have not changed, only how much each counts in the mean. This figure does not say which
-# weight makes the better map. One has to train with both and compare. Lessons 05 to 08 train with $w = 0$. The
-# recipe for CIFAR-10 in lesson 09 learns $w$, as its source does.
+# longest. With the learned weight the means are all of about the same size, near 1. (Three draws of pairs, each with a
+# weight of its own; the ranges are printed.) The map's errors have not changed, only how much each counts in the mean.
+# This figure does not say which weight makes the better map. One has to train with both and compare. Lessons 05 to 08
+# train with $w = 0$. The recipe for CIFAR-10 in lesson 09 learns $w$, as its source does.
 #
 # **Try.** Show by hand which $w$ is best, and what the smallest value is.
 #
@@ -713,12 +786,13 @@ cost_of_a_step = 3 / 4 * passes[0] / 3 + 1 / 4 * passes[2] / 3
 
 # %%
 course.check("04.17", cost_of_a_step)
+print(f"with the middle of the times of section 6: {3 / 4 + times['LSD convex'][2] / 4:.2f}")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Three quarters cost 1 each, one quarter costs $7/3$: $\frac34 + \frac14 \cdot \frac73 = \frac43$. With the time of
-# section 6 (3.7 in the stored run) in the place of $7/3$ it is about 1.7.
+# Three quarters cost 1 each, one quarter costs $7/3$: $\frac34 + \frac14 \cdot \frac73 = \frac43$. The cell also
+# prints it with the time of section 6 in the place of $7/3$.
 #
 # </details>
 #

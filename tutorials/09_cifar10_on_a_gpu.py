@@ -55,8 +55,8 @@ STEPS = training.budget(60)
 # - `ema`, `second_ema`: two moving averages of the weights, a long and a shorter one.
 # - `weighting`: a learned weight $w_{s,t}$, lesson 04, section 7. In a short run of
 #   [lesson 10](10_what_breaks_and_why.ipynb) it failed from the first step on. The source trains with it, at another
-#   size. So before a long run make a short one, and look at its grids of samples; `--set weighting=false` trains
-#   without it.
+#   size. The commands of section 3 train without it, by `--set weighting=false`. For the source's setting leave that
+#   out, make a short run first, and look at its grids of samples.
 
 # %%
 full = recipes.RECIPES["cifar10"].training
@@ -199,7 +199,7 @@ print(f"on a GPU of 80 GB: {accumulate(512, 0.75, 0.222, 1.31, 80.0)}")
 # ```bash
 # python -c "from flowmap_edu import problems; problems.Cifar10().download()"
 # flowmap-edu train cifar10 --device cuda --out runs/cifar10 --set precision=bf16 --set accumulate=2 \
-#     --grid-every 5000 --tensorboard --save-seconds 600
+#     --set weighting=false --grid-every 5000 --tensorboard --save-seconds 600
 # ```
 #
 # The first line fetches the data, 162 MB. `--save-seconds` is the time between two checkpoints; each has about 1.5 GB
@@ -211,7 +211,7 @@ print(f"on a GPU of 80 GB: {accumulate(512, 0.75, 0.222, 1.31, 80.0)}")
 #
 # ```bash
 # torchrun --nproc-per-node 8 -m flowmap_edu.cli train cifar10 --device cuda --out runs/cifar10 \
-#     --set precision=bf16 --grid-every 5000 --tensorboard --save-seconds 600
+#     --set precision=bf16 --set weighting=false --grid-every 5000 --tensorboard --save-seconds 600
 # ```
 #
 # Eight GPUs take more than an eighth of the time. They exchange gradients, and each process draws the whole batch

@@ -330,7 +330,8 @@ for name, state in again.items():
 # **What to notice.** Started from digits, the run with the learned weight keeps them: the labels are read back as
 # often as before. So in these runs the weight fails from the first step, and not from a trained network. It is no
 # gain here either: without the weight the same restart reads back more labels and has the smaller Fréchet distance.
-# (One seed each.)
+# (One seed each. The budgets are not equal: these two runs have 800 steps in all, the run from the first step has 400.
+# So this does not say what that run would do with 800 steps.)
 #
 # The source trains pictures with a learned weight, with larger networks and a thousand times as many steps, and the
 # recipe for CIFAR-10 has its settings (lesson 09). Our runs say: look at the labels, or at both residuals, early.

@@ -17,7 +17,7 @@ import torch
 
 from flowmap_edu import _checks as checks
 from flowmap_edu._cli import ready
-from flowmap_edu._cli.words import asked_recipe, named_problem
+from flowmap_edu._cli.words import asked_recipe, changed_training, named_problem
 from flowmap_edu._threads import choose
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import METHODS, Method
@@ -33,7 +33,7 @@ def train(arguments: argparse.Namespace) -> None:
     """flowmap-edu train."""
     out = ready.folder("--out", arguments.out)
     if arguments.resume:
-        fresh = ("problem", "net", "labels", "method", "root", "teacher", "recipe", "minutes", "steps", "set", "seed")
+        fresh = ("problem", "net", "labels", "method", "root", "teacher", "recipe", "seed")
         if given := [name for name in fresh if getattr(arguments, name) not in (None, [])]:
             raise ValueError(f"--resume continues the run in {out} with its own settings: leave out {', '.join(given)}")
         info = runs.read_metadata(out)
@@ -41,8 +41,10 @@ def train(arguments: argparse.Namespace) -> None:
             raise ValueError(f"there is no folder {out} to go on in, and the shipped map of that name stays as it is")
         if arguments.threads is None:  # the run's own, so that its numbers stay the same to the bit
             choose((info.header.get("made_with") or {}).get("threads", 1))
-        found = Recipe(info.problem(), info.network(), info.method, info.training)
-        teacher, steps = info.header["teacher"], info.header["steps"]
+        training = changed_training(info.training, arguments)
+        found = Recipe(info.problem(), info.network(), info.method, training)
+        same_budget = (training.steps, training.minutes) == (info.training.steps, info.training.minutes)
+        teacher, steps = info.header["teacher"], info.header["steps"] if same_budget else training.steps
     else:
         if arguments.problem is None:
             raise ValueError("name a problem to train on, or --resume a run")

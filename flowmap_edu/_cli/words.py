@@ -18,8 +18,10 @@ from flowmap_edu.problems import from_file
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.recipes import RECIPES, Recipe, recipe, recipe_for
 from flowmap_edu.training import Training
+from flowmap_edu.training.metadata import CHANGEABLE
 
 PARTS = ("problem", "net", "method")  # --set net.hidden=64 changes the network, --set lr=0.01 the training
+BUDGET = ("steps", "minutes")
 GIVEN = {"path": "PROBLEM", "labels": "--labels"}  # arguments of from_file that have words of their own
 
 
@@ -74,6 +76,28 @@ def trained_by(texts: Mapping[str, str], arguments: argparse.Namespace) -> dict[
                 raise ValueError(f"{name} is given twice: --{name} {value} and --set {name}={texts[name]}")
             found[name] = value
     return {"seed": 0} | found
+
+
+def changed_training(training: Training, arguments: argparse.Namespace) -> Training:
+    """The training of a run that is resumed, with the changes that --set, --steps and --minutes ask for.
+
+    Raises:
+        ValueError: for a setting that may not change on the way.
+    """
+    texts = parse_overrides(arguments.set)
+    own = texts.pop("training")
+    asked = {name: value for name, value in trained_by(own, arguments).items() if name in own or name in BUDGET}
+    parts = [f"{part}.{name}" for part, given in texts.items() for name in given]
+    if wrong := [*parts, *(name for name in asked if name not in CHANGEABLE)]:
+        raise ValueError(
+            f"--resume may change {', '.join(CHANGEABLE)}: another {', '.join(wrong)} would be another run, "
+            "so leave it out, or begin one with another --out"
+        )
+    if asked.get("steps") is not None:
+        asked["minutes"] = None
+    elif asked.get("minutes") is not None:
+        asked["steps"] = None
+    return dataclasses.replace(training, **asked)
 
 
 def made(reference: str, texts: Mapping[str, str], part: str = "") -> Any:

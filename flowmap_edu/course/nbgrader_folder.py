@@ -16,12 +16,31 @@ CONFIG = f'''"""The settings of this course for nbgrader: run its commands in th
 nbgrader runs what students hand in on this machine, without a sandbox. `flowmap-edu grade` has one.
 """
 
+from nbgrader.preprocessors import CheckCellMetadata, ClearOutput, DeduplicateIds, OverwriteCells, OverwriteKernelspec
+
+
+class RestoreTests(OverwriteCells):
+    """Like nbgrader's own, and a test that a student deleted runs at the end, as in `flowmap-edu grade`."""
+
+    def preprocess(self, nb, resources):
+        nb, resources = super().preprocess(nb, resources)
+        there = {{cell.metadata.get("nbgrader", {{}}).get("grade_id") for cell in nb.cells}}
+        source = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
+        cells = {{cell.name: cell for cell in source.source_cells}}
+        by_hand = {{cell.name for cell in source.solution_cells}}
+        for test in source.grade_cells:
+            if test.name not in there | by_hand:
+                nb.cells.append(self.missing_cell_transform(cells[test.name], test.max_score))
+        return nb, resources
+
+
 c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "flowmaps"
 c.ClearSolutions.code_stub = {{"python": {STUB!r}}}
 c.ExecutePreprocessor.timeout = 120  # seconds a cell
 c.ExecutePreprocessor.interrupt_on_timeout = True
+c.Autograde.sanitize_preprocessors = [ClearOutput, DeduplicateIds, OverwriteKernelspec, RestoreTests, CheckCellMetadata]
 '''
 
 

@@ -9,8 +9,11 @@ from flowmap_edu.metrics.binned import binned_kl
 from flowmap_edu.metrics.errors import at_time, map_error, residuals, semigroup_gap
 from flowmap_edu.metrics.folding import folding
 from flowmap_edu.metrics.kl import KL64, floor64, kl64
+from flowmap_edu.metrics.lyapunov import lyapunov
 
-__all__ = ["KL64", "at_time", "binned_kl", "floor64", "folding", "kl64", "map_error", "residuals", "semigroup_gap"]
+__all__ = [
+    "KL64", "at_time", "binned_kl", "floor64", "folding", "kl64", "lyapunov", "map_error", "residuals", "semigroup_gap",
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,6 @@
 """What is to be learned: exact flows, data of your own, data sets of images."""
 
+from flowmap_edu.problems import equations
 from flowmap_edu.problems.arrays import FromDataset, FromTensor, from_file
 from flowmap_edu.problems.checkerboard import Checkerboard
 from flowmap_edu.problems.gaussian import Gaussian
@@ -25,6 +26,7 @@ __all__ = [
     "Mnist",
     "Problem",
     "Tilted",
+    "equations",
     "from_file",
     "two_modes",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from flowmap_edu import _checks as checks
 from flowmap_edu import _reference
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.interpolant import Interpolant
 
 STEPS = (1, 2, 4, 8, 16)  # the numbers of steps that tables and figures show
 
@@ -44,6 +45,18 @@ class Problem(_reference.Recorded, ABC):
         """
         n = checks.count("n", n)
         return self.sigma * torch.randn(n, *self.shape, generator=generator)
+
+    def path(self, interpolant: Interpolant, t: Tensor, x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
+        """The points of a batch and their slopes, I_t and dI_t; shape (B, *shape) each.
+
+        A problem whose velocity is known may put states and their velocity in the place of them (equations.py).
+
+        Args:
+            interpolant: of the training.
+            t: times, shape (B,).
+            x0, x1: draws of the base and of the data, shape (B, *shape).
+        """
+        return interpolant(t, x0, x1)
 
     def digest(self) -> str | None:
         """A hash of data that come from outside, so that a run can tell them apart; None if there are none."""

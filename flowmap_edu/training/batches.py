@@ -86,8 +86,8 @@ def draw_batches(
     t = torch.stack([times.uniform(on, **spread) for _ in range(steps)])
     draws = [times.draw(method, n - on, **sides, **spread) for _ in range(steps)]
     s, u, end = (torch.stack(column) for column in zip(*draws, strict=True))
-    x_t, target = on_the_path(interpolant, t, x0[:, :on], x1[:, :on])
-    x_s, dx_s = on_the_path(interpolant, s, x0[:, on:], x1[:, on:])
+    x_t, target = on_the_path(problem, interpolant, t, x0[:, :on], x1[:, :on])
+    x_s, dx_s = on_the_path(problem, interpolant, s, x0[:, on:], x1[:, on:])
     if method.points == "trajectory" and trajectories is not None:
         off = trajectories.chords(which.view(steps, n)[:, on:].flatten(), s.flatten())
         x_s, dx_s = (x.view_as(x_s) for x in off)
@@ -101,9 +101,9 @@ def draw_batches(
     return [whole.changed(lambda x, k=k: x[k]) for k in range(steps)]
 
 
-def on_the_path(interpolant: Interpolant, t: Tensor, x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
+def on_the_path(problem: Problem, interpolant: Interpolant, t: Tensor, x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
     """I_t and dI_t, (steps, B, *D), for t of shape (steps, B)."""
-    x, dx = interpolant(t.flatten(), x0.flatten(0, 1), x1.flatten(0, 1))
+    x, dx = problem.path(interpolant, t.flatten(), x0.flatten(0, 1), x1.flatten(0, 1))
     return x.view(x0.shape), dx.view(x0.shape)
 
 

@@ -11,7 +11,7 @@ Format 1 is read as well: format1.py translates it.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from flowmap_edu.training import files, format1
 from flowmap_edu.training.training import Training
 
 FORMAT = 2
+# settings that a run may go on with changed: they alter how long and how fast it learns, not what it learns
+CHANGEABLE = ("steps", "minutes", "lr", "clip", "accumulate", "precision", "channels_last", "compile")
 OURS = "flowmap_edu.nets:"  # networks whose size is checked before they are made
 
 
@@ -221,12 +223,25 @@ def checked(header: Mapping[str, Any]) -> None:
         raise ValueError(f"teacher must be a folder or null, got {header['teacher']!r}")
 
 
-def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Where a document of a run differs from another one, each as "training.lr: 0.003 there, 0.1 asked"."""
+def differences(there: Mapping[str, Any], asked: Mapping[str, Any], besides: Collection[str] = ()) -> list[str]:
+    """Where a document of a run differs from another one, each as "training.lr: 0.003 there, 0.1 asked".
+
+    Args:
+        there, asked: the documents.
+        besides: settings of the training that may differ.
+    """
     out = []
     for what in ("problem", "network", "method", "training"):
         said, want = ({**d[what], **(d[what].get("arguments") or {})} for d in (there, asked))
         for name in dict.fromkeys([*said, *want]):
-            if name not in ("arguments", "why") and said.get(name) != want.get(name):
+            if name in ("arguments", "why") or (what == "training" and name in besides):
+                continue
+            if said.get(name) != want.get(name):
                 out.append(f"{what}.{name}: {said.get(name)!r} there, {want.get(name)!r} asked")
     return out
+
+
+def changes(there: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The CHANGEABLE settings that differ, each as [there, asked]."""
+    old, new = there["training"], asked["training"]
+    return {name: [old[name], new[name]] for name in CHANGEABLE if name in old and old[name] != new[name]}

@@ -11,7 +11,9 @@ All files change as one (files.py): a kill, a full disk or a crash at any moment
 
 A resumed run gives the numbers of the unbroken run to the bit on the same number of CPU threads, the same kind of
 processor and the same version of torch. What would change the mathematics (a setting, the data, the teacher) is
-refused. What can change the last digits (threads, torch, the device) is named in a warning.
+refused. What can change the last digits (threads, torch, the device) is named in a warning. Some settings may change on
+the way (metadata.CHANGEABLE: the budget, lr, clip and what only saves time or memory): a warning names them, and
+config.json keeps them with the step, as "changed".
 """
 
 import time
@@ -30,7 +32,7 @@ from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import distributed, files
 from flowmap_edu.training.files import write
 from flowmap_edu.training.loop import fit
-from flowmap_edu.training.metadata import differences, document
+from flowmap_edu.training.metadata import CHANGEABLE, changes, differences, document
 from flowmap_edu.training.network import tried
 from flowmap_edu.training.reading import load, read_checkpoint, read_metadata, saved_step, shipped
 from flowmap_edu.training.saving import PLACES, contents, named, origin, save, saved_or_said
@@ -48,6 +50,9 @@ __all__ = [
     "train",
     "write",
 ]
+
+
+SAVING = 0.02  # the largest share of the time that saving takes
 
 
 def compare_origin(out: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
@@ -77,8 +82,11 @@ def prepared(out: Path, resume: bool, asked: Mapping[str, Any], about: Mapping[s
             raise ValueError(f"{out} already holds a run ({', '.join(there)}); resume it, or name another folder")
         return
     info = read_metadata(out)
-    if differ := differences(info.document, asked):
+    if differ := differences(info.document, asked, besides=CHANGEABLE):
         raise ValueError(f"{out} holds another run ({'; '.join(differ)})")
+    if changed := changes(info.document, asked):
+        said = ", ".join(f"{name} {new} instead of {old}" for name, (old, new) in changed.items())
+        warnings.warn(f"{out} goes on with {said}", stacklevel=2)
     compare_origin(out, info.header, about)
     files.tidy(out, info.digests)
 
@@ -88,6 +96,14 @@ def whole(out: Path, step: int) -> bool:
     info = read_metadata(out)
     there = [name for name in info.digests if files.read(out, name, info.digests) is not None]
     return info.header["steps_done"] == step and there == list(info.digests) and (out / "map.safetensors").is_file()
+
+
+def next_save(began: float, ended: float, least: float) -> float:
+    """When the next save is due, after one that took from `began` to `ended`: a save takes at most 2 % of the time.
+
+    ended + max(least, (1 / 0.02 - 1) (ended - began)),   in seconds
+    """
+    return ended + max(least, (1 / SAVING - 1) * (ended - began))
 
 
 def train(
@@ -112,9 +128,9 @@ def train(
         problem, net, method, training: the run.
         out: the run's folder; it must not hold a run yet, unless `resume`.
         teacher: the run, or the shipped map, that is the teacher of a method or a coupling that reads one.
-        resume: go on from the folder's checkpoint, to the same numbers as an unbroken run.
+        resume: go on from the folder's checkpoint, to the same numbers as an unbroken run if no setting changed.
         every: steps between yields; a checkpoint is written at a yield.
-        save_seconds: least time between two checkpoints.
+        save_seconds: least time between two checkpoints; it grows until saving takes at most 2 % of the time.
         device: as `fit`; of several processes, the first writes the files.
 
     Raises:
@@ -142,9 +158,9 @@ def train(
             state = State(problem, net, method, training, frozen, distributed.device_of(device))
             state.restore(checkpoint)
             files.write_all(out, contents(state, about))
-        saved, trouble = time.monotonic(), False
+        due, trouble = time.monotonic() + save_seconds, False
         for state in fit(problem, net, method, training, teacher=frozen, resume=checkpoint, every=every, device=device):
-            if first and (time.monotonic() - saved >= save_seconds or state.step == state.steps):
+            if first and ((began := time.monotonic()) >= due or state.step == state.steps):
                 trouble = saved_or_said(state, out, about, trouble)
-                saved = time.monotonic()
+                due = next_save(began, time.monotonic(), save_seconds)
             yield state

@@ -41,6 +41,7 @@ def contents(state: State, about: Mapping[str, Any]) -> dict[str, bytes]:
     csv.writer(text).writerows([COLUMNS, *state.history])
     found |= {"checkpoint.pt": buffer.getvalue(), "history.csv": text.getvalue().encode()}
     header = {"steps_done": state.step, "steps": state.steps, "cpu_seconds": round(state.cpu_seconds, 1)}
+    header |= {"changed": state.changed} if state.changed else {}
     digests = {"files": {name: files.digest(content) for name, content in found.items()}}
     return found | {"config.json": json.dumps({**said, **about, **header, **digests}, indent=1).encode()}
 

@@ -17,7 +17,7 @@ from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import coupling
 from flowmap_edu.training.average import Average
 from flowmap_edu.training.batches import Batches
-from flowmap_edu.training.metadata import differences, document
+from flowmap_edu.training.metadata import CHANGEABLE, changes, differences, document
 from flowmap_edu.training.network import on_device
 from flowmap_edu.training.training import OPTIMIZERS, Training, check
 from flowmap_edu.training.trajectories import Trajectories
@@ -38,6 +38,7 @@ class State:
         loss, grad_norm: means over the steps since the last yield.
         cpu_seconds: processor time of the run so far, this process's alone.
         history: one row (step, loss, grad_norm, largest grad_norm, cpu_seconds) a yield.
+        changed: the settings with which the run went on otherwise than before, [{"step": k, "lr": [old, new]}, ...].
         batches: what the steps read.
         generator: of what the steps draw besides, the seeds of dropout.
         device: where all of them are.
@@ -69,6 +70,7 @@ class State:
         self.generator = torch.Generator().manual_seed(training.seed)
         self.loss, self.grad_norm = math.nan, math.nan
         self.history: list[tuple[float, ...]] = []
+        self.changed: list[dict[str, Any]] = []
 
     @property
     def reads_trajectories(self) -> bool:
@@ -161,6 +163,7 @@ class State:
     def checkpoint(self) -> dict[str, Any]:
         """Everything that changes during a run, as a copy: tensors, numbers, lists and dicts only."""
         held = {name: getattr(self, name) for name in COUNTERS} | {"run": json.dumps(self.document())}
+        held["changed"] = self.changed
         return copy.deepcopy(
             held | {name: part.state_dict() for name, part in self.parts()} | {"generator": self.generator.get_state()}
         )
@@ -179,10 +182,11 @@ class State:
         return [*((name, getattr(self, name)) for name in all_runs), *second, *weight, *renewed]
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Go back to where `checkpoint` was taken.
+        """Go back to where `checkpoint` was taken, and on from there with the settings of this training.
 
         Raises:
-            ValueError: if it belongs to another run, or to an earlier version, which drew its batches in another way.
+            ValueError: if it belongs to another run, or to an earlier version, which drew its batches in another way;
+                if a new budget ends before this step.
         """
         if "batches" not in checkpoint:
             raise ValueError(
@@ -190,18 +194,44 @@ class State:
                 "one; the maps of its run still load"
             )
         try:
-            there = json.loads(checkpoint["run"]) if "run" in checkpoint else self.document()
-            if differ := differences(there, json.loads(json.dumps(self.document()))):
+            here = json.loads(json.dumps(self.document()))
+            there = json.loads(checkpoint["run"]) if "run" in checkpoint else here
+            if differ := differences(there, here, besides=CHANGEABLE):
                 raise ValueError("; ".join(differ))
             for name, part in self.parts():
                 part.load_state_dict(checkpoint[name])
             self.generator.set_state(checkpoint["generator"])
             for name in COUNTERS:
                 setattr(self, name, checkpoint[name])
-            for group, lr in zip(self.optimizer.param_groups, self.schedule.base_lrs, strict=True):
-                group["lr"] = lr * self.rate(self.step)
+            self.changed = list(checkpoint.get("changed", []))
         except Exception as error:  # its parts raise many kinds for content that is not theirs
             raise ValueError(f"this checkpoint belongs to another problem, network or method: {error}") from error
+        if changed := changes(there, here):
+            self.changed.append({"step": self.step} | changed)
+            planned = self.steps is not None or self.training.steps is not None
+            if planned and ("steps" in changed or "minutes" in changed):
+                self.steps = self.steps_of_a_new_budget()
+        self.schedule.base_lrs = [self.training.lr for _ in self.schedule.base_lrs]
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.training.lr * self.rate(self.step)
+
+    def steps_of_a_new_budget(self) -> int:
+        """The last step of a budget that was changed on the way; of minutes by the mean time of a step so far.
+
+        Raises:
+            ValueError: if it ends before this step, or the method's stages are parts of the budget.
+        """
+        training, done = self.training, self.step
+        if self.method.stages > 1:
+            raise ValueError(f"{self.method.title} divides its budget into stages: it cannot change on the way")
+        steps = training.steps
+        if steps is None:
+            steps = int(done * 60 * (training.minutes or 0) / self.cpu_seconds)
+        if steps < done:
+            asked = f"steps={training.steps}" if training.steps is not None else f"minutes={training.minutes:g}"
+            spent = f"{done:,} steps in {self.cpu_seconds / 60:.1f} CPU minutes"
+            raise ValueError(f"the run has taken {spent}: a new budget must not end before, got {asked}")
+        return steps
 
 
 def shapes(net: nn.Module) -> dict[str, torch.Size]:

@@ -178,6 +178,10 @@ def check(problem: Problem, net: nn.Module, method: Method, training: Training) 
         "label_dropout": (0.0, not problem.classes, "this problem has no labels"),
         "channels_last": (False, len(problem.shape) != 3, f"samples of shape {problem.shape} are no images"),
     }
+    own_path = type(problem).path is not Problem.path
+    for name, plain in {"stf_batch": 0, "coupling": "independent", "interpolant": Linear()}.items():
+        if own_path and getattr(training, name) != plain:
+            ignored[name] = (plain, True, "this problem has points of its own and draws no path from x0 to x1")
     for name, (plain, here, why) in ignored.items():
         if here and getattr(training, name) != plain:
             raise ValueError(
@@ -190,10 +194,11 @@ def check(problem: Problem, net: nn.Module, method: Method, training: Training) 
         raise ValueError(f"stf_near is for points of at most {FEW} entries, this problem has {problem.shape}")
     if training.stf_batch and problem.classes:
         raise ValueError("stf_batch averages over all classes, this problem has labels: leave it at 0")
-    if method.velocity == "sample" and method.condition == "semigroup" and not isinstance(training.interpolant, Linear):
+    straight = isinstance(training.interpolant, Linear) and not own_path
+    if method.velocity == "sample" and method.condition == "semigroup" and not straight:
         raise ValueError(
-            f"{method.title} steps along straight lines from x_s to x_u: interpolant must be Linear(), got "
-            f"{training.interpolant!r}"
+            f"{method.title} steps along straight lines from x_s to x_u: interpolant must be Linear() and the problem "
+            f"have no points of its own, got {training.interpolant!r} and {type(problem).__name__}"
         )
     if problem.classes and not accepts(net, "label"):
         raise ValueError(

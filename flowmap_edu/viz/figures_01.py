@@ -60,25 +60,27 @@ def lines_and_paths(problem: ExactFlow, n: int = 24) -> None:
     plt.show()
 
 
-def fields(board: Checkerboard, clouds: Mapping[float, Tensor], lengths: Sequence[float]) -> None:
+def fields(board: Checkerboard, clouds: Mapping[float, Tensor], length: float = 0.25) -> None:
     """The velocity of the board at some times, over the density; arrows only where points are.
 
     Args:
         board: the problem.
         clouds: points of I_t by the time t.
-        lengths: of each time, how long in time an arrow is.
+        length: how long in time an arrow is.
     """
-    _, axes = plt.subplots(1, len(clouds), figsize=(9.6, 2.9), dpi=72, sharex=True, sharey=True)
-    axis = torch.linspace(-1.1, 1.1, 11, dtype=torch.float64)
+    figure, axes = plt.subplots(1, len(clouds), figsize=(9.6, 3.1), dpi=90, sharex=True, sharey=True)
+    axis = torch.linspace(-1.1, 1.1, 12, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
-    for ax, (t, points), length in zip(axes, clouds.items(), lengths, strict=True):
+    for ax, (t, points) in zip(axes, clouds.items(), strict=True):
         plots.board(ax, points, bins=48)
-        seen = board.log_density(t, grid).exp() > 0.02
+        seen = board.log_density(t, grid).exp() > 0.04
         x, b = grid[seen], length * board.velocity(t, grid[seen])
         how: Any = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.009, "color": "white"}
+        how |= {"headwidth": 4, "headlength": 4, "headaxislength": 3.5, "minshaft": 2, "minlength": 0}
         ax.quiver(*x.T, *b.T, **how)
-        ax.set(title=f"t = {t:g}, arrow: {length:g} $b_t$", xlabel=f"first {POINTS}")
+        ax.set(title=f"t = {t:g}", xlabel=f"first {POINTS}")
     axes[0].set_ylabel(f"second {POINTS}")
+    figure.suptitle(f"Lighter: more points; an arrow is {length:g} $b_t$")
     plt.show()
 
 

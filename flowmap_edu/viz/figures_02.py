@@ -80,6 +80,14 @@ def closing(deltas: Sequence[float], gaps: Mapping[str, Sequence[float]], factor
     plt.show()
 
 
+def cut(carried: Tensor) -> Tensor:
+    """The lines of a net on the board at time 1, with a hole between neighbours that are in different squares."""
+    square = ((carried + 1) * 2).floor().clamp(0, 3)
+    apart = (square.diff(dim=1) != 0).any(-1, keepdim=True)
+    hole = torch.cat([apart, torch.zeros_like(apart[:, :1])], 1)
+    return torch.stack([carried, carried.masked_fill(hole, math.nan)], 2).flatten(1, 2)
+
+
 def nets(X: FlowMap, ends: Sequence[float]) -> None:
     """Where a net that is laid at time 0 is at the times `ends`; at time 1 a line is cut where the map tears it."""
     laid = plots.net(half_width=1.2, lines=13, points=121)
@@ -88,7 +96,7 @@ def nets(X: FlowMap, ends: Sequence[float]) -> None:
         plots.squares(ax)
         with torch.no_grad():
             carried = X(0.0, t, laid.flatten(0, 1)).reshape(laid.shape)
-        plots.threads(ax, plots.torn(carried) if t == 1 else carried)
+        plots.threads(ax, cut(carried) if t == 1 else carried)
         ax.set(
             title=f"t = {t}" if t else "a net at t = 0", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xlabel="first coordinate"
         )

@@ -146,17 +146,22 @@ def limits(steps: Sequence[float], end: Sequence[float], start: Sequence[float])
     plt.show()
 
 
-def suspects(tables: Mapping[str, Mapping[str, Tensor]], low: float = 1e-2, high: float = 2.0) -> None:
-    """Residuals r(s, t) of several maps: a row for each map, a column for each condition, one scale for all."""
+def suspects(tables: Mapping[str, Mapping[str, Tensor]], low: float = 1e-4, high: float = 2.0) -> None:
+    """Residuals r(s, t) of several maps: a row for each map, a column for each condition, one scale for all.
+
+    A residual below 1e-9, which is rounding, is grey.
+    """
     figure, axes = plt.subplots(len(tables), 3, figsize=(7.2, 1.75 * len(tables) + 0.4), sharex=True, sharey=True)
     image = None
     for row, (letter, by_condition) in zip(axes, tables.items(), strict=True):
         for ax, (name, table) in zip(row, by_condition.items(), strict=True):
             image = plots.over_times(ax, below_blank(table), low=low, high=high)
+            none = torch.where(below_blank(table) < 1e-9, 1.0, math.nan)
+            ax.imshow(none, origin="lower", extent=image.get_extent(), cmap="Greys", vmin=0, vmax=4, zorder=2)
             ax.set_title(f"{letter}: {NAMES[name]}")
             ax.label_outer()
     assert image is not None
-    figure.colorbar(image, ax=axes, label="r(s, t)", shrink=0.5, extend="both")
+    figure.colorbar(image, ax=axes, label="r(s, t); grey: no residual", shrink=0.5, extend="both")
     plt.show()
 
 
@@ -201,24 +206,37 @@ def next_to_a_border(x: Tensor, square: Tensor, neighbours: int = 12) -> Tensor:
     return (square[nearest] != square[:, None]).any(1)
 
 
-def errors_at_starts(X: FlowMap, board: Checkerboard, n: int = 4000) -> str:
+def errors_at_starts(X: FlowMap, board: Checkerboard, seed: int = 0, *, drawn: bool = True, n: int = 4000) -> str:
     """Points of the noise. Left: coloured by the square in which the exact map ends. Right: by the error of X.
+
+    Args:
+        X: the map.
+        board: its problem.
+        seed: of the points.
+        drawn: whether to make the figure.
+        n: how many points.
 
     Returns:
         how many of the 5 % largest errors, and of all points, are next to a border between squares, in words.
     """
-    axes: Sequence[Axes] = plt.subplots(1, 2, figsize=(6.8, 3.1), sharex=True, sharey=True)[1]
-    x = board.base(n, torch.Generator().manual_seed(0)).to(torch.get_default_dtype())
+    x = board.base(n, torch.Generator().manual_seed(seed)).to(torch.get_default_dtype())
     with torch.no_grad():
         exact = board.flow_map(0.0, 1.0, x, tolerance=1e-6)
         error = (X(0.0, 1.0, x) - exact).norm(dim=1)
-    square = squares_of(exact)
+    square, order = squares_of(exact), error.argsort()
+    if drawn:
+        starts_of(x[order], square[order], error[order])
+    border = next_to_a_border(x, square).double()
+    worst = border[order[-n // 20 :]].mean()
+    return f"next to a border: {worst:.0%} of the starts with the 5% largest errors, {border.mean():.0%} of all starts"
+
+
+def starts_of(x: Tensor, square: Tensor, error: Tensor) -> None:
+    """The figure of `errors_at_starts`; the errors are in order, so that the largest are drawn last."""
+    axes: Sequence[Axes] = plt.subplots(1, 2, figsize=(6.8, 3.1), sharex=True, sharey=True)[1]
     axes[0].scatter(*x.T, c=square, cmap="tab20", s=5, linewidths=0)
-    order = error.argsort()  # the largest are drawn last
-    size = 3 + 15 * (error[order] > 0.03)
-    image = axes[1].scatter(
-        *x[order].T, c=error[order], norm=LogNorm(0.01, 0.3), cmap="cividis_r", s=size, linewidths=0
-    )
+    size = 3 + 15 * (error > 0.03)
+    image = axes[1].scatter(*x.T, c=error, norm=LogNorm(0.01, 0.3), cmap="cividis_r", s=size, linewidths=0)
     plt.colorbar(image, ax=axes[1], label="distance of the ends", extend="both")
     axes[0].set(title="start, by the square of its end", ylabel="second coordinate")
     axes[1].set_title("start, by the error (large: over 0.03)")
@@ -226,6 +244,3 @@ def errors_at_starts(X: FlowMap, board: Checkerboard, n: int = 4000) -> str:
         plots.window(ax, 1.5)
         ax.set_xlabel("first coordinate")
     plt.show()
-    border = next_to_a_border(x, square).double()
-    worst = border[order[-n // 20 :]].mean()
-    return f"next to a border: {worst:.0%} of the starts with the 5% largest errors, {border.mean():.0%} of all starts"

@@ -60,14 +60,19 @@ def pushes(measured: Mapping[str, tuple[float, float]], predicted: float) -> Non
 
 def crowd(slopes: Tensor, b: Tensor, found: Mapping[str, Tensor]) -> None:
     """The slopes of the samples through one point, the velocity there, and what each weight finds."""
-    ax = plt.subplots(figsize=(6.6, 4.0))[1]
-    ax.plot(*slopes.T, ".", ms=1.5, color="0.6", label="slopes of samples through x")
-    ax.plot(*b, "+", color="black", ms=16, mew=2, label="the velocity b")
-    for k, (weight, m) in enumerate(found.items()):
-        ax.plot(*m, ("o", "s", "^")[k], ms=7, color=COLOURS[k], label=f'found with weight "{weight}"')
-    ax.set(aspect="equal", xlabel="slope, first coordinate", ylabel="second", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
-    ax.set_title("where the weighted mean of the residual is zero")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure, (whole, near) = plt.subplots(1, 2, figsize=(8.4, 4.4))
+    least, most = slopes.amin(0), slopes.amax(0)
+    centre, half = (least + most) / 2, 0.55 * (most - least).max()
+    for ax, middle, reach in ((whole, centre, half), (near, b, 0.4)):
+        ax.plot(*slopes.T, ".", ms=1.5, color="0.6", label="slopes of samples through x")
+        ax.plot(*b, "+", color="black", ms=12, mew=2, label="the velocity b")
+        for k, (weight, m) in enumerate(found.items()):
+            ax.plot(*m, ("o", "s", "^")[k], ms=6, color=COLOURS[k], label=f'found with weight "{weight}"')
+        ax.set(aspect="equal", xlabel="slope, first coordinate", ylabel="slope, second coordinate")
+        ax.set(xlim=(middle[0] - reach, middle[0] + reach), ylim=(middle[1] - reach, middle[1] + reach))
+    near.set(ylabel="", title="the same, near the velocity")
+    whole.set_title("all slopes")
+    figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     plt.show()
 
 
@@ -147,12 +152,20 @@ def findings(saved: Mapping[str, Any], better: Callable[[list[float], list[float
         names = [name for name in kl if group(METHODS[name]) == title]
         if names:
             leaders.append(min(names, key=lambda name: kl[name].median(0).values[0].item()))
-            first = kl[leaders[-1]][:, 0]
-            print(f"  {title:<38} {leaders[-1]:<14} {first.median():.3f}  [{first.min():.3f}, {first.max():.3f}]")
+            print(f"  {title:<38} {said(kl, leaders[-1], 0)}")
     best = min(leaders, key=lambda name: kl[name].median(0).values[0].item())
     others = [name for name in kl if name not in ("fm", best)]
     beaten = [name for name in others if better(kl[best][:, 0].tolist(), kl[name][:, 0].tolist())]
     print(f"{best}: better than {len(beaten)} of {len(others)} other rows whatever the seed")
+    jumping = [*others, best]
+    print("\nlowest median with one evaluation, by whose velocity is read:")
+    for title, reads in (("its own", ("self", "average")), ("a sample's", ("sample",)), ("a teacher's", ("teacher",))):
+        names = [name for name in jumping if whose(METHODS[name]) in reads]
+        if names:
+            print(f"  {title:<12} {said(kl, min(names, key=lambda name: kl[name].median(0).values[0].item()), 0)}")
+    last = min(jumping, key=lambda name: kl[name].median(0).values[-1].item())
+    near = [n for n in jumping if n != last and not better(kl[last][:, -1].tolist(), kl[n][:, -1].tolist())]
+    print(f"lowest median with 16 evaluations: {said(kl, last, -1)}; not surely behind it: {', '.join(near) or 'none'}")
     late = [name for name in kl if METHODS[name].sampler == "restarts"]
     four, sixteen = EVALUATIONS.index(4), EVALUATIONS.index(16)
     worse = [n for n in late if kl[n].median(0).values[sixteen] > kl[n].median(0).values[four]]
@@ -162,6 +175,17 @@ def findings(saved: Mapping[str, Any], better: Callable[[list[float], list[float
     dear = sorted(rows, key=lambda name: rows[name]["step_memory"])[-2:][::-1]
     print("most memory a step: " + ", ".join(f"{n} {rows[n]['step_memory']:.1f} times flow matching's" for n in dear))
     return best
+
+
+def whose(method: Method) -> str:
+    """Whose velocity, or whose short jumps, a row reads: a teacher's wherever it has one."""
+    return "teacher" if method.needs_teacher else method.velocity
+
+
+def said(kl: Mapping[str, Tensor], name: str, column: int) -> str:
+    """A row's name, and the median and the range of its KL64 in a column."""
+    found = kl[name][:, column]
+    return f"{name:<14} {found.median():.3f}  [{found.min():.3f}, {found.max():.3f}]"
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> None:

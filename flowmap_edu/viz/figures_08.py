@@ -70,21 +70,22 @@ def distances(found: Mapping[int, Tensor], real: Sequence[float], held_out: floa
     plt.show()
 
 
-def shares_within(found: Mapping[str, Tensor], threshold: float) -> None:
+def shares_within(found: Mapping[str, Tensor], thresholds: Sequence[float]) -> None:
     """Of each set of digits, the share whose nearest training digit is at most so far away.
 
     Args:
         found: of each set, by its name, the distance of each digit to its nearest training digit.
-        threshold: the distance below which a digit is called near.
+        thresholds: the distances below which a digit is called near.
     """
-    _, ax = plt.subplots(figsize=(6.4, 3.0))
-    styles = ("-", "--", "-.", ":", "-", "--")
+    _, ax = plt.subplots(figsize=(6.8, 3.2))
+    styles = ("-", "--", "-.", ":", "-", "--", "-.")
     for (name, distance), style in zip(found.items(), styles, strict=False):
         ordered = distance.sort().values
         share = 100 * torch.arange(1, len(ordered) + 1) / len(ordered)
         ax.step(ordered, share, style, where="post", label=name)
-    ax.axvline(threshold, color="0.5", lw=1)
-    ax.annotate("threshold", (threshold, 104), color="0.4", ha="center", annotation_clip=False)
+    for k, threshold in enumerate(thresholds):
+        ax.axvline(threshold, color="0.5", lw=1, ls=("--", "-")[k % 2], zorder=0)
+    ax.annotate("the two thresholds", (sum(thresholds) / len(thresholds), 104), ha="center", annotation_clip=False)
     ax.set(xlabel="distance to the nearest training digit", ylabel="share of digits, %", ylim=(0, 101))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     plt.show()
@@ -106,5 +107,21 @@ def ranges(scores: Mapping[int, Tensor]) -> str:
     lines = []
     for n, found in scores.items():
         (a, b), (c, d) = ((float(column.min()), float(column.max())) for column in found.T)
-        lines.append(f"{n:>2} jumps: to training digits {a:.2f} to {b:.2f}, to held-out digits {c:.2f} to {d:.2f}")
+        jumps = f"{n:>2} jump{'s' if n > 1 else ' '}"
+        lines.append(f"{jumps}: to training digits {a:.2f} to {b:.2f}, to held-out digits {c:.2f} to {d:.2f}")
     return "\n".join(lines)
+
+
+def near(found: Mapping[str, Tensor], shares: Mapping[str, Sequence[float]]) -> str:
+    """Of each set of digits the median distance, and the shares below the two thresholds, a line each."""
+    lines = [f"{'':>24}  median distance  below the first threshold  below the second"]
+    for name, distance in found.items():
+        first, second = shares[name]
+        lines.append(f"{name:>24}  {distance.median().item():>15.2f}  {first:>25.1%}  {second:>16.1%}")
+    return "\n".join(lines)
+
+
+def near_of_draws(shares: Sequence[Sequence[float]]) -> str:
+    """The shares below the first and the second threshold of each draw: of one jump, then of sixteen."""
+    words = [", ".join(f"{share:.1%}" for share in row) for row in shares]
+    return f"three draws, one jump: {words[0]}; {words[1]}\nthree draws, 16 jumps: {words[2]}; {words[3]}"

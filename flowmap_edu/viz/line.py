@@ -121,9 +121,15 @@ def mean_velocity(
     shown = x1[torch.searchsorted(p.cumsum(0), (torch.arange(n, dtype=torch.float64) + 0.5) / n).clamp(max=CELLS - 1)]
     slopes, mean = (shown - x) / (1 - t), float(p @ ((x1 - x) / (1 - t)))
     ax = plane(ax)
-    label = f"{n} lines through ({t:g}, {x:g})"
+    label = f"{n} equally likely lines through t = {t:g}, x = {x:g}"
     bundle(ax, 0.0, x - t * slopes, 1.0, shown, COLOURS[0], label=label)
-    arrow(ax, (t, x), (t + length, x + length * mean), VELOCITY, label=f"their mean slope {mean:.2f}")
+    arrow(
+        ax,
+        (t, x),
+        (t + length, x + length * mean),
+        VELOCITY,
+        label=f"mean slope of all lines through this place: $b_t(x)$ = {mean:.2f}",
+    )
     dot(ax, [t], [x], COLOURS[6])
     legend(ax)
     return ax

@@ -75,16 +75,11 @@ def others(x: Tensor) -> Tensor:
     return apart(x, x).kthvalue(2, dim=1).values
 
 
-def halves(train: Tensor, generated: Tensor, generator: torch.Generator) -> Tensor:
-    """What a half copier may return: here, training pictures first."""
-    return torch.where((torch.rand(len(train), generator=generator) < 0.5).view(-1, 1, 1, 1), train, generated)
-
-
-def copies_half(answer: object) -> str | None:
-    """None if each picture is one of the two, about half are copies, and the place in the batch stays."""
+def copies_share(answer: object) -> str | None:
+    """None if each picture is one of the two, the share of copies is the one asked, and each place is drawn alone."""
     assert callable(answer)
     train, generated = torch.ones(4000, 1, 2, 2), torch.zeros(4000, 1, 2, 2)
-    x = answer(train, generated, torch.Generator().manual_seed(1))
+    x = answer(train, generated, 0.3, torch.Generator().manual_seed(1))
     if not isinstance(x, Tensor) or x.shape != train.shape:
         return f"A tensor of the shape {tuple(train.shape)} is wanted."
     whole = x.flatten(1)
@@ -93,18 +88,18 @@ def copies_half(answer: object) -> str | None:
     if not ((whole == 0) | (whole == 1)).all():
         return "A picture is neither of the two: they are mixed by a weight. Take one or the other."
     share = whole[:, 0].mean().item()
-    if not 0.45 < share < 0.55:
-        return f"{share:.0%} are copies. Each picture is a copy with probability 1/2."
+    if not 0.25 < share < 0.35:
+        return f"{share:.0%} are copies where 30 % were asked. Each picture is a copy with probability `share`."
     if len(whole[:, 0].unique_consecutive()) < 1000:
         return "The copies stand in one block. Each picture is drawn on its own."
-    again = answer(train, generated, torch.Generator().manual_seed(2))
+    again = answer(train, generated, 0.3, torch.Generator().manual_seed(2))
     same = isinstance(again, Tensor) and torch.equal(again, x)
     return "The generator is not used: other seeds give the same choice." if same else None
 
 
-def share_near(distances: Tensor, real: Tensor) -> Tensor:
-    """The share of distances below the 5 % quantile of the real ones."""
-    return (distances < torch.quantile(real, 0.05)).double().mean()
+def share_near(distances: Tensor, real: Tensor, q: float) -> Tensor:
+    """The share of distances below a quantile of the real ones."""
+    return (distances < torch.quantile(real, q)).double().mean()
 
 
 COPIES = {
@@ -188,23 +183,24 @@ COPIES = {
     "08.12": Exercise(
         asks="pictures of which each is a training picture or a generated one, shape (B, C, H, W)",
         shown="A control: a model of which we know what the test has to find.",
-        law=copies_half,
+        law=copies_share,
     ),
     "08.13": Exercise(
         asks="the share of distances below the threshold, a number",
-        shown="By this measure a model that draws new digits as far away as held-out ones has 5 %.",
+        shown="By this measure a model that draws new digits as far away as held-out ones has the share q.",
         right=share_near,
-        cases=lambda: [(points(60, 1).abs()[:, 0], points(41, 1, 2).abs()[:, 0])],
+        cases=lambda: [(points(60, 1).abs()[:, 0], points(41, 1, 2).abs()[:, 0], q) for q in (0.05, 0.2)],
         mistakes={
             "The threshold is a quantile of the distances that are tested. It belongs to the real ones.": (
-                lambda d, _: share_near(d, d)
+                lambda d, _, q: share_near(d, d, q)
             ),
-            "This is the share above the threshold.": lambda d, real: 1 - share_near(d, real),
-            "This is a count. A share is wanted.": lambda d, real: share_near(d, real) * len(d),
-            "The threshold is the 0.95 quantile. The small distances are suspect.": lambda d, real: (
-                (d < real.quantile(0.95)).double().mean()
+            "This is the share above the threshold.": lambda d, real, q: 1 - share_near(d, real, q),
+            "This is a count. A share is wanted.": lambda d, real, q: share_near(d, real, q) * len(d),
+            "The threshold is the 1 - q quantile. The small distances are suspect.": lambda d, real, q: (
+                (d < real.quantile(1 - q)).double().mean()
             ),
-            "The two arguments are swapped.": lambda d, real: share_near(real, d),
+            "The threshold is the 0.05 quantile whatever q is.": lambda d, real, _: share_near(d, real, 0.05),
+            "The two arguments are swapped.": lambda d, real, q: share_near(real, d, q),
         },
     ),
 }

@@ -109,7 +109,7 @@ LATER = {
             "That weight is 1 over the squared length. Here the residual is divided by its length once.": "adaptive",
             "That weight depends on the times alone. The one that is asked for depends on the residual.": "jump",
             "That weight is constant. The one that is asked for depends on the residual.": "one",
-            "That weight is for the semigroup condition along a sample.": "norm",
+            "That weight is for the semigroup condition along a sample.": "slope in tau",
         },
     ),
 }

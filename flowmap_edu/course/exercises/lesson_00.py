@@ -1,6 +1,5 @@
-"""The exercises of lesson 00: N jumps by a flow map, and the score of an even square."""
+"""The exercise of lesson 00: N jumps by a flow map."""
 
-import math
 from itertools import pairwise
 
 from torch import Tensor
@@ -69,18 +68,6 @@ EXERCISES = {
             "It is one jump only, whatever the number of steps is.": lambda X, x, _: X(0.0, 1.0, x),
             "The last jump starts at the noise. It has to start where the jump before it landed.": from_the_noise,
             "One jump is missing: the points do not arrive at time 1.": one_short,
-        },
-    ),
-    "00.2": Exercise(
-        asks="KL64 of points that lie evenly in the whole square, by hand: a number",
-        shown="Points that know nothing of the squares score log 2: each white bin has half of what it should have.",
-        right=math.log(2),
-        tolerance=0.01,
-        mistakes={
-            "That is the share of points on the white squares. The score is a sum of p log(p / q).": 0.5,
-            "That is the logarithm to the base 2. The score takes the natural one.": 1.0,
-            "Here p log(p / q) is summed with p and q exchanged, or p is taken for 1 / 4096.": math.log(2) / 2,
-            "p and q differ: on a white bin p is 1 / 2048 and q is 1 / 4096.": 0.0,
         },
     ),
 }
