@@ -394,9 +394,9 @@ for name, guess in stand_ins.items():
 # The mean of $r$ is always below (Jensen's inequality). This reward is linear, so that $r$ at the mean is the mean of
 # $r$, and has the same gap. A constant gap would do no harm, since the gradient does not see it. The gap of the landing
 # point is far from constant. That of the mean scatters by 0.15, little more than the draws' own 0.12, so this table
-# alone does not show its fault. The table before does: there the exact mean adds 1.23 at $s = 0.3$, and the exact value
-# 0.92. Meta flow maps and Diamond maps (see the references) *train* a map to draw from the data given a point, so that
-# the mean of $e^r$ can be taken.
+# alone does not show its fault. The first table of this section does: at $s = 0.3$ the exact mean adds a term of the
+# length 1.23, and the exact value one of 0.92. Meta flow maps and Diamond maps (see the references) *train* a map to
+# draw from the data given a point, so that the mean of $e^r$ can be taken.
 #
 # ## 5. What repairs it?
 #
