@@ -6,10 +6,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 DRIVER := $(VENV)/.installed-browser
+GRADER := $(VENV)/.installed-grading
 PAGES  := $(VENV)/.installed-site
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
-.PHONY: help install demo html site lessons test test-twice test-browser test-faults test-grading lint lab bench clean
+.PHONY: help install demo html site lessons slides test test-twice test-browser test-faults test-grading lint lab bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,6 +29,10 @@ $(PAGES): $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[notebooks,images,evaluation,dev,site]'
 	touch $@
 
+$(GRADER): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[notebooks,images,evaluation,dev,grading]'
+	touch $@
+
 install: $(READY)  ## create .venv and install the library with its tools
 
 demo: $(READY)  ## train a flow map on the checkerboard (two CPU minutes), print its table, draw its picture
@@ -35,6 +40,10 @@ demo: $(READY)  ## train a flow map on the checkerboard (two CPU minutes), print
 
 html: $(READY)  ## the lessons as pages in html/, each picture with its words
 	$(BIN)/jupyter nbconvert --to html --template lesson --TemplateExporter.extra_template_basedirs=docs/nbconvert --output-dir html tutorials/*.ipynb
+
+slides: $(READY)  ## three lectures as pages in html/slides/ that need no network (needs npm)
+	@command -v npm >/dev/null || { echo "make slides: npm is missing: apt-get install npm" >&2; exit 2; }
+	$(BIN)/python docs/make_slides.py
 
 site: $(PAGES)  ## lessons, reference and all pages as one folder, site/, that needs no network (KaTeX comes from npm, once)
 	OMP_NUM_THREADS=1 $(BIN)/python docs/site/make_site.py
@@ -61,8 +70,9 @@ test-browser: $(DRIVER)  ## move every slider by keys in JupyterLab and on stati
 test-faults: $(READY)  ## kill 200 trainings at random moments and resume them (an hour)
 	FLOWMAP_EDU_FAULTS=200 $(BIN)/pytest -n 2 tests/test_faults.py
 
-test-grading: $(READY)  ## grade sixty submissions, the hostile ones among them, twice (a quarter of an hour)
+test-grading: $(GRADER)  ## grade sixty submissions twice, and every assignment with nbgrader too (half an hour)
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python tests/grading_sixty.py --twice
+	FLOWMAP_EDU_NBGRADER=all OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_nbgrader.py
 
 lab: $(READY)  ## open the first lesson in JupyterLab
 	$(BIN)/flowmap-edu lab

@@ -128,9 +128,15 @@ def figure(found: re.Match[str], folder: Path) -> str:
 
 
 def lines(found: re.Match[str]) -> str:
-    """What a lesson prints."""
+    """What a lesson prints.
+
+    Raises:
+        ValueError: if the text is not in the lines that are wanted.
+    """
     lesson, text, first, last = found.groups()
     chosen = printed(lesson, text)[slice(int(first) - 1, int(last)) if first else slice(None)]
+    if not any(text in line for line in chosen):
+        raise ValueError(f"lesson {lesson} prints {text!r} in other lines than {first} to {last}: look at it again")
     letter = min(22.0, LINE / max(map(len, chosen)))
     return f'<pre style="font-size: {letter:.1f}px">{html.escape(chr(10).join(chosen))}</pre>'
 

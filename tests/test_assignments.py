@@ -1,11 +1,13 @@
 """Every assignment: its format, its form, its exercises."""
 
 import re
+import sys
+import warnings
 
 import pytest
 
 from flowmap_edu import cli, course
-from flowmap_edu.course import student_seed
+from flowmap_edu.course import checking, student_seed
 from flowmap_edu.course.assignment import BY_HAND, STUB, assignments, load
 from flowmap_edu.course.checking import verdict
 from flowmap_edu.course.exercise import made
@@ -82,6 +84,27 @@ def test_a_part_is_checked_on_the_students_own_data(capsys):
         with pytest.raises(ValueError, match="must be your student number"):
             course.graded("a1.4", first, student=number)
     assert student_seed(" AB 12") == student_seed("ab12") != student_seed("ab13")
+
+
+def test_a_test_writes_nothing_to_standard_error(capsys, monkeypatch):
+    """nbgrader gives no points to a test that does; warnings of torch and a student's own words are no mistakes."""
+    right, real = load("a1").exercises(student_seed(1), 0)["a1.2"].right, checking.find
+
+    def find(name, **seeds):
+        warnings.warn("from making the exercise", FutureWarning, stacklevel=1)
+        return real(name, **seeds)
+
+    def answer(*given):
+        warnings.warn("from the answer", UserWarning, stacklevel=1)
+        print("a bar of progress", file=sys.stderr)
+        return right(*given)
+
+    monkeypatch.setattr(checking, "find", find)
+    course.graded("a1.2", answer, student=1)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "a1.2 is right." in out
+    assert "a bar of progress" in out
 
 
 @pytest.mark.parametrize(

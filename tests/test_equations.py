@@ -80,7 +80,7 @@ def test_what_does_not_change_stays():
 
 
 def test_the_states_lie_where_the_equation_goes():
-    """Pendulum and hunters stay within their largest orbit; Lorenz's states lie on the attractor, with scipy's spread."""
+    """The pendulum stays within its largest orbit; Lorenz's states are spread as those of one long orbit of scipy's."""
     q, p = ALL[0].states.unbind(1)
     assert (p**2 / 2 - q.cos()).max() < 0.5 - np.cos(2.0) + 1e-4
     assert ALL[1].states.min() > 0

@@ -265,7 +265,9 @@ def test_evaluate_images_with_classes():
     for row, steps in zip(rows, (1, 2), strict=True):
         x = parts_by_hand(X, problem, steps, 260, seed)
         fid, kid = image_metrics.frechet(net, x, train), image_metrics.kid(net, x, train, seed=seed).mean
-        assert row == pytest.approx({"steps": steps, "fid": fid, "kid": kid, "n": 260, "floor": floor}, rel=1e-4)
+        unseen = image_metrics.frechet(net, x, some)
+        wanted = {"steps": steps, "fid": fid, "fid_held_out": unseen, "kid": kid}
+        assert row == pytest.approx(wanted | {"n": 260, "floor": floor, "n_held_out": 260}, rel=1e-4)
     assert rows[0]["fid"] > 2 * floor
     for change, message in (
         ({"n": 1}, "n must be at least 2, got 1"),
@@ -298,7 +300,7 @@ def test_evaluate_images_without_classes():
     x, train = parts_by_hand(X, problem, 3, 30, 2), problem.data().values()
     assert row["fid"] == pytest.approx(image_metrics.frechet(net, x, train), rel=1e-4)
     assert row["kid"] == pytest.approx(image_metrics.kid(net, x, train, seed=2).mean, rel=1e-4)
-    assert row["floor"] is None
+    assert (row["floor"], row["fid_held_out"]) == (None, None)
 
 
 def test_the_noise_added_on_the_way_is_fresh():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flowmap_edu import cli, losses, methods, training
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import classifier, memorising
+from flowmap_edu.metrics import classifier, coverage, memorising
 from flowmap_edu.metrics import images as image_metrics
 from flowmap_edu.nets import UNet
 from flowmap_edu.nets.layers import Weight
@@ -388,7 +388,11 @@ def test_evaluate_prints_and_writes_what_the_metrics_say(saved, tmp_path, monkey
     fd, floor = (image_metrics.frechet(features, y, held_out) for y in (x, train))
     right = (features.read(x) == TRAIN.labels).double().mean().item()
     near = memorising.memorised(x, train, held_out, seeded(5))
+    with torch.no_grad():
+        among = coverage.precision_recall(features(x), features(held_out))
     wanted = {"steps": 2, "fd": fd, "floor": floor, "labels": right, **near._asdict()}
+    wanted["fd_train"] = image_metrics.frechet(features, x, train)
+    wanted |= {"copied": memorising.suspects(x, train, held_out), **among._asdict(), "n": 1400}
     digest = runs.read_metadata(out).digests["map.safetensors"]
     assert report == {"n": None, "seed": 5, "map": digest, "rows": [pytest.approx(wanted, rel=1e-5)]}
     assert first.endswith("lsd on Digits")

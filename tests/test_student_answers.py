@@ -2,10 +2,13 @@
 
 import csv
 
+import numpy as np
 import pytest
+import student_answers_1
 import student_answers_2_3
 import student_answers_4_6
 import student_answers_5
+import torch
 
 from flowmap_edu import cli
 from flowmap_edu.course import student_seed
@@ -15,8 +18,8 @@ from flowmap_edu.course.exercise import find
 from flowmap_edu.course.given.drawn_method import NAMES
 from flowmap_edu.course.notebook import notebook
 
-RIGHT = student_answers_2_3.RIGHT | student_answers_4_6.RIGHT | student_answers_5.RIGHT
-WRONG = student_answers_2_3.WRONG | student_answers_4_6.WRONG | student_answers_5.WRONG
+RIGHT = student_answers_1.RIGHT | student_answers_2_3.RIGHT | student_answers_4_6.RIGHT | student_answers_5.RIGHT
+WRONG = student_answers_1.WRONG | student_answers_2_3.WRONG | student_answers_4_6.WRONG | student_answers_5.WRONG
 STUDENTS = tuple(student_seed(f"wrong {k}") for k in range(12))
 
 
@@ -53,6 +56,20 @@ def test_wrong_answers_are_told_why(name):
         assert any(piece in told for piece in said.split("|")), (told, said)
     if isinstance(exercise.right, float):
         assert words(part, exercise.right, other) is not None  # another student's number
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_a_right_number_may_come_in_several_kinds(name):
+    """As a float, a tensor, a NumPy number, and computed in another way, so that its last digits differ."""
+    for student in STUDENTS[:3]:
+        for part, exercise in load(name).exercises(student, 0).items():
+            right = exercise.right
+            if isinstance(right, float):
+                near = right * (1 + 0.4 * exercise.tolerance)
+                for answer in (right, near, torch.tensor(right), torch.tensor([right]), np.float64(right)):
+                    assert verdict(exercise, answer) is None, (part, answer)
+            elif isinstance(right, str):
+                assert verdict(exercise, f" {right.lower()}") is None, part
 
 
 @pytest.mark.parametrize("method", NAMES)

@@ -611,13 +611,13 @@ figures.costs({"matrix products": products, "time": times, "peak of memory": mem
 plt.show()
 
 # %% [markdown]
-# **What to notice.** The products follow the count. The times are above the count for the losses with a `jvp`: layers
-# do more than products, and only the products are counted. A black line is the range of the five rounds. Where the
-# lines of two losses overlap, these rounds do not tell their times apart. (This is one machine.) Memory is another
-# matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs nearly as little as
-# flow matching.
+# **What to notice.** The products follow the count. So do the times of PSD. Those of the losses with a `jvp` are above
+# the count: layers do more than products, and only the products are counted. A black line is the range of the five
+# rounds. Where the lines of two losses overlap, these rounds do not tell their times apart. (This is one machine.)
+# Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs nearly
+# as little as flow matching.
 #
-# ESD "full" holds the most. Here it needs about as much memory as "convex", and by the count it takes longer (3.0
+# ESD "full" holds the most. Here it needs about as much memory as "convex", and more time. The count says the same (3.0
 # against 2.3): "full" makes its two derivatives by two `jvp`s, "convex" makes their sum by one.
 #
 # **Try.** Count your own `esd`, with its two `jvp`s and nothing held. Then measure it.

@@ -905,6 +905,7 @@ figures.cells(table)
 # Two examples: while the tangent of sCM is ramped up, the row `"sct"` splits it in another place; and `"pd"` trains one
 # network where its source trains one a stage. Print
 # `table["pd"].substitution` and `table["pd"].departs`; `.title` is a row's name in full, `.source` its publication.
+# [A page for each method](../docs/methods/index.md) has its formula and its numbers.
 #
 # **How good are they?** The repository holds KL64 of every row at one budget: half a CPU minute each, three seeds,
 # 300,000 points. It was made by `flowmap-edu table checkerboard --methods all --minutes 0.5 --seeds 3 --points 300000

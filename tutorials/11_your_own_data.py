@@ -523,7 +523,8 @@ course.check("11.4", share_far)
 #
 # ## Next
 #
-# This was the last lesson. All of them are listed in the [README](README.md); the page
+# [Lesson 12](12_what_a_jump_is_good_for.ipynb) uses a map for more than samples. All lessons are listed in the
+# [README](README.md); the page
 # [extending](../docs/extending.md) says how to add a problem, a network or a method of your own.
 #
 # ## References

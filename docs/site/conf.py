@@ -31,7 +31,6 @@ myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-python_maximum_signature_line_length = 90
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
@@ -55,8 +54,15 @@ def display(self, node):
     raise nodes.SkipNode
 
 
+def levels(_app, _name, _template, context, _doctree):
+    """Tell screen readers the level of the captions between the pages."""
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
 def setup(app):
     """Docstrings hold formulas in plain text: they are translated before napoleon reads them."""
     app.add_html_math_renderer("katex", (inline, None), (display, None))
     app.connect("autodoc-process-docstring", docstrings.translate, priority=100)
     app.connect("autodoc-skip-member", docstrings.without_numbers)
+    app.connect("html-page-context", levels, priority=900)  # after the theme

@@ -57,17 +57,20 @@ def build(out: Path) -> None:
     shutil.rmtree(staged, ignore_errors=True)
     stage(staged)
     copy_katex(staged / "_static" / "katex")
-    shutil.rmtree(out, ignore_errors=True)
+    made = WORK / "html"
+    shutil.rmtree(made, ignore_errors=True)
     options = ["-q", "-b", "html", "-c", str(HERE), "-d", str(WORK / "doctrees"), "--fail-on-warning"]
     options += ["-D", f"html_static_path={staged / '_static'}"]
-    call = [sys.executable, "-m", "sphinx", *options, str(staged), str(out)]
+    call = [sys.executable, "-m", "sphinx", *options, str(staged), str(made)]
     if subprocess.run(call, check=False).returncode:
         raise SystemExit("make site: Sphinx found what is said above")
-    call = [*tool("node"), str(HERE / "formulas.mjs"), str(out), str(fetched(KATEX))]
+    call = [*tool("node"), str(HERE / "formulas.mjs"), str(made), str(fetched(KATEX))]
     if subprocess.run(call, check=False).returncode:
         raise SystemExit("make site: KaTeX cannot read the formulas above")
-    if broken := links.broken(out):
+    if broken := links.broken(made):
         raise SystemExit("make site: these links lead nowhere\n" + "\n".join(broken))
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(made, out, ignore=shutil.ignore_patterns("_sources", ".buildinfo"))
     print(f"{out / 'index.html'}: {len(list(out.rglob('*.html')))} pages")
 
 

@@ -23,12 +23,16 @@ MODULES = (
 )  # fmt: skip
 LINK = re.compile(r"\]\(([^)\s#:]+)\)")
 LIVE = "flow-live-page"
-METHODS_INDEX = "# Methods, one page each\n"
 TOGETHER = """# Live figures
 
 Each figure runs in this page. It needs no kernel and no network. Every slider moves by keys, by mouse and by touch.
 
 """
+
+
+def lessons() -> list[Path]:
+    """The sources of the lessons that have been run."""
+    return [source for source in sources(ROOT / "tutorials") if source.with_suffix(".ipynb").exists()]
 
 
 def with_room(text: str) -> str:
@@ -55,10 +59,18 @@ def stage_pages(out: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
         stage_linked(path.parent, text, out)
-    folder = out / "docs" / "methods"
-    if list(folder.glob("*.md")) and not any((folder / name).exists() for name in ("index.md", "README.md")):
-        toctree = "```{toctree}\n:glob:\n\n*\n```\n"
-        (folder / "index.md").write_text(f"{METHODS_INDEX}\n{toctree}", encoding="utf-8")
+    stage_methods(out / "docs" / "methods")
+
+
+def stage_methods(folder: Path) -> None:
+    """See that the pages of the methods, if there are any, are reached from a first page of theirs."""
+    if not list(folder.glob("*.md")):
+        return
+    index = folder / "index.md"
+    text = index.read_text(encoding="utf-8") if index.exists() else "# Methods, one page each\n"
+    if "{toctree}" not in text:
+        hidden = ":hidden:\n" if index.exists() else ""
+        index.write_text(f"{text}\n```{{toctree}}\n:glob:\n{hidden}\n*\n```\n", encoding="utf-8")
 
 
 def as_html(output: nbformat.NotebookNode, name: str, pictures: Path) -> None:
@@ -72,8 +84,9 @@ def as_html(output: nbformat.NotebookNode, name: str, pictures: Path) -> None:
     width, height = (int.from_bytes(raw[at : at + 4], "big") for at in (16, 20))
     words = output.get("metadata", {}).get("image/png", {}).get("alt", "")
     data["text/html"] = (
-        f'<img class="lesson-figure" src="../_static/lessons/{name}" width="{width}" height="{height}" '
-        f'loading="lazy" decoding="async" alt="{escaped(words)}">'
+        f'<div class="lesson-figure" style="--width: {width}px">'
+        f'<img src="../_static/lessons/{name}" width="{width}" height="{height}" '
+        f'loading="lazy" decoding="async" alt="{escaped(words)}"></div>'
     )
 
 
@@ -86,7 +99,7 @@ def stage_lessons(out: Path) -> list[tuple[str, str]]:
     """Copy the lessons with folded solutions and pictures as files; heading and HTML of each live figure."""
     pictures, together = out / "_static" / "lessons", []
     pictures.mkdir(parents=True)
-    for source in sources(ROOT / "tutorials"):
+    for source in lessons():
         notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
         title = title_of(notebook)
         for at, cell in enumerate(notebook.cells):
@@ -109,7 +122,7 @@ def stage_lessons(out: Path) -> list[tuple[str, str]]:
 def titles() -> list[tuple[str, str, str]]:
     """Number, title and file of each lesson."""
     found = []
-    for source in sources(ROOT / "tutorials"):
+    for source in lessons():
         notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
         found.append((source.stem.partition("_")[0], title_of(notebook), source.stem))
     return found
@@ -159,10 +172,10 @@ def stage(out: Path) -> None:
     text = TOGETHER + "\n".join(heading + figure for heading, figure in live)
     (out / "tutorials" / "live.md").write_text(text, encoding="utf-8")
     stage_reference(out)
-    lessons = "\n".join(f"{number} {title} <tutorials/{stem}>" for number, title, stem in titles())
-    names = [f"docs/methods/{name}" for name in ("index", "README") if (out / f"docs/methods/{name}.md").exists()]
+    listed = "\n".join(f"{number} {title} <tutorials/{stem}>" for number, title, stem in titles())
+    methods = "docs/methods/index" if (out / "docs" / "methods" / "index.md").exists() else ""
     text = (HERE / "index.md").read_text(encoding="utf-8")
-    text = text.replace("<!-- lessons -->", lessons).replace("<!-- methods -->", "".join(names[:1]))
+    text = text.replace("<!-- lessons -->", listed).replace("<!-- methods -->", methods)
     text = text.replace("<!-- live -->", live[0][1])
     (out / "index.md").write_text(text, encoding="utf-8")
     shutil.copy(ROOT / "data" / "checkerboard-lsd" / "samples.png", out / "_static" / "samples.png")

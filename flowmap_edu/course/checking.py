@@ -1,5 +1,7 @@
 """Check what a reader wrote: compare it with the right answer, and if it differs, find the mistake that explains it."""
 
+import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,6 +50,8 @@ def check(name: str, answer: Answer) -> None:
 def graded(name: str, answer: Answer, *, student: int | str | None, seeds: Sequence[int] = (0,)) -> None:
     """Check a part of an assignment on the data of one student; print one sentence, or raise.
 
+    Nothing is written to standard error: nbgrader gives a test no points if it does, and a warning is no mistake.
+
     Args:
         name: of the part: "a1.2".
         answer: what the student wrote: a function, or a value.
@@ -62,10 +66,12 @@ def graded(name: str, answer: Answer, *, student: int | str | None, seeds: Seque
         print(NOT_HERE)
         return
     number = student_seed(student)
-    for seed in seeds:
-        exercise = find(name, student=number, seed=seed)
-        told(name, exercise, verdict(exercise, answer))
-    print(f"{name} is right. {find(name, student=number).shown}")
+    with warnings.catch_warnings(), contextlib.redirect_stderr(sys.stdout):
+        warnings.simplefilter("ignore")
+        for seed in seeds:
+            exercise = find(name, student=number, seed=seed)
+            told(name, exercise, verdict(exercise, answer))
+        print(f"{name} is right. {find(name, student=number).shown}")
 
 
 def told(name: str, exercise: Exercise, wrong: str | None) -> None:

@@ -1,6 +1,6 @@
 """A small classifier of a data set: its features give a Fréchet distance, its answers the labels read back.
 
-The shipped weights, data/digits-classifier and data/emoji-classifier, were made by `python -m
+The shipped weights, data/digits-classifier, data/mnist-classifier and data/emoji-classifier, were made by `python -m
 flowmap_edu.recipes.classifier`. Photographs are compared by the far larger Inception network (`inception.py`).
 """
 
@@ -15,7 +15,11 @@ from flowmap_edu import _checks as checks
 from flowmap_edu._shipped import shipped_folder
 
 FEATURES = 64
-KNOWN = {"digits": {"size": 8, "channels": 1}, "emoji": {"size": 32, "channels": 3}}
+KNOWN = {
+    "digits": {"size": 8, "channels": 1},
+    "mnist": {"size": 28, "channels": 1},
+    "emoji": {"size": 32, "channels": 3},
+}
 
 
 class Classifier(nn.Module):
@@ -25,7 +29,7 @@ class Classifier(nn.Module):
     gives the answers, shape (B, classes). Pictures x are (B, channels, size, size) in [-1, 1].
 
     Args:
-        size: side of the images, 4 times a power of two.
+        size: side of the images, which halved (and rounded up) some times is 4.
         channels: of an image.
         classes: how many.
     """
@@ -39,7 +43,7 @@ class Classifier(nn.Module):
         width = 32
         while size > 4:
             layers += [nn.Conv2d(width, 64, 3, stride=2, padding=1), nn.SiLU()]
-            width, size = 64, size // 2
+            width, size = 64, (size + 1) // 2
         layers += [nn.Conv2d(width, 64, 3, padding=1), nn.SiLU(), nn.Flatten(), nn.Linear(64 * 16, FEATURES), nn.SiLU()]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(FEATURES, classes)

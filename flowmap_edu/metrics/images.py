@@ -11,7 +11,7 @@ the kernel distance of two sets x and y of m features of length d each is
 an unbiased estimate, which a Fréchet distance is not: that one is too large, the more so the fewer the images.
 FID and KID take the features from the Inception network (inception.py), FD-digits from our digit classifier; any
 network that maps images to features, and knows their number as `num_features`, can be given. The computation is
-torchmetrics'. It has no precision and recall, so neither have we.
+torchmetrics'. coverage.py has precision and recall.
 Source: Heusel et al. 2017 (FID); Bińkowski et al. 2018 (KID).
 """
 
@@ -71,10 +71,15 @@ def length_of(features: nn.Module) -> int:
 def extract(features: nn.Module, images: Tensor) -> Tensor:
     """The features of some images, shape (B, F), computed where the network is, kept on the CPU.
 
+    For `Extracted` the images are features already and come back as they are.
+
     Raises:
         ValueError: if the images are not floating-point, finite and in [-1, 1], or the network gives something of
             another shape or not finite.
     """
+    if isinstance(features, Extracted):
+        checks.finite("the features", images)
+        return images
     checks.images("images", images)
     device = next((p.device for p in features.parameters()), images.device)
     found = features(images.detach().to(device)).cpu()

@@ -78,3 +78,26 @@ def copies(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
     """
     comparable(samples=samples, train=train, held_out=held_out)
     return (nearest(samples, train).median() / nearest(held_out, train).median()).item()
+
+
+def threshold(train: Tensor, held_out: Tensor, share: float = 0.05) -> float:
+    """The distance to the nearest training sample that a share of the held-out samples, 5 %, stays below."""
+    return torch.quantile(nearest(held_out, train), checks.share("share", share)).item()
+
+
+def suspects(samples: Tensor, train: Tensor, held_out: Tensor, share: float = 0.05) -> float:
+    """The share of samples that lie nearer to a training sample than all but 5 % of the held-out ones do.
+
+    All training samples are searched, so no copy is missed. New samples as far from them as held-out ones have a share
+    of 5 %, copies of 100 %, and with a share c of copies among new samples it is c + 0.05 (1 - c). The two sets must be
+    random parts of one collection.
+
+    Args:
+        samples, train, held_out: shape (B, *D), each with a length of its own.
+        share: of the held-out samples that are nearer than the threshold.
+
+    Raises:
+        ValueError: if one of them is empty or not finite, their shapes or types differ, or share is not in [0, 1].
+    """
+    comparable(samples=samples, train=train, held_out=held_out)
+    return (nearest(samples, train) < threshold(train, held_out, share)).double().mean().item()

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowmap_edu import _checks as checks
@@ -39,16 +40,20 @@ class UNet(nn.Module):
     of its other blocks takes one kept image back. s and t - s have their own features, whose
     embeddings are summed, the class's with them. The output's gain starts at 0, and so does v.
 
+    With patch = p the network works on blocks of p x p pixels: a block is one place with p^2 C channels, and
+    the image has 1/p of its side. That is p^2 times cheaper, and the finest convolutions see blocks only.
+
     Args:
-        size: side of the images, divisible by 2^(levels - 1).
+        size: side of the images, divisible by patch 2^(levels - 1).
         channels: of an image.
         width, multipliers: width * multipliers[i] channels at level i, the finest first.
         blocks: of the encoder at each level; the decoder has one more.
-        attention: sides of the images at which the blocks have attention.
+        attention: sides of the images at which the blocks have attention, counted in patches.
         classes: how many; 0 for an unconditional network.
         dropout: probability of dropping an entry inside the residuals.
         scale: images are divided by it first, to be of magnitude 1 (the base's standard deviation).
         bandwidth: highest frequency of the times' features, in turns; see `Fourier`.
+        patch: side of the blocks of pixels that are one place for the network.
 
     Weights and features are drawn from torch's global generator; both are kept in the state.
 
@@ -71,6 +76,7 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         scale: float = 0.5,
         bandwidth: float = 2.0,
+        patch: int = 1,
     ):
         super().__init__()
         size, channels = checks.count("size", size), checks.count("channels", channels)
@@ -86,8 +92,10 @@ class UNet(nn.Module):
         if not levels:
             raise ValueError("multipliers must hold at least one number, got 0")
         bandwidth = checks.at_least("bandwidth", bandwidth, 0)
-        if size % 2 ** (levels - 1):
-            raise ValueError(f"size must be divisible by {2 ** (levels - 1)} for {levels} levels, got {size}")
+        self.patch = patch = checks.count("patch", patch)
+        if size % (patch * 2 ** (levels - 1)):
+            wanted = f"{patch * 2 ** (levels - 1)} for {levels} levels" + f" and patches of {patch}" * (patch > 1)
+            raise ValueError(f"size must be divisible by {wanted}, got {size}")
         dropout, scale = checks.share("dropout", dropout), checks.positive("scale", scale)
         if dropout == 1:
             raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
@@ -102,23 +110,23 @@ class UNet(nn.Module):
         self.log_weight = LogWeight()
 
         now, kept = widths[0], [widths[0]]
-        self.first = Weight(channels + 1, now, kernel=3)
+        self.first, side = Weight(channels * patch**2 + 1, now, kernel=3), size // patch
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         for level, out in enumerate(widths):
             if level > 0:
                 self.encoder.append(Block(now, now, emb, normalise=True, resample=halve))
                 kept.append(now)
             for _ in range(blocks):
-                self.encoder.append(Block(now, out, emb, normalise=True, attention=size >> level in attention))
+                self.encoder.append(Block(now, out, emb, normalise=True, attention=side >> level in attention))
                 kept.append(now := out)
         self.middle = nn.ModuleList([Block(now, now, emb, attention=True), Block(now, now, emb)])
         for level, out in reversed(list(enumerate(widths))):
             if level < levels - 1:
                 self.decoder.append(Block(now, now, emb, resample=enlarge))
             for _ in range(blocks + 1):
-                self.decoder.append(Block(now + kept.pop(), out, emb, attention=size >> level in attention))
+                self.decoder.append(Block(now + kept.pop(), out, emb, attention=side >> level in attention))
                 now = out
-        self.last = Weight(now, channels, kernel=3)
+        self.last = Weight(now, channels * patch**2, kernel=3)
         self.gain = nn.Parameter(torch.zeros(1))
 
     def embedding(self, s: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
@@ -146,7 +154,10 @@ class UNet(nn.Module):
         self.check(s, t, x, label)
         p = self.dropout if (self.training if dropout is None else dropout) else 0.0
         emb, wanted = self.embedding(s, t, label), x.dtype
-        x = self.first(torch.cat([x / self.scale, torch.ones_like(x[:, :1])], dim=1))
+        x = x / self.scale
+        if self.patch > 1:
+            x = F.pixel_unshuffle(x, self.patch)  # (B, C p^2, size / p, size / p)
+        x = self.first(torch.cat([x, torch.ones_like(x[:, :1])], dim=1))
         kept = [x]
         for block in self.encoder:
             kept.append(x := block(x, emb, p))
@@ -154,7 +165,9 @@ class UNet(nn.Module):
             x = block(x, emb, p)
         for block in self.decoder:
             x = block(mp_cat(x, kept.pop()) if block.resample is None else x, emb, p)
-        return self.last(x, self.gain).to(wanted)  # under autocast x is in half precision by now
+        x = self.last(x, self.gain)
+        x = F.pixel_shuffle(x, self.patch) if self.patch > 1 else x
+        return x.to(wanted)  # under autocast x is in half precision by now
 
     def check(self, s: Tensor, t: Tensor, x: Tensor, label: Tensor | None) -> None:
         """Raise ValueError unless the arguments of `forward` fit the network and each other."""

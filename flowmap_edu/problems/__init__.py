@@ -7,6 +7,7 @@ from flowmap_edu.problems.gaussian import Gaussian
 from flowmap_edu.problems.image_sets import AFHQ64, CelebA64, Cifar10, Digits, Emoji
 from flowmap_edu.problems.images import Images
 from flowmap_edu.problems.mixture import GaussianMixture, two_modes
+from flowmap_edu.problems.mnist import Mnist
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.problems.tilted import Tilted
 
@@ -22,6 +23,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Images",
+    "Mnist",
     "Problem",
     "Tilted",
     "equations",

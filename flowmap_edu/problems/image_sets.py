@@ -21,7 +21,8 @@ from torch import Tensor
 from flowmap_edu import _checks as checks
 from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.problems import readers
+from flowmap_edu.metrics import memorising
+from flowmap_edu.problems import labelled, readers
 from flowmap_edu.problems.images import ImageProblem
 from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.problems.readers import Part
@@ -40,10 +41,11 @@ class Digits(ImageProblem):
     def evaluate(  # type: ignore[override]
         self, X: FlowMap, steps: Sequence[int] = STEPS, *, seed: int = 0
     ) -> list[dict[str, Any]]:
-        """Fréchet distance to the held-out digits, labels read back, and what is memorised, for each number of steps.
+        """Fréchet distance to both parts, labels read back, and what is memorised, for each number of steps.
 
-        As many digits are drawn as there are to train on, with the same labels. `floor` is the distance of the training
-        digits themselves to the held-out ones, which are the end of the file and not a random part of it.
+        As many digits are drawn as there are to train on, n, with the same labels. `fd` is the distance to the held-out
+        digits, which are the end of the file and not a random part of it. `floor` is that of the training digits
+        themselves to them. `fd_train` is the distance to the training digits; see `labelled` for the other numbers.
 
         Args:
             X: the map.
@@ -53,20 +55,17 @@ class Digits(ImageProblem):
         Raises:
             ValueError: if a number of steps is below 1.
         """
-        from flowmap_edu.metrics import classifier, memorising
-        from flowmap_edu.metrics.images import frechet
-
-        features = classifier.load()
-        train, held_out = (self.data(part).values() for part in (True, False))
-        floor = frechet(features, train, held_out)
-        rows = []
         for k in steps:
             checks.count("steps", k)
+        judge, rows = labelled.Judge(self), list[dict[str, Any]]()
+        train, held_out = judge.pixels["train"], judge.pixels["held_out"]
+        floor = judge.reference["held_out"].hold([judge.features["train"]]).frechet()
+        for k in steps:
             x, labels = self.digits(X, k, seed)
+            found = judge.numbers(x, labels)
             near = memorising.memorised(x, train, held_out, torch.Generator().manual_seed(seed))
-            right = (features.read(x) == labels).double().mean().item()
-            distance = frechet(features, x, held_out)
-            rows.append({"steps": k, "fd": distance, "floor": floor, "labels": right, **near._asdict()})
+            row = {"steps": k, "fd": found.pop("fd_held_out"), "floor": floor, "labels": found.pop("labels")}
+            rows.append(row | near._asdict() | found | {"n": len(x)})
         return rows
 
     def digits(self, X: FlowMap, steps: int, seed: int) -> tuple[Tensor, Tensor]:

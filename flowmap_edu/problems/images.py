@@ -64,8 +64,16 @@ class ImageProblem(Problem):
         """The folder of the data set; None if it needs none."""
         if self.folder is None:
             return None
+        return self.below(self.folder)
+
+    def below(self, folder: str) -> Path:
+        """A folder below the root of the data sets."""
         root = self.root or os.environ.get("FLOWMAP_EDU_DATA") or "~/.cache/flowmap_edu"
-        return Path(root).expanduser() / self.folder
+        return Path(root).expanduser() / folder
+
+    def options(self) -> tuple[tuple[str, Any], ...]:
+        """The arguments that decide which images are read, as names and values."""
+        return ()
 
     def data(self, train: bool = True) -> Images:
         """The part to train on, or the part that is held out; only the first is mirrored by `draw`.
@@ -76,7 +84,7 @@ class ImageProblem(Problem):
         folder = self.place()
         if folder is not None and not os.path.isdir(folder):  # False without permission, where Path.is_dir raises
             raise ValueError(f"{self.name} is not here: there is no folder {folder}. {self.how_to_get}")
-        images = loaded(type(self), folder, train)
+        images = loaded(type(self), folder, train, self.options())
         if images.shape != self.shape:
             raise ValueError(f"{self.name} must have images of shape {self.shape}, the files have {images.shape}")
         return images
@@ -123,11 +131,12 @@ class ImageProblem(Problem):
     ) -> list[dict[str, Any]]:
         """Fréchet and kernel distance of n drawn images to the training images, for each number of steps.
 
-        The reference is the training part and not the held-out one, as everybody's FID is: that rewards copies too,
-        which `metrics.memorising` tells. The Fréchet distance depends on n; it is too large for small n, so compare
-        at one n only. `floor` is that of as many real held-out images, at most all of them, to the same reference: what
-        a perfect model would be near (None if there is one image only; where they are fewer than n, it is larger for
-        that alone). The kernel distance has no such bias.
+        The reference of `fid` is the training part, as everybody's FID is: that rewards copies too, which
+        `metrics.memorising` tells. `fid_held_out` is the distance of the same images to n held-out ones. A Fréchet
+        distance depends on n; it is too large for small n, so compare at one n only. `floor` is that of the held-out
+        images to the training ones: what a perfect model would be near. There may be fewer held-out images than n:
+        `n_held_out` says how many were taken, and fewer make both numbers larger. With one image they are None. The
+        kernel distance has no such bias.
 
         Args:
             X: the map.
@@ -139,7 +148,7 @@ class ImageProblem(Problem):
             device: where X computes.
 
         Returns:
-            rows with the keys steps, fid, kid, n and floor.
+            rows with the keys steps, fid, fid_held_out, kid, n, floor and n_held_out.
 
         Raises:
             ValueError: if a number is too small, or the data or the features cannot be had.
@@ -152,23 +161,33 @@ class ImageProblem(Problem):
         if features is None:
             features, _ = feature_extractor(self.name, weights)
         data, held_out = self.data(), self.data(train=False)
-        target = distances.Reference(features, in_parts(real(data), len(data), "reference"))
+        kept, extract = (
+            distances.Extracted(distances.length_of(features)),
+            functools.partial(distances.extract, features),
+        )
+        target = distances.Reference(kept, map(extract, in_parts(real(data), len(data), "reference")))
         some = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[:n]
-        floor = None
+        unseen, floor = None, None
         if len(some) >= 2:
-            floor = target.hold(in_parts(real(held_out, some), len(some), "held-out images")).frechet()
+            others = [*map(extract, in_parts(real(held_out, some), len(some), "held-out images"))]
+            unseen, floor = distances.Reference(kept, others), target.hold(others).frechet()
         rows = []
         for count in steps:
             parts = in_parts(self.drawn(X, count, n, seed, device), n, f"{count} step{'s' * (count > 1)}")
-            fid, kid = target.hold(parts).frechet(), target.kid(seed=seed).mean
-            rows.append({"steps": count, "fid": fid, "kid": kid, "n": n, "floor": floor})
+            seen = [*map(extract, parts)]
+            fid, kid = target.hold(seen).frechet(), target.kid(seed=seed).mean
+            to_unseen = None if unseen is None else unseen.hold(seen).frechet()
+            row = {"steps": count, "fid": fid, "fid_held_out": to_unseen, "kid": kid}
+            rows.append(row | {"n": n, "floor": floor, "n_held_out": len(some)})
         return rows
 
 
 @functools.lru_cache(maxsize=4)
-def loaded(kind: type[ImageProblem], folder: Path | None, train: bool) -> Images:
+def loaded(
+    kind: type[ImageProblem], folder: Path | None, train: bool, options: tuple[tuple[str, Any], ...] = ()
+) -> Images:
     """A data set's part, kept from one batch to the next."""
-    problem = kind()
+    problem = kind(**dict(options))
     pixels, labels = problem.read(folder, train)
     return Images(kind.name, pixels, labels, kind.data_classes, kind.levels, kind.flips and train)
 

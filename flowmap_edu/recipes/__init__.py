@@ -8,7 +8,7 @@ from torch import nn
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import STEPS, Problem
 from flowmap_edu.recipes.checkerboard import CHECKERBOARD, CHECKERBOARD_PAPER, POINTS
-from flowmap_edu.recipes.images import AFHQ64_PAPER, CELEBA64, CIFAR10, DIGITS, EMOJI, IMAGES
+from flowmap_edu.recipes.images import AFHQ64_PAPER, CELEBA64, CIFAR10, DIGITS, EMOJI, IMAGES, MNIST
 from flowmap_edu.recipes.recipe import Named, Recipe, compose, of_name
 
 __all__ = ["RECIPES", "STEPS", "Recipe", "recipe", "recipe_for"]
@@ -18,6 +18,7 @@ RECIPES: dict[str, Named] = {
     "checkerboard-paper": CHECKERBOARD_PAPER,
     "points": POINTS,
     "digits": DIGITS,
+    "mnist": MNIST,
     "images": IMAGES,
     "emoji": EMOJI,
     "cifar10": CIFAR10,

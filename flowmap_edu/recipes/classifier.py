@@ -14,8 +14,9 @@ from tqdm import tqdm
 from flowmap_edu import _checks as checks
 from flowmap_edu.metrics.classifier import Classifier, build
 from flowmap_edu.problems.image_sets import Digits, Emoji
+from flowmap_edu.problems.mnist import Mnist
 
-DATA = {"digits": Digits, "emoji": Emoji}
+DATA = {"digits": Digits, "mnist": Mnist, "emoji": Emoji}
 
 
 def jittered(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,12 +4,18 @@ import functools
 from typing import Any
 
 from flowmap_edu.problems.image_sets import AFHQ64, CelebA64, Cifar10, Digits, Emoji
+from flowmap_edu.problems.mnist import Mnist
 from flowmap_edu.recipes.recipe import BY_CONDITION, STOPGRADS, Named
 from flowmap_edu.training import Training
 
 # Plain Adam, and our shares of jumps on the sides of the triangle.
 SMALL = Training(minutes=10.0, batch=128, diagonal=0.75, lr=1e-2, clip=1.0, at_zero=0.25)
 DIGITS = Named(SMALL, Digits, by_condition=BY_CONDITION, stopgrads=STOPGRADS)
+# Labels are hidden at times, so that guidance at sampling works.
+MNIST = Named(
+    Training(minutes=30.0, batch=64, diagonal=0.75, lr=1e-2, clip=1.0, at_zero=0.25, label_dropout=0.1),
+    functools.partial(Mnist, split=0), by_condition=BY_CONDITION, stopgrads=STOPGRADS,
+)  # fmt: skip
 IMAGES = Named(SMALL, by_condition=BY_CONDITION, stopgrads=STOPGRADS)  # images of your own
 
 # The paper's images, as its public configurations state them: the learned weight, RAdam at 1e-2 with an inverse square

@@ -70,6 +70,7 @@ def ahead(x: Tensor, lines: Tensor, draws: Tensor) -> None:
         ax.plot(*lines[0, k], "o", ms=7, color=plots.COLOURS[0], label="u = s")
         ax.plot(*lines[-1, k], "s", ms=7, color=plots.COLOURS[1], label="u = 1")
         plots.window(ax, 1.2)
+        ax.set_title(f"from the point ({float(x[k, 0]):.2f}, {float(x[k, 1]):.2f})")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     plt.show()
 
@@ -126,7 +127,7 @@ def ascent(found: Mapping[str, Tensor]) -> None:
             for column, ax in enumerate(axes):
                 values = one[:, column] * (100 if column else 1)
                 ax.plot(values, f"{MARKS[k]}-", color=plots.COLOURS[k], alpha=0.7, label=None if seed else name)
-    axes[0].set(xlabel="steps in the noise", ylabel="mean reward, one jump")
+    axes[0].set(xlabel="steps in the noise", ylabel="mean reward", title="One jump from the moved noise")
     axes[1].set(xlabel="steps in the noise", ylabel="off the squares, %", ylim=(0, None))
     axes[0].legend()
     plt.show()

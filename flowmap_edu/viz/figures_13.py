@@ -1,8 +1,6 @@
 """The figures of lesson 13: one function each."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -10,15 +8,9 @@ from torch import Tensor
 
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.problems.equations import Equation
-from flowmap_edu.training import runs
 from flowmap_edu.viz import plots
 
-MARKS = "os^Dv"
-
-
-def made() -> dict[str, Any]:
-    """What data/lessons/make_13.py has measured."""
-    return json.loads((runs.shipped_folder() / "lessons" / "13.json").read_text(encoding="utf-8"))
+MARKS, LOOKS = "os^Dv", ("-", "-.", ":")
 
 
 def densities(found: Mapping[str, tuple[Tensor, Tensor]], truth: float) -> None:
@@ -45,32 +37,22 @@ def folds(x0: Tensor, x1: Tensor, folded: Tensor) -> None:
         ax.plot(*x[~folded].T, ".", color="0.8", ms=2, label="positive determinant")
         ax.plot(*x[folded].T, ".", color=plots.COLOURS[1], ms=4, label="negative determinant")
         ax.set(title=title, aspect="equal")
-    axes[0].legend(loc="upper right", fontsize=7)
+    axes[0].legend(loc="upper left", bbox_to_anchor=(0, -0.12), fontsize=8, markerscale=2)
     plt.show()
 
 
 def shares(found: Mapping[str, Mapping[int, Sequence[float]]]) -> None:
-    """The folded share against the number of jumps, a line a map, with the range over draws of the noise."""
+    """The folded share in few and in many jumps, a colour a map and a mark a draw of the noise."""
     _, ax = plt.subplots(figsize=(5.2, 3.0))
+    steps = list(next(iter(found.values())))
     for k, (name, rows) in enumerate(found.items()):
-        steps = list(rows)
-        values = 100 * torch.tensor([list(row) for row in rows.values()])
-        ax.plot(steps, values.median(1).values, MARKS[k] + "-", color=plots.COLOURS[k], label=name)
-        ax.fill_between(steps, values.min(1).values, values.max(1).values, color=plots.COLOURS[k], alpha=0.3, lw=0)
-    ax.set(xscale="log", yscale="log", xlabel="jumps", ylabel="folded points, %", xticks=steps, xticklabels=steps)
-    ax.minorticks_off()
-    ax.set_title("One trained map each; the band is the range of three draws")
-    ax.legend()
-    plt.show()
-
-
-def spread(probes: Sequence[int], errors: Sequence[float], said: Sequence[float]) -> None:
-    """The error of the estimate against the number of probes: measured, and as the standard error says it."""
-    _, ax = plt.subplots(figsize=(4.8, 2.8))
-    ax.loglog(probes, errors, "o", color=plots.COLOURS[0], label="root mean square error")
-    ax.loglog(probes, said, "-", color=plots.COLOURS[1], label="standard error")
-    ax.set(xlabel="probes", ylabel="error of the trace", xticks=probes, xticklabels=probes)
-    ax.minorticks_off()
+        for place, values in enumerate(rows.values()):
+            where = [place + 0.12 * (k - 1)] * len(values)
+            label = None if place else name
+            ax.plot(where, [100 * v for v in values], MARKS[k], color=plots.COLOURS[k], alpha=0.7, label=label)
+    names = [f"{count} jump{'s' * (count > 1)}" for count in steps]
+    ax.set(ylabel="folded points, %", xticks=range(len(steps)), xticklabels=names, xlim=(-0.5, len(steps) - 0.5))
+    ax.set_title("One trained map each, three draws of the noise")
     ax.legend()
     plt.show()
 
@@ -95,27 +77,27 @@ def phase(problem: Equation, X: FlowMap, x: Tensor) -> None:
 def solvers(rows: Sequence[tuple[float, float]], jumps: Mapping[int, float]) -> None:
     """The error against the number of evaluations in a row: of a solver, at several tolerances, and of jumps."""
     _, ax = plt.subplots(figsize=(5.2, 3.0))
-    ax.loglog(*zip(*rows, strict=True), "o-", color=plots.COLOURS[0], label="RK45, evaluations of f")
-    ax.loglog(
-        list(jumps), list(jumps.values()), "s-", color=plots.COLOURS[1], label="jumps, evaluations of the network"
-    )
+    ax.loglog(*zip(*rows, strict=True), "o", color=plots.COLOURS[0], label="RK45, evaluations of f")
+    ax.loglog(list(jumps), list(jumps.values()), "s", color=plots.COLOURS[1], label="jumps, evaluations of the network")
     ax.set(xlabel="evaluations in a row", ylabel="error at time T", title="Pendulum")
     ax.legend()
     plt.show()
 
 
-def chaos(table: Mapping[str, Any], exponent: float) -> None:
-    """Lorenz's equations: the error after repeated jumps, over the time in Lyapunov times; three seeds each."""
-    _, ax = plt.subplots(figsize=(6.0, 3.4))
-    for k, (horizon, rows) in enumerate(table["lorenz"].items()):
-        for number, row in enumerate(rows):
-            times = [float(horizon) * (j + 1) * exponent for j in range(len(row))]
-            label = None if number else f"jumps of T = {float(horizon):g}"
-            ax.semilogy(times, row, MARKS[k] + "-", ms=4, lw=1, color=plots.COLOURS[k], label=label)
-    shortest = min(table["lorenz"], key=float)
-    start, reach = table["lorenz"][shortest][0][0], torch.linspace(float(shortest) * exponent, 4 * exponent, 50)
-    ax.semilogy(reach, start * (reach - reach[0]).exp(), "--", color="0.5", label="growth by e in each")
-    ax.axhline(table["spread"], color="0.5", lw=1, ls=":", label="two states drawn at random")
-    ax.set(xlabel="time, in Lyapunov times", ylabel="error", ylim=(start / 3, 10))
-    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
+def chaos(apart: Tensor, step: float, first: Sequence[float]) -> None:
+    """How far two solutions of Lorenz's equations are apart, a line for each first error.
+
+    Args:
+        apart: distances, shape (steps, first errors).
+        step: the length of a step in Lyapunov times.
+        first: the first errors.
+    """
+    _, ax = plt.subplots(figsize=(5.8, 3.2))
+    times = step * torch.arange(1, len(apart) + 1)
+    for k, size in enumerate(first):
+        ax.semilogy(times, apart[:, k], LOOKS[k], color=plots.COLOURS[k], label=f"first error {size:g}")
+        ax.semilogy(times, apart[0, k] * (times - times[0]).exp(), "--", color="0.6", lw=1, zorder=0)
+    ax.plot([], [], "--", color="0.6", label="growth by e in each")
+    ax.set(xlabel="time, in Lyapunov times", ylabel="distance of two forecasts", ylim=(None, 10), title="Lorenz")
+    ax.legend(fontsize=8)
     plt.show()

@@ -44,14 +44,35 @@ import flowmap_edu
 from flowmap_edu import METHODS, MLP, Training, course
 from flowmap_edu.problems import Checkerboard
 
+PROBLEM, MINUTES, POINTS = Checkerboard(), 1.0, 200_000  # the task; your lecturer may set another one
+
+
+# %% nbgrader={"grade": false, "grade_id": "a6-start", "locked": true, "schema_version": 3, "solution": false, "task": false}
+def start(seed):
+    """Where you begin: the problem, a small network, a method and a training within the budget."""
+    torch.manual_seed(seed)
+    return PROBLEM, MLP(2, 64), METHODS["lsd"], Training(minutes=MINUTES, seed=seed, compile=False)
+
+
+def trained(run):
+    """Train a run on one thread, print its scores, and return its state."""
+    torch.set_num_threads(1)
+    *_, state = flowmap_edu.fit(*run)
+    for row in PROBLEM.evaluate(state.X, steps=(1, 2, 4), n=POINTS):
+        print(row["steps"], "steps: KL64", round(row["kl64"], 4), "leak", round(row["leak"], 4))
+    print(state.step, "steps of training,", round(state.cpu_seconds), "CPU seconds")
+    return state
+
+
 # %%
 TRAIN = False  # set it to True to train
 
 # %% [markdown]
 # ## Part 1 (4 points, by hand; write it before you train)
 #
-# The start is a small network with Adam, in part 3. Name three changes that you will try. For each one: what do you expect for
-# KL64 at one step, better or worse, and why? Name for each a control: a run that differs in this change alone.
+# The start is the function `start` above: a small network with Adam. Name three changes that you will try. For each one:
+# what do you expect for KL64 at one step, better or worse, and why? Name for each a control: a run that differs in this
+# change alone.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "a6-1", "locked": false, "points": 4, "schema_version": 3, "solution": true, "task": false}
 # **Model answer.** For example: (1) A larger share of jumps from $s = 0$ (`at_zero=0.3`). One step uses the map $X_{0,1}$ alone,
@@ -94,11 +115,7 @@ course.graded("a6.2", kl_and_leak, student=STUDENT, seeds=(1, 2))
 # %% [markdown]
 # ## Part 3 (6 points, by the leaderboard)
 #
-# The function returns the four parts of a run. Begin with the start:
-#
-# ```python
-# return Checkerboard(), MLP(2, 64), METHODS["lsd"], Training(minutes=1.0, seed=seed, compile=False)
-# ```
+# The function returns the four parts of a run. Begin with the lines of `start` at the top: copy them.
 #
 # Then change what you like, within the rules.
 
@@ -108,23 +125,20 @@ def my_run(seed):
     """The problem, the network, the method and the training."""
     torch.manual_seed(seed)
     ### BEGIN SOLUTION
-    net = MLP(2, 64, scale=Checkerboard.sigma)
-    training = Training(minutes=1.0, seed=seed, batch=384, optimizer="soap", lr=3e-3, at_zero=0.3, compile=False)
-    return Checkerboard(), net, METHODS["lsd"], training
+    net = MLP(2, 64, scale=PROBLEM.sigma)
+    training = Training(minutes=MINUTES, seed=seed, batch=384, optimizer="soap", lr=3e-3, at_zero=0.3, compile=False)
+    return PROBLEM, net, METHODS["lsd"], training
     ### END SOLUTION
 
 
 # %% [markdown]
-# The next cell trains and saves. It does so only if `TRAIN` is true, and it takes about a minute.
+# The next cell trains the start, then your run, and saves your map. It does so only if `TRAIN` is true, and it takes about
+# two minutes.
 
 # %% nbgrader={"grade": false, "grade_id": "a6-train", "locked": true, "schema_version": 3, "solution": false, "task": false}
 if TRAIN:
-    torch.set_num_threads(1)
-    *_, state = flowmap_edu.fit(*my_run(seed=0))
-    flowmap_edu.save(state, "map")
-    for row in Checkerboard().evaluate(state.X, steps=(1, 2, 4), n=200_000):
-        print(row["steps"], "steps: KL64", round(row["kl64"], 4), "leak", round(row["leak"], 4))
-    print(state.step, "steps of training,", round(state.cpu_seconds), "CPU seconds")
+    trained(start(seed=0))
+    flowmap_edu.save(trained(my_run(seed=0)), "map")
 
 # %% [markdown]
 # What is your best KL64 at one step, and what had the start with the same seed? Give both
