@@ -761,7 +761,8 @@ course.check("12.8", share_left)
 #
 # ## Next
 #
-# All lessons are listed in the [README](README.md).
+# [Lesson 13](13_densities_and_equations.ipynb) asks a map for densities, and makes maps of known equations. All lessons
+# are listed in the [README](README.md).
 #
 # ## References
 #
