@@ -179,10 +179,11 @@ three = ("PSD-M", "LSD", "ESD, convex")
 course.compare(prediction, figures.lowest({name: -noise[name] for name in three}))
 
 # %% [markdown]
-# **What to notice.** By length the Eulerian gradients are the largest and PSD-M's is by far the smallest. By noise
-# over mean PSD-M is the noisiest, and ESD and LSD differ little. The shortest gradient is the noisiest here, so a
-# long gradient is not by itself a noisy one. At 8 x 8 pixels these numbers give no reason to expect trouble from ESD.
-# The source's pictures are larger; such pictures are not measured here. (One network, sixteen batches of 32 jumps.)
+# **What to notice.** By length PSD-M's gradient is by far the smallest. The lengths of the others lie in ranges that
+# overlap. By noise over mean three networks do not put the losses into an order: the ranges overlap. PSD-M, which has
+# the shortest gradient, is not the quietest, so a long gradient is not by itself a noisy one. At 8 x 8 pixels these
+# numbers give no reason to expect trouble from ESD. The source's pictures are larger; such pictures are not measured
+# here. (Three networks, sixteen batches of 32 jumps each.)
 #
 # **Try.** Put `digits_lsd.slope.requires_grad_(True)` in the place of `neutral`, with `digits_lsd =
 # training.runs.load("digits-lsd")`. Why is that comparison not fair?
@@ -243,11 +244,10 @@ found = figures.trainings({"convex": measured(plain), "none": measured(loose)})
 course.compare(prediction, figures.lowest({name: rows[:, 3] for name, rows in found.items()}))
 
 # %% [markdown]
-# **What to notice.** Under "none" the residual off the diagonal is smaller, and the one on the diagonal is a little
-# larger. The digits are worse by the Fréchet distance. So the smaller residual is not the better map. That fits the
-# explanation above, and does not prove it: it is one seed, and the diagonal and the labels differ little. (The
-# residuals are those of the last weights; the digits are drawn with the averaged weights.) Lesson 04b has three seeds
-# for the same comparison on the checkerboard.
+# **What to notice.** All four ranges overlap. So three seeds of 400 steps do not separate the two stop-gradients on
+# these digits. The residual off the diagonal tends to be smaller under "none", and the digits do not become better by it.
+# One seed alone could have told a clear story here, in either direction. Lesson 04b makes the same comparison on the
+# checkerboard.
 #
 # **Try.** `run("esd", stopgrad="full")` raises an error: the stop-gradient belongs to the method. Which line trains it?
 #
@@ -328,10 +328,9 @@ later = figures.trainings(again)
 course.compare(prediction, later["then with"][0, 1], within=0.1)
 
 # %% [markdown]
-# **What to notice.** Started from digits, the run with the learned weight keeps them: the labels are read back as
-# often as before. So in these runs the weight fails from the first step, and not from a trained network. It is no
-# gain here either: without the weight the same restart reads back more labels and has the smaller Fréchet distance.
-# (One seed each.)
+# **What to notice.** Started from digits, the outcome depends on the seed. In one seed half of the labels are still
+# read back, in another they are read back as often as by guessing. So a start from digits can help, and it is no cure:
+# the start is not the whole reason. Without the weight the same restart keeps its digits in all three seeds.
 #
 # The source trains pictures with a learned weight, with larger networks and a thousand times as many steps, and the
 # recipe for CIFAR-10 has its settings (lesson 09). Our runs say: look at the labels, or at both residuals, early.
@@ -428,9 +427,9 @@ distances = figures.distances({name: score(net)[0] for name, net in (nets | fall
 course.compare(prediction, figures.lowest({name: distances[name] for name in nets}))
 
 # %% [markdown]
-# **What to notice.** The three numbers of the constant rate are near each other, and this is one seed. So they do not
-# say which average is best. The run with the falling rate has a larger distance. Its last steps are very short;
-# whether that is the reason is not tested. For all these differences the missing control is more seeds.
+# **What to notice.** None of the three is the best in every seed. So at this length the average is no clear gain. The
+# run with the falling rate has a larger distance in each seed, whichever of its weights is taken. Its last steps are
+# very short; whether that is the reason is not tested.
 #
 # **Try.** Which $d$ would you take for a run a hundred times as long?
 #
@@ -479,8 +478,8 @@ course.compare(prediction, part[0], within=0.2)
 print("the second jump takes away, of three seeds:", ", ".join(f"{share:.0%}" for share in part))
 
 # %% [markdown]
-# **What to notice.** The second jump takes about a quarter of the excess away. Further ones take hardly any, while the
-# Fréchet distance goes on falling. So most of the grey does not come from jumping too far. This map's velocity was
+# **What to notice.** The second jump takes a fifth to a quarter of the excess away. Further ones take hardly any, while
+# the Fréchet distance goes on falling. So most of the grey does not come from jumping too far. This map's velocity was
 # trained for 400 steps; whether a longer training takes the rest away is not shown here.
 #
 # Where one jump and sixteen differ, the map is not consistent with itself. That needs no data and no classifier.
@@ -519,11 +518,11 @@ figures.sheet(torch.stack([one_jump, many, 2 * gap / gap.max() - 1]), names, tit
 # ## Summary
 #
 # - Compare gradients by noise over mean. The length alone says little under Adam.
-# - A stop-gradient keeps the velocity from moving towards the map. Without it the residual can be smaller and the map
-#   worse (one seed here, three in lesson 04b).
+# - A stop-gradient keeps the velocity from moving towards the map. On these digits three short runs show no clear
+#   difference. A residual says less than the samples do.
 # - A learned weight turns a loss into its logarithm, which has no lower bound where a residual can be zero. In our
-#   short run from the first step the labels were read back as often as by guessing. From a trained network the digits
-#   stayed.
+#   short runs from the first step the labels were read back as often as by guessing. From a trained network the digits
+#   stayed in one seed, and were lost in another.
 # - In the model, averages of the weights help once the weights wander around the minimum. Before, they are behind.
 # - The share of grey pixels shows how undecided pictures are. One jump against many shows where a map contradicts
 #   itself.
