@@ -251,8 +251,8 @@ course.compare(prediction, ends["off"][0] / ends["none"][0], too_low="Then its a
 figures.distances(lsd, ends, "LSD, an exact teacher in one place")
 
 # %% [markdown]
-# **What to notice.** The printed ranges are those of three seeds. On the diagonal the exact velocity
-# helps little, and the two ranges overlap: the averaged targets of lesson 05 were good already. Off the diagonal the *exact* velocity does
+# **What to notice.** The printed ranges are those of three seeds. On the diagonal the exact velocity helps little, and
+# the two ranges overlap: the averaged targets of lesson 05 were good already. Off the diagonal the *exact* velocity does
 # harm, in every seed. Why?
 #
 # Ask *where* each loss asks its teacher.
@@ -512,9 +512,9 @@ figures.gradients(esd, norms)
 # %% [markdown]
 # **What to notice.** Under "convex", with the exact teacher, the gradient falls to less than two thirds in each seed.
 # Under "full", with the same teacher, it ends about where it was early on, in one seed above and in one below. Under
-# "full" without a teacher it ends more than three times as large, in each seed. So in these 800 steps a fixed teacher
-# prevents the strong growth, and what is held still makes a difference. The formula allows growth under "full" for every
-# teacher; it does not say how fast a network's waves grow.
+# "full" without a teacher it ends more than three times as large, in each seed. So in these 800 steps the exact teacher
+# goes without the strong growth, and what is held still makes a difference. The formula allows growth under "full" for
+# every teacher. It does not say how fast the waves of a network grow.
 #
 # **Try.** `train("esd", full, off=exact, net={"fourier": 0})`: a network without Fourier features cannot draw fine
 # waves.
