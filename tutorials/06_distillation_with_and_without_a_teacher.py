@@ -252,7 +252,7 @@ figures.distances(lsd, ends, "LSD, an exact teacher in one place")
 
 # %% [markdown]
 # **What to notice.** The printed ranges are those of three seeds. On the diagonal the exact velocity helps little, and
-# the two ranges overlap: the averaged targets of lesson 05 were good already. Off the diagonal the *exact* velocity does
+# **What to notice.** The printed ranges are those of three seeds. On the diagonal the exact velocity helps little, and
 # harm, in every seed. Why?
 #
 # Ask *where* each loss asks its teacher.
