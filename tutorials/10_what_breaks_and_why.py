@@ -246,8 +246,8 @@ course.compare(prediction, figures.lowest({name: rows[:, 3] for name, rows in fo
 # %% [markdown]
 # **What to notice.** All four ranges overlap. So three seeds of 400 steps do not separate the two stop-gradients on
 # these digits. The residual off the diagonal tends to be smaller under "none", and the digits do not become better by
-# it. One seed alone could have told a clear story here, in either direction. Lesson 04b makes the same comparison on the
-# checkerboard.
+# it. One seed alone could have told a clear story here, in either direction. Lesson 04b makes the same comparison on
+# the checkerboard.
 #
 # **Try.** `run("esd", stopgrad="full")` raises an error: the stop-gradient belongs to the method. Which line trains it?
 #
