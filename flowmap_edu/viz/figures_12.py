@@ -1,5 +1,6 @@
 """The figures and tables of lesson 12: one function each."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -18,6 +19,7 @@ __all__ = [
     "frechet",
     "off",
     "print_scores",
+    "print_steps",
     "pulls",
     "score",
     "sheet",
@@ -51,6 +53,22 @@ def print_scores(found: Mapping[str, Sequence[tuple[float, float]]]) -> None:
     for name, rows in found.items():
         divergence, away = zip(*rows, strict=True)
         print(f"{name:<24}{span(divergence, 3):>16}{span([100 * share for share in away], 1):>22}")
+
+
+def print_steps(found: Mapping[tuple[str, int], Sequence[tuple[float, float]]]) -> None:
+    """Print two tables, a row a way and a column a number of steps: the mean reward, and the percent off the squares.
+
+    Args:
+        found: for each way and number of steps a pair for each seed.
+    """
+    ways, counts = (list(dict.fromkeys(keys)) for keys in zip(*found, strict=True))
+    heads = "".join(f"{f'{n} step' + 's' * (n > 1):>16}" for n in counts)
+    for column, title in enumerate(("mean reward", "off the squares, %")):
+        print(f"{title:<24}{heads}")
+        for way in ways:
+            cells = (span([pair[column] for pair in found[way, n]], 1 if column else 2) for n in counts)
+            print(f"{way:<24}" + "".join(f"{cell:>16}" for cell in cells))
+        print()
 
 
 def ahead(x: Tensor, lines: Tensor, draws: Tensor) -> None:
@@ -98,9 +116,12 @@ def tradeoff(us: Sequence[float], board: Tensor, digits: Tensor, times: tuple[fl
 
 def steered(found: Mapping[str, Tensor], half_width: float = 1.6) -> None:
     """Samples of several ways as dots on the board's squares; points outside the window are counted in its title."""
-    count = len(found)
-    _, axes = plt.subplots(1, count, figsize=(2.3 * count, 2.9), sharex=True, sharey=True)
-    for ax, (name, x) in zip(axes, found.items(), strict=True):
+    across = min(len(found), 4)
+    down = math.ceil(len(found) / across)
+    _, axes = plt.subplots(down, across, figsize=(2.3 * across, 2.9 * down), sharex=True, sharey=True, squeeze=False)
+    for ax in axes.flat[len(found) :]:
+        ax.set_axis_off()
+    for ax, (name, x) in zip(axes.flat, found.items(), strict=False):
         outside = int((x.abs() > half_width).any(1).sum())
         plots.squares(ax)
         ax.plot(*x.T, ".", ms=1.5, color=plots.COLOURS[0])
