@@ -65,7 +65,7 @@ def test_shipped_maps_are_what_their_tables_say():
     x0 = problems.Checkerboard().base(200_000, torch.Generator().manual_seed(0))
     for name in runs.shipped():
         folder = shipped_folder() / name
-        assert (folder / "map.safetensors").stat().st_size < 2_000_000
+        assert (folder / "map.safetensors").stat().st_size < 4_000_000
         if not name.startswith("checkerboard"):
             continue
         row = json.loads((folder / "evaluation.json").read_text())["rows"][0]

@@ -15,9 +15,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
+from flowmap_edu.nets import ResidualMLP
 from flowmap_edu.problems import labelled
 from flowmap_edu.problems.images import ImageProblem
 from flowmap_edu.problems.problem import STEPS
@@ -57,7 +59,7 @@ class Mnist(ImageProblem):
 
     name, size, data_classes, distance = "mnist", (1, 28, 28), 10, "fd_train"
     how_to_get = "Mnist(complete=True).download() fetches it (12 MB)."
-    net: ClassVar[dict[str, Any]] = {"width": 8, "multipliers": (1, 2, 4), "blocks": 1}
+    net: ClassVar[dict[str, Any]] = {"hidden": 256, "blocks": 3}
 
     def __init__(
         self,
@@ -72,6 +74,10 @@ class Mnist(ImageProblem):
         if complete and split:
             raise ValueError(f"split would be ignored, since the complete MNIST has parts of its own; got {split}")
         self.complete, self.split = complete, split
+
+    def network(self) -> nn.Module:
+        """An MLP with residuals: at a few CPU minutes better than a U-Net, see docs/results.md."""
+        return ResidualMLP(self.size, classes=self.classes, **self.net)
 
     def options(self) -> tuple[tuple[str, Any], ...]:
         """Which images are read, and how they are parted."""

@@ -13,7 +13,7 @@ SMALL = Training(minutes=10.0, batch=128, diagonal=0.75, lr=1e-2, clip=1.0, at_z
 DIGITS = Named(SMALL, Digits, by_condition=BY_CONDITION, stopgrads=STOPGRADS)
 # Labels are hidden at times, so that guidance at sampling works.
 MNIST = Named(
-    Training(minutes=30.0, batch=64, diagonal=0.75, lr=1e-2, clip=1.0, at_zero=0.25, label_dropout=0.1),
+    Training(minutes=10.0, batch=256, diagonal=0.75, lr=1e-3, clip=1.0, at_zero=0.25, label_dropout=0.1),
     functools.partial(Mnist, split=0), by_condition=BY_CONDITION, stopgrads=STOPGRADS,
 )  # fmt: skip
 IMAGES = Named(SMALL, by_condition=BY_CONDITION, stopgrads=STOPGRADS)  # images of your own
