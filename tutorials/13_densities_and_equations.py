@@ -392,6 +392,7 @@ print(f"exact map exp((t-s) A) x of a stiff linear equation: largest residual {e
 # %%
 prediction = None  # a number
 
+
 # %%
 def trained(problem):
     """The map of a known equation, by LSD with the equation as its teacher."""
