@@ -652,10 +652,10 @@ prediction = None  # a number
 # %%
 table = figures.trained()
 for horizon, seeds in table["lorenz"].items():
-    print(f"T = {horizon:<4} ({exponent * float(horizon):.2f} Lyapunov times)", end="")
+    print(f"T = {horizon:<4}", end="")
     for steps in ("1", "2", "8"):
         low, middle, high = sorted(row[steps] / table["apart"] for row in seeds)
-        print(f"   {steps} jump{'s' * (steps > '1')}: {middle:.2f} ({low:.2f} to {high:.2f})", end="")
+        print(f"   {steps} jump{'s' * (steps > '1')}: {middle:.3f} ({low:.3f} to {high:.3f})", end="")
     print()
 middle = sorted(row["1"] for row in table["lorenz"]["1.1"])[1] / table["apart"]
 print("median of three seeds of the training, and their range")
