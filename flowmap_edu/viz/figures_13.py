@@ -125,8 +125,9 @@ def horizons(table: Mapping[str, Any], exponent: float) -> None:
         label = f"{steps} jump{'s' * (steps > 1)}"
         ax.semilogy(*zip(*at, strict=True), MARKS[k], color=plots.COLOURS[k], alpha=0.7, label=label)
     ax.axhline(table["apart"], color="0.5", ls="--", label="two random states")
-    names = [f"T = {horizon}\n({exponent * float(horizon):.2f} Lyapunov times)" for horizon in table["lorenz"]]
-    ax.set(xticks=range(len(names)), xticklabels=names, xlim=(-0.5, len(names) - 0.5), ylabel="error at time T")
+    names = [f"{horizon}\n({exponent * float(horizon):.2f})" for horizon in table["lorenz"]]
+    ax.set(xticks=range(len(names)), xticklabels=names, xlim=(-0.5, len(names) - 0.5))
+    ax.set(xlabel="horizon T (in Lyapunov times)", ylabel="error at time T")
     ax.set_title(f"Lorenz: {table['steps']:,} steps of training, three seeds", fontsize=10)
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
     plt.show()
