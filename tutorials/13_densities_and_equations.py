@@ -665,7 +665,21 @@ course.compare(prediction, middle, within=0.3)
 figures.horizons(table, exponent)
 
 # %% [markdown]
-# **What to notice.** NOTICE9
+# **What to notice.** With all three seeds the error of one jump grows with the horizon. Over $T = 0.25$ one jump is
+# accurate. Over $T = 1.1$ it is only a little better than the mean state. Two jumps of half of the horizon were better
+# than one for $T = 0.25$ and $T = 0.5$, and not for $T = 1.1$. Chaos alone does not explain the errors of one jump:
+# eight jumps of the same map go through the same chaos, with less error. So these long jumps were not learned as well as
+# possible. A longer training or a larger network may do better. We have not tried it, and where chaos itself limits a
+# jump stays open here.
+#
+# **Try.** Two maps have the values 0.71 and 1. Does the first one know more about the end?
+#
+# <details><summary>Answer</summary>
+#
+# Not necessarily. A map that always lands on the mean state has about 0.71, and it says nothing about the end. Of all
+# maps that land on one and the same point it has the least mean square error.
+#
+# </details>
 #
 # ## Summary
 #
@@ -675,7 +689,7 @@ figures.horizons(table, exponent)
 # - A known equation trains a flow map by the same losses. It saves evaluations in a row. It saves time only where an
 #   evaluation of the velocity is expensive.
 # - Chaos bounds a forecast: each Lyapunov time multiplies an error by about $e$. Our maps of Lorenz's equations are
-#   limited by their training, before chaos limits them.
+#   limited by their training, and not by chaos alone.
 #
 # ## Exercises
 #
