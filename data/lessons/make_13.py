@@ -1,6 +1,6 @@
 """Make 13.json: flow maps of Lorenz's equations over three horizons, three seeds each.
 
-    OMP_NUM_THREADS=1 python data/lessons/make_13.py           (3 CPU minutes)
+    OMP_NUM_THREADS=1 python data/lessons/make_13.py           (2 CPU minutes)
 
 A row is one training of PSD-M with the known velocity on the diagonal: the root mean square error at the horizon of 1,
 2, 4 and 8 equal jumps of the same map. `apart` is the root mean square distance of two states that are drawn at random.
