@@ -201,6 +201,8 @@ def test_a_short_training_learns_it(kind):
         (lambda: ALL[0].v(0.0, 1.0, torch.zeros(2, 3)), r"x must have shape \(B, 2\), got \(2, 3\)"),
         (lambda: ALL[0].flow(0.0, 1.5, torch.zeros(2, 2)), r"t must lie in \[0, 1\]"),
         (lambda: metrics.map_error(FlowMap(ALL[0].v), ALL[0]), "exact flow_map"),
+        (lambda: metrics.residuals(FlowMap(ALL[0].v), ALL[0]), "path from Gaussian noise to data, Pendulum has none"),
+        (lambda: metrics.at_time(ALL[3], 0.5, 9, torch.Generator()), "Lorenz has none: .* Take problem.evaluate"),
         (lambda: metrics.lyapunov(FlowMap(ALL[0].v), torch.zeros(1, 2), 3), "at least 2 points"),
         (lambda: started("lsd", stf_batch=64), "stf_batch would be ignored, since this problem has points of its own"),
         (lambda: started("lsd", coupling="transport"), "coupling would be ignored"),

@@ -43,8 +43,17 @@ def root_mean_square(difference: Tensor) -> float:
 
 
 def at_time(problem: Data, s: float, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-    """n draws of the interpolant I_s = (1 - s) x0 + s x1, shape (n, *D), and the samples' labels, if there are any."""
+    """n draws of the interpolant I_s = (1 - s) x0 + s x1, shape (n, *D), and the samples' labels, if there are any.
+
+    Raises:
+        ValueError: if s leaves [0, 1], n is below 1, or the problem has no path from Gaussian noise to data.
+    """
     s = checks.share("s", s)
+    if not getattr(problem, "from_noise", True):
+        raise ValueError(
+            f"problem must have a path from Gaussian noise to data, {checks.kind(problem)} has none: its points are "
+            "states of a known equation. Take problem.evaluate(X) or problem.error(X)"
+        )
     x1, label = problem.sample(n, generator)
     return (1 - s) * problem.sigma * torch.randn(x1.shape, generator=generator) + s * x1, label
 
@@ -127,7 +136,7 @@ def residuals(X: FlowMap, problem: Data, *, times: int = 9, n: int = 256, seed: 
         below the diagonal.
 
     Raises:
-        ValueError: if times or n is below 1.
+        ValueError: if times or n is below 1, or the problem is a known equation, which has no path from noise to data.
     """
     times, n, generator = checks.count("times", times), checks.count("n", n), checks.generator(seed)
     grid = torch.linspace(0, 1, times).tolist()

@@ -52,6 +52,7 @@ class Equation(Problem):
         ValueError: if the horizon is not positive.
     """
 
+    from_noise: ClassVar[bool] = False
     low: ClassVar[tuple[float, ...]]
     high: ClassVar[tuple[float, ...]]
     settle: ClassVar[float] = 0.0

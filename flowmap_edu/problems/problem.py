@@ -25,12 +25,14 @@ class Problem(_reference.Recorded, ABC):
         shape: of one sample, (D,) for points or (C, H, W) for images.
         sigma: standard deviation of the base N(0, sigma^2 I), in data units.
         classes: how many classes the labels have; 0 without labels.
+        from_noise: whether the points of time s lie on a path from Gaussian noise to data; not so for a known equation.
         distance: the number of `evaluate` that is a Fréchet distance, which `--fid-every` follows; None for none.
     """
 
     shape: tuple[int, ...]
     sigma: float
     classes: int = 0
+    from_noise: ClassVar[bool] = True
     distance: ClassVar[str | None] = None
 
     @abstractmethod

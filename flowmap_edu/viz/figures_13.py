@@ -1,5 +1,6 @@
 """The figures of lesson 13: one function each."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.problems.equations import Equation
 from flowmap_edu.viz import plots
@@ -101,4 +103,31 @@ def chaos(apart: Tensor, step: float, first: Sequence[float]) -> None:
     ax.plot([], [], "--", color="0.6", label="growth by e in each")
     ax.set(xlabel="time, in Lyapunov times", ylabel="distance of two forecasts", ylim=(None, 10), title="Lorenz")
     ax.legend(fontsize=8)
+    plt.show()
+
+
+def trained() -> dict[str, Any]:
+    """What data/lessons/make_13.py measured: trained maps of Lorenz's equations by horizon, an entry a seed."""
+    return json.loads((shipped_folder() / "lessons" / "13.json").read_text(encoding="utf-8"))
+
+
+def horizons(table: Mapping[str, Any], exponent: float) -> None:
+    """The error at the horizon of one, two and eight jumps of a map, a mark a seed, for each horizon.
+
+    Args:
+        table: of `trained`.
+        exponent: the largest Lyapunov exponent.
+    """
+    _, ax = plt.subplots(figsize=(5.6, 3.2))
+    for k, steps in enumerate((1, 2, 8)):
+        seeds = enumerate(table["lorenz"].values())
+        at = [(place + 0.15 * (k - 1), row[str(steps)]) for place, rows in seeds for row in rows]
+        label = f"{steps} jump{'s' * (steps > 1)}"
+        ax.semilogy(*zip(*at, strict=True), MARKS[k], color=plots.COLOURS[k], alpha=0.7, label=label)
+    ax.axhline(table["apart"], color="0.5", ls="--", label="two random states")
+    names = [f"{horizon}\n({exponent * float(horizon):.2f})" for horizon in table["lorenz"]]
+    ax.set(xticks=range(len(names)), xticklabels=names, xlim=(-0.5, len(names) - 0.5))
+    ax.set(xlabel="horizon T (in Lyapunov times)", ylabel="error at time T")
+    ax.set_title(f"Lorenz: {table['steps']:,} steps of training, three seeds", fontsize=10)
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1))
     plt.show()
