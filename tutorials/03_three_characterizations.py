@@ -358,7 +358,7 @@ figures.stops((X_line, suspect_line), 0.3, 0.9)
 # %%
 prediction = None  # three signs in this order, such as "+ + +"
 
-# %%
+# %% tags=["figure"]
 jump = torch.tensor([0.2]), torch.tensor([0.8]), torch.tensor([[0.3]])  # s, t, x
 three = [condition(suspect_line, *jump).item() for condition in (lagrangian, eulerian, semigroup)]
 print("Lagrangian {:.2f}, Eulerian {:.2f}, semigroup {:.2f}".format(*three))
