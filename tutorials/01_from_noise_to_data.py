@@ -416,6 +416,13 @@ noise, COUNTS = board.base(25_000), (1, 2, 4, 8, 16, 32, 64)
 ends = board.flow_map(0.0, 1.0, noise, tolerance=1e-6)  # X_{0,1}(x0) by an accurate solver
 
 # %% [markdown]
+# **Predict.** Exact draws score 0.02. Which is the first of the step counts 1, 2, 4, 8, 16, 32 and 64 for which KL64 is
+# at most twice as large?
+
+# %%
+prediction = None  # a step count
+
+# %% [markdown]
 # **Write** three dictionaries by the step count: `walked[n]`, where `n` Euler steps along `board.velocity` take
 # `noise`; `kl[n]`, the KL64 of `four(walked[n])`; and `off[n]`, the distance of `walked[n]` from `ends`.
 
@@ -437,6 +444,8 @@ print("       to " + "".join(f"{max(values):>8.3f}" for values in ranges.values(
 print("distance  " + "".join(f"{off[n]:>8.3f}" for n in COUNTS))
 
 # %% tags=["figure"]
+high, low = "The steps would have to make larger errors.", "The steps would have to make smaller errors."
+course.compare(prediction, next(n for n in COUNTS if kl[n] <= 2 * floor), too_high=high, too_low=low)
 figures.against_steps(kl, off, floor)
 figures.boards({f"{n} steps": four(walked[n]) for n in (2, 4, 8, 16, 64)}, "Euler's method with the exact velocity")
 

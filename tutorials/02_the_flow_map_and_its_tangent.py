@@ -461,10 +461,26 @@ figures.closing(deltas, {"speed": speeds, "slope": slopes}, factors)
 # uses a method of eighth order with error control. `FlowMap(board.v)` is the map that a network has to become.
 #
 # A map of the plane is drawn by what it does to a net of lines.
+#
+# **Predict.** Lay points on one line of the net, $x_2 = 0.8$, each 0.01 away from the next. Carry them from time 0 to
+# time 1. How large is then the largest distance between two neighbours?
+
+# %%
+prediction = None  # a distance; at time 0 it is 0.01
 
 # %%
 board = problems.Checkerboard()
 X = FlowMap(board.v)  # the exact map
+
+# %%
+row = torch.stack([torch.linspace(-1.2, 1.2, 241), torch.full((241,), 0.8)], dim=1)
+course.compare(
+    prediction,
+    X(0.0, 1.0, row).diff(dim=0).norm(dim=1).max(),
+    within=0.2,
+    too_high="The squares that two neighbours go to would have to be farther apart.",
+    too_low="Some neighbours go to different squares. There is no data between the squares.",
+)
 
 # %% tags=["figure"]
 figures.nets(X, (0.0, 0.6, 0.9, 1.0))

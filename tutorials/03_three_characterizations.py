@@ -349,7 +349,30 @@ figures.stops((X_line, suspect_line), 0.3, 0.9)
 #
 # ## 5. Three equations, or one?
 #
-# Here are the three gestures on one picture, for the same jump. Each thick bar is a gap.
+# Here are the three gestures on one picture, for the jump of section 2: from $(0.2, 0.3)$ to the time 0.8, with the
+# stop at 0.5. The figure of section 2 shows that the velocity is almost 0 at its start, and points up where it lands.
+#
+# **Predict.** Which signs do the suspect's Lagrangian, Eulerian and semigroup residuals have? (The suspect keeps the
+# velocity from its start. Where does it land if it reads the velocity again, later?)
+
+# %%
+prediction = None  # three signs in this order, such as "+ + +"
+
+# %% tags=["figure"]
+jump = torch.tensor([0.2]), torch.tensor([0.8]), torch.tensor([[0.3]])  # s, t, x
+three = [condition(suspect_line, *jump).item() for condition in (lagrangian, eulerian, semigroup)]
+print("Lagrangian {:.2f}, Eulerian {:.2f}, semigroup {:.2f}".format(*three))
+course.compare(
+    prediction,
+    " ".join("+" if residual > 0 else "-" for residual in three),
+    wrong={
+        "+ + +": "The Lagrangian residual subtracts the velocity found where it lands. That one is the larger.",
+        "- - -": "Then the velocity would have to fall after the start.",
+    },
+)
+
+# %% [markdown]
+# Each thick bar is a gap.
 
 # %% tags=["figure"]
 figures.gesture((X_line, suspect_line), ["lagrangian", "eulerian", "semigroup"], 0.2, 0.5, 0.8, 0.3)
