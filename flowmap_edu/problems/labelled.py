@@ -67,7 +67,7 @@ class Judge:
         found = {f"fd_{part}": to.hold([features]).frechet() for part, to in self.reference.items()}
         if labels is not None:
             found["labels"] = self.right(features, labels)
-        near = memorising.nearest(x, self.pixels["train"])
+        near = memorising.nearest(x, self.pixels["train"], exact=False)
         found["copied"] = (near < self.threshold).double().mean().item()
         return found | coverage.precision_recall(features, self.features["held_out"])._asdict()
 
