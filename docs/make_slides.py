@@ -3,7 +3,8 @@
 A source is Markdown. A line `---` ends a slide, a line `Note (3 min): ...` begins the speaker's words. A figure is
 `![words](01/figures.crossing)`: the picture that lesson 01 stores under the first cell with this text in its code; at
 the end `/2` takes its second picture. A line `{{01/"KL64 from"}}` is what a cell with this text prints, and
-`{{01/"KL64 from"/1-3}}` its lines 1 to 3, `/+3` the line with the text and three more. So no number and no picture is copied by hand.
+`{{01/"KL64 from"/1-3}}` its lines 1 to 3, `/+3` the line with the text and three more. So no number and no picture is
+copied by hand.
 
 reveal.js and KaTeX come from npm into html/slides/, which git ignores.
 """

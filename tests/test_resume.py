@@ -143,3 +143,4 @@ def test_saving_takes_at_most_two_percent_of_the_time():
     assert runs.next_save(100.0, 100.1, least=15.0) == 115.1
     due = runs.next_save(100.0, 110.0, least=15.0)
     assert 10.0 / (due - 100.0) == pytest.approx(runs.SAVING)
+    assert runs.next_save(100.0, 110.0, least=0.0) == 110.0

@@ -53,7 +53,7 @@ STEPS = training.budget(60)
 # - `decay`: "sqrt". The learning rate is constant up to the step `decay_from`, $k_0$. From there it is
 #   $\eta\, \sqrt{k_0 / k}$ at step $k$.
 # - `ema`, `second_ema`: two moving averages of the weights, a long and a shorter one.
-# - `weighting`: a learned weight $w_{s,t}$, lesson 04, section 7. In a short run of
+# - `weighting`: a learned weight $w_{s,t}$, lesson 04, section 7. In the three short runs of
 #   [lesson 10](10_what_breaks_and_why.ipynb) it failed from the first step on. The source trains with it, at another
 #   size. The commands of section 3 train without it, by `--set weighting=false`. For the source's setting leave that
 #   out, make a short run first, and look at its grids of samples.

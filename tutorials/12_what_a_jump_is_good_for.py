@@ -16,15 +16,15 @@
 #
 # After this lesson you can
 #
-# - look ahead from a point on the way, and say what a mean and what a landing point are good for,
+# - look ahead from a point on the way, and say what the mean and the landing point are each good for,
 # - steer a map to a reward, and measure whether its samples have the law that was wanted,
-# - say why a gradient at the landing point does not give that law, and repair it by weights or restarts,
+# - say why a reward that is read at one point ahead does not give that law, and repair it by weights or restarts,
 # - fill in and change pictures with a map that was trained for neither.
 #
 # **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb), and for the last section [lesson
 # 08](08_digits_on_your_laptop.ipynb). Symbols are on the [notation card](notation.md). **It takes** about an hour and a
-# quarter: half an hour to read, the rest to write seven short pieces of code. The cells run in about three minutes on
-# two CPU cores. Nothing is trained: the two maps come with the library.
+# half: fifty minutes to read text and code, the rest to write seven short pieces of code. The cells run in about three
+# minutes on two CPU cores. Nothing is trained: the two maps come with the library.
 
 # %%
 import torch
@@ -73,8 +73,8 @@ def look(X, s, u, x):
 
 
 # %% [markdown]
-# **Predict.** At time 0 there is only noise. Does the mean of the data $D_{0,0}(x_0)$ depend on $x_0$? And the landing
-# point $D_{0,1}(x_0)$ does, of course.
+# **Predict.** At time 0 there is only noise. The landing point $D_{0,1}(x_0)$ depends on $x_0$. Does the mean of the
+# data $D_{0,0}(x_0)$ depend on it, too?
 
 # %%
 prediction = None  # a word about D_{0,0}: "yes" or "no"
@@ -97,11 +97,12 @@ figures.ahead(x, lines, draws)
 
 # %% [markdown]
 # **What to notice.** Many data points are possible for one point at $s = 0.5$; for the board their law is known
-# exactly, and the small dots are draws of it. The circle is near the middle of the dots, and a mean of points on
-# several squares can lie off all squares. The square mark is one place. The black line shows that $D_{s,u}$ goes from
-# one to the other.
+# exactly, and the small dots are draws of it. The circle ($u = s$) is the map's mean of the data. A mean of points on
+# several squares can lie off all squares: in the middle panel it does. The square mark ($u = 1$) is the landing point.
+# It is one place, on a square or at its edge. The black line is $D_{s,u}$ for the times $u$ between.
 #
-# **Try.** Set the time of the figure to 0.9 in place of 0.5 (in all three lines). How do the dots change?
+# **Try.** Set the time of the figure to 0.9 in place of 0.5 (in all three places; the grid of $u$ starts there, too).
+# How do the dots change?
 #
 # <details><summary>Answer</summary>
 #
@@ -114,7 +115,8 @@ figures.ahead(x, lines, draws)
 #
 # That depends on the question. We know the $x_1$ that each point came from. So we can measure how far a guess is from
 # it, $E|D_{s,u}(I_s) - x_1|^2$. We can also ask whether the guesses, as a set, look like data. For this we compare
-# their histogram with the board.
+# their histogram on 16 x 16 bins with the board, by the Kullback-Leibler divergence. It is not 0 for exact draws, since
+# their number is finite: less is better, and section 3 shows what exact draws have.
 #
 # **Predict.** At $s = 0.5$: the mean square error of the landing point over that of the mean of the data. (A random
 # draw of $x_1$ given the point would have twice the error of the mean.)
@@ -170,9 +172,9 @@ figures.tradeoff(US, rows, pictures, (0.5, 0.3))
 
 # %% [markdown]
 # **What to notice.** On the board each step of $u$ towards 1 raises the square error and lowers the divergence, in each
-# seed. On digits the two ends are apart in the same way: the mean has the least error of the two, and the landing
-# points are nearer to the training digits as a set. Nothing was trained for this: $u$ is chosen when the map is used.
-# Neither end is "better": the error asks about one picture, the distance about the set.
+# seed. The right panel shows the same for digits: from left to right each line goes down. So the mean has the least
+# error, and the landing points are nearest to the training digits as a set. Nothing was trained for this: $u$ is chosen
+# when the map is used. Neither end is "better": the error asks about one picture, the distance about the set.
 #
 # **Try.** Draw ten digits for $u = s$ and for $u = 1$ with `figures.sheet`. Which are blurred?
 #
@@ -187,22 +189,23 @@ figures.tradeoff(US, rows, pictures, (0.5, 0.3))
 # ## 3. Can a reward steer the map?
 #
 # Now there is a *reward* $r(x)$, and samples of the *tilted* density $p(x)\, e^{r(x)} / Z$ are wanted. On the board
-# this density is known, and so are exact draws of it. We tell one reward in detail, $r(x) = 3\, x^{(1)}$, where
+# this density is known, and so are exact draws of it. We study one reward in detail, $r(x) = 3\, x^{(1)}$, where
 # $x^{(1)}$ is the first coordinate of the point: more points on the right.
 #
 # What must be added to the velocity? Let $h_s(x) = E[e^{r(x_1)} \mid I_s = x]$ be the *value* of a point on the way.
-# The tilted data have the velocity
+# (This $h$ has nothing to do with the weight $h$ of lesson 04.) The tilted data have the velocity below, with the
+# standard deviation $\sigma$ of the noise:
 #
 # $$b_s(x) + \sigma^2\, \frac{1 - s}{s}\, \nabla \log h_s(x) .$$
 #
-# (Exercise 2 derives it.) For the board $h$ is known. In general it is not, and two stand-ins need the map only: the
-# reward at the mean of the data, $r(D_{s,s}(x))$, and the reward at the landing point, $r(X_{s,1}(x))$, in place of
-# $\log h_s(x)$.
+# (Exercise 2 derives it.) For the board $h$ is known. In general it is not. Then one can put something else in the
+# place of $\log h_s(x)$. Two such *stand-ins* need the map only: the reward at the mean of the data, $r(D_{s,s}(x))$,
+# and the reward at the landing point, $r(X_{s,1}(x))$.
 #
-# **Write** `guided_step(X, s, step, x, value, sigma)`: one Euler step of this velocity from time `s`, shape `(B, 2)`,
-# without gradient. `X.velocity(s, x)` is $b_s(x)$. `value(X, times, x)` stands for $\log h$; `times` has the shape
-# `(B,)`, and so has its result. The factor is infinite at $s = 0$. So take the factor and the gradient at the time
-# `max(s, step / 2)`.
+# **Write** `guided_step(X, s, step, x, value, sigma)`: the point after one Euler step of this velocity from time `s`,
+# shape `(B, 2)`. The result carries no gradient. `X.velocity(s, x)` is $b_s(x)$. `value(X, times, x)` stands for $\log
+# h$; `times` has the shape `(B,)`, and so has its result. The factor is infinite at $s = 0$. So take the factor and the
+# gradient at the time `max(s, step / 2)`.
 
 
 # %% tags=["solution"]
@@ -269,10 +272,12 @@ figures.print_scores(table)
 figures.steered(samples[0])
 
 # %% [markdown]
-# **What to notice.** The table has the divergence to the *tilted* density. The sampler, the map, the steps and the
-# noise are the same in the three guided rows. Only the value differs. With the exact value the samples are near the
-# exact draws. With the reward at the mean they are not, and with the reward at the landing point the divergence is
-# worse than without any reward. So it is the stand-in that is wrong, and neither the map nor the steps.
+# **What to notice.** The table has the divergence to the *tilted* density. The row of the exact draws shows its floor
+# for 600 points. The map's velocity, the steps and the noise are the same in the three guided rows. Only the value
+# differs. With the exact value the samples are near the exact draws. With the reward at the mean they are not, and with
+# the reward at the landing point the divergence is worse than that of one jump without any reward. So the cause is what
+# stands in for the value, and not the velocity or the number of steps. A stand-in can be wrong in two ways: by its
+# formula, and by the error of the map that computes it. Section 4 looks at both.
 #
 # **Try.** Steer to the left, with `Slope((-3.0, 0.0))`. Which rows of the table must be as before?
 #
@@ -313,13 +318,15 @@ print("\n".join(f"{name:<22}" + "".join(f"{v:9.2f}" for v in row) for name, row 
 figures.pulls(times, lengths)
 
 # %% [markdown]
-# **What to notice.** The exact value and the exact mean add a term of bounded length. The term of the landing point
-# grows like $1 / s$. The mean of the *map* grows, too: its gradient should vanish at time 0, and the factor $1 / s$
-# enlarges what is left of it. That is an error of this map; that of the landing point would be there for an exact map
-# as well (exercise 3).
+# **What to notice.** (One seed, 200 points for each time.) The terms of the exact value and of the exact mean stay
+# below 1.3. But the exact mean is not the value: at the earliest times its term is about 1.5 times as long, and no
+# error of a map is in it. The term of the landing point grows about as $1 / s$. The term of the *map's* mean grows,
+# too; from $s = 0.1$ down to 0.01 it rises more and more above that of the exact mean. The gradient of the mean should
+# vanish at time 0, and the factor $1 / s$ enlarges what this map leaves of it. So this growth is an error of the map.
+# The growth at the landing point is not: for a Gaussian, exercise 3 shows that the exact map has it as well.
 #
-# The integral of $1 / s$ over time does not exist. Its sum over steps grows like the logarithm of their number. So
-# finer steps should make the landing point *worse*. This is a control that costs little.
+# The integral of $1 / s$ from 0 is infinite. Its sum over steps grows like the logarithm of their number. So more steps
+# should make the landing point *worse*. This can be tested.
 
 # %%
 farther = {steps: [] for steps in (8, 32, 128)}
@@ -330,11 +337,11 @@ for steps, row in farther.items():
     print(f"{steps:>3} steps, at the landing point: off the squares {figures.span(row, 1)} %")
 
 # %% [markdown]
-# **What to notice.** The share off the squares rises with the number of steps, in each seed, by similar amounts for
-# each factor of four. For the usual error of Euler's method more steps would be better.
+# **What to notice.** The share off the squares rises with the number of steps, in each seed: by 5 to 10 points for each
+# factor of four. The usual error of Euler's method falls with more steps, so it does not explain this rise.
 #
-# Is time the only reason? Two mixed values say. The first is exact before $s = 0.5$ and uses the landing point
-# afterwards; the second is the other way round.
+# Are the early times the only reason? Two mixed values answer this. The first is exact before $s = 0.5$ and uses the
+# landing point afterwards; the second is the other way round.
 
 
 # %%
@@ -350,11 +357,11 @@ parts["exact draws"] = [Tilted(board, slope).sample(N // 2, seeded(k)) for k in 
 figures.print_scores({name: [figures.score(Tilted(board, slope), x) for x in xs] for name, xs in parts.items()})
 
 # %% [markdown]
-# **What to notice.** The early times do most of the harm. But the landing point is no substitute late either: "exact,
-# then landing" is above the exact draws of the same number.
+# **What to notice.** The early times do most of the harm. But the landing point does not replace the value at late
+# times either: "exact, then landing" is above the exact draws of the same number, in each seed.
 #
 # The second reason is in the definition. The value is $\log E[e^{r(x_1)} \mid x]$, a mean over *all* data that belong
-# to the point. The landing point is one place, and the mean of the data is another.
+# to the point. The landing point is one place only, and so is the mean of the data.
 #
 # **Write** `value_of_draws(r)`: `r` has the shape `(K, B)`, the rewards of K draws of the data for each of B points.
 # Return $\log \frac{1}{K} \sum_k e^{r_k}$ for each point, shape `(B,)`. Some rewards are so large that `exp` overflows:
@@ -383,16 +390,19 @@ for name, guess in stand_ins.items():
     print(f"{name:<28} minus log h: mean {gap.mean():6.2f}, standard deviation {gap.std():.2f}")
 
 # %% [markdown]
-# **What to notice.** Only the first is $\log h$, up to the error of 200 draws. The mean of $r$ is always below
-# (Jensen's inequality). A constant gap would do no harm, since the gradient does not see it. But the gaps of the
-# stand-ins scatter from point to point. Meta flow maps and Diamond maps (see the references) are *trained* to draw from
-# the data given a point, so that this mean can be taken.
+# **What to notice.** (One draw of 40 points, at $s = 0.3$.) Only the first is $\log h$, up to the error of 200 draws.
+# The mean of $r$ is always below (Jensen's inequality). This reward is linear, so that $r$ at the mean is the mean of
+# $r$, and has the same gap. A constant gap would do no harm, since the gradient does not see it. The gap of the landing
+# point is far from constant. That of the mean scatters by 0.15, little more than the draws' own 0.12, so this table
+# alone does not show its fault. The first table of this section does: at $s = 0.3$ the exact mean adds a term of the
+# length 1.23, and the exact value one of 0.92. Meta flow maps and Diamond maps (see the references) *train* a map to
+# draw from the data given a point, so that the mean of $e^r$ can be taken.
 #
 # ## 5. What repairs it?
 #
-# **Weights.** Draw by one jump, and give each sample the weight $w = e^{r}$. Weighted averages are then right for the
-# density of the map's samples, tilted. The price is that few samples may carry most of the weight. It is measured by
-# the *effective sample size* $(\sum w)^2 / \sum w^2$.
+# **Weights.** Draw by one jump, and give each sample the weight $w = e^{r}$. Weighted averages are then right for
+# $q(x)\, e^{r(x)} / Z$, where $q$ is the density of the map's samples. The price is that few samples may carry most of
+# the weight. This is measured by the *effective sample size* $(\sum w)^2 / \sum w^2$.
 #
 # **Write** `effective_share(log_w)`: the effective sample size over the number B of samples. `log_w` has the shape
 # `(B,)`, and can be as large as 900, where `exp` overflows. (`softmax` gives weights that sum to one.)
@@ -408,7 +418,8 @@ def effective_share(log_w):
 
 
 # %% [markdown]
-# **Predict.** For $r(x) = 3\, x^{(1)}$, with $x^{(1)}$ between -1 and 1: which share is left?
+# **Predict.** For $r(x) = 3\, x^{(1)}$, with $x^{(1)}$ between -1 and 1: what is the effective sample size over the
+# number of samples?
 
 # %%
 prediction = None  # a number between 0 and 1
@@ -421,13 +432,17 @@ course.compare(prediction, left, within=0.2, too_high="The weights at the two ed
 assert abs(left - steering.weighed(X, board.base(20 * N, seeded(5)), slope).effective / (20 * N)) < 1e-4
 
 # %% [markdown]
-# **Tempering** needs several jumps: the reward is raised from 0 to $r$ in small steps. After each the samples are
-# weighed, drawn anew by their weights, and their *noise* is moved a little (sequential Monte Carlo; the library's
-# `steering.tempered`).
+# On paper: on the board $x^{(1)}$ is uniform on $[-1, 1]$, so that $(E w)^2 / E w^2 = (\sinh 3 / 3)^2 / (\sinh 6 / 6) =
+# 0.332$.
+#
+# **Tempering** raises the reward from 0 to $r$ in small steps. After each step the samples are weighed. If their
+# effective sample size falls below half of their number, they are drawn anew by their weights. Then their *noise* is
+# moved a little, and each move costs one jump (sequential Monte Carlo; the library's `steering.tempered`).
 #
 # **Restarts.** Go from a sample $x$ back to an earlier time $s$ with fresh noise $z \sim N(0, \sigma^2 I)$, and jump
 # forward again: $y = X_{s,1}((1 - s)\, z + s\, x)$. If $x$ is distributed as the data and the map is exact, so is $y$.
-# With a reward, accept $y$ with the probability $\min(1, e^{r(y) - r(x)})$, and else keep $x$.
+# With a reward, accept $y$ with the probability $\min(1, e^{r(y) - r(x)})$, and else keep $x$. For a general law this
+# is an approximation (see the "Try" below).
 #
 # **Write** `restart(X, s, x, z)`: $y$, shape `(B, 2)`.
 
@@ -462,8 +477,9 @@ def repaired(reward, seed):
 
 
 # %% [markdown]
-# Two more rewards: a *bump* of width 0.3 around the middle of a square, and a *half plane*, $r = 3$ where
-# $x^{(1)} > 0$ and else 0. The half plane has no gradient, so guidance by the map can do nothing with it.
+# Two more rewards: a *bump* of width 0.3 around the middle of a square, and a *half plane*, $r = 3$ where $x^{(1)} > 0$
+# and else 0. The gradient of the half plane is 0 wherever it exists, so the stand-ins can do nothing with it. Its exact
+# value is smooth, and has a gradient.
 #
 # **Predict.** (On paper.) Which of the ways come near to the exact draws for all three rewards?
 
@@ -480,31 +496,34 @@ figures.steered(repaired(slope, 0) | {"exact draws": samples[0]["exact draws"]})
 
 # %% [markdown]
 # **What to notice.** Weights, tempering and restarts come near to the exact draws for all three rewards, as the exact
-# value does, and need no gradient of the reward and no value function. What is left has two reasons that the table does
-# not separate: the map's own error, and that samples occur more than once after they are drawn by weight. The two
-# stand-ins fail for the bump as well.
+# value does. They need no gradient of the reward and no value function. A difference is left: each leaves 1 to 4 % of
+# its points off the squares, about as one jump does without a reward, and the restarts are above the exact draws in
+# each seed for all three rewards. The table does not separate the possible reasons: the map's own error, samples that
+# occur more than once, too few levels or restarts, and a restart that is not exact. The prices differ, too. A sample
+# costs 10 jumps by weights, and 17 by tempering or restarts. The 16 guided steps of a stand-in cost 32 evaluations,
+# half of them with a gradient. For the bump the two stand-ins are worse than no reward.
 #
 # **Try.** Restart to $s = 0.8$ in place of 0.5, as often. What is better, what is worse?
 #
 # <details><summary>Answer</summary>
 #
-# More restarts are accepted, since $y$ is near $x$. But a point hardly leaves its square, so that 16 of them do not
-# carry enough points to the right. Look at `.accepted`, and at the score. For a general law there is one more limit:
-# the restart with acceptance is exact if as many points go from $x$ to $y$ as from $y$ to $x$. At $s = 0$ this holds
-# for each map. At other times it holds for a Gaussian, and not for every law.
+# Look at `.accepted`, and at the score. $y$ is nearer to $x$, so more restarts should be accepted. But a point then
+# moves less in each restart, so that 16 of them may be too few to carry the points to the right. For a general law
+# there is one more limit: the restart with acceptance is exact if as many points go from $x$ to $y$ as from $y$ to $x$.
+# At $s = 0$ this holds for each map. At other times it holds for a Gaussian, and not for every law.
 #
 # </details>
 #
 # ## 6. What if only a high reward is wanted?
 #
-# Often nobody asks for the tilted law. A few samples with a high reward are wanted, fast, and they should still look
-# like data. This is *ascent*, another aim. Here is the shortest way: move the *noise* up the reward at the point that
-# is seen ahead, and then jump.
+# Often the tilted law is not needed. A few samples with a high reward are wanted, fast, and they should still look like
+# data. This is another aim, called *ascent*. Here is a simple way: move the *noise* up the gradient of the reward at
+# the point ahead, and then jump.
 #
 # $$x_0 \leftarrow x_0 + \eta\, \nabla_{x_0}\, r\big(D_{0,u}(x_0)\big)$$
 #
-# **Write** `ascend(X, x0, u, reward, rate, steps)`: the noise after `steps` such steps with $\eta$ = `rate`, shape
-# `(B, 2)`, without gradient. `reward(x)` has the shape `(B,)`. Use your `look`.
+# **Write** `ascend(X, x0, u, reward, rate, steps)`: the noise after `steps` such steps with $\eta$ = `rate`, of the
+# shape `(B, 2)`. The result carries no gradient. `reward(x)` has the shape `(B,)`. Use your `look`.
 
 
 # %% tags=["solution"]
@@ -549,12 +568,13 @@ figures.ascent(climbs)
 
 # %% [markdown]
 # **What to notice.** At time 0 the mean of the data does not depend on the noise, so its gradient is nearly zero, and
-# the reward hardly rises. The landing point does depend on it, and a few steps raise the reward far. This is where the
-# flow map beats the mean. The right panel shows the price: more points are off the squares, since the noise leaves the
-# region that the map was trained on.
+# the reward hardly rises. The landing point does depend on it, and eight steps raise the reward above 2; the largest
+# reward on the board is 3. This is where the flow map beats the mean. The right panel shows the price: after eight
+# steps more points are off the squares, in each seed. A likely reason is that the noise leaves the region on which the
+# map was trained. This was not tested here.
 #
-# Is that fair? The mean can be used on the way, as in section 3. So compare at an equal number of gradients, and look
-# at both numbers.
+# Is that fair? The mean can be used on the way, as in section 3. So we compare at an equal number of gradients, and
+# look at both numbers. (The noise has the same total rate, 0.4, in each row. It was not tuned.)
 
 # %%
 print(f"{'':<34}{'mean reward':>16}{'off the squares, %':>22}")
@@ -574,18 +594,23 @@ for n in (1, 2, 4, 8):
 
 # %% [markdown]
 # **What to notice.** With one or two gradients the guided steps leave about half of the points or more off the squares,
-# whichever value they use. The moved noise does not, since each of its samples is still a jump of the map. With eight
-# gradients guidance at the mean has no less reward, and no more points off the squares. So "the flow map is better at
-# ascent" is true for *few* steps, and the number of steps belongs to the sentence. None of these rows has the tilted
-# law.
+# whichever value they use. The moved noise leaves 7 to 12 %. With eight gradients guidance at the mean has more reward
+# than the moved noise, and about as many points off the squares, or fewer. So "the landing point is better for ascent"
+# is true here for *few* steps only. Two things differ between these rows, and the table does not separate them: where
+# the reward is read, and how the sample is made. The moved noise ends with a jump. The guided steps are Euler steps,
+# and one or two of them are too few without a reward, too: one Euler step from the noise leads to $D_{0,0}(x_0)$, which
+# is almost the same point for all noise (section 1).
 #
-# **Try.** Repeat the first figure with the bump, and with $\eta = 0.05$. Then with 0.2.
+# A mean reward above 3 is possible only off the board. And none of these rows has the tilted law: its mean reward is $3
+# \coth 3 - 1 = 2.01$ (again with $x^{(1)}$ uniform on $[-1, 1]$), and all rows are above it.
+#
+# **Try.** Repeat the first figure of this section with the bump, with $\eta = 0.05$, and then with 0.2.
 #
 # <details><summary>Answer</summary>
 #
-# With 0.05 the mean reward rises in eight steps, from about -4 to between -2 and -1. The gradient of the bump grows
-# with the distance from its middle, and the step 0.2 is too long: the noise is thrown out, and the mean reward falls
-# below -1,000. A reward needs its own step.
+# With 0.05 the mean reward rises. It starts near $-E|x - c|^2 / (2 \cdot 0.3^2) = -(2/3 + 1/8) / 0.18 = -4.4$. The
+# gradient of the bump grows with the distance from its middle, and is divided by $0.3^2$. So a step of 0.2 is too long:
+# it jumps over the middle, farther out than it began, and the reward falls. A reward needs its own step.
 #
 # </details>
 #
@@ -597,8 +622,9 @@ for n in (1, 2, 4, 8):
 # $$\log h_s(x) \approx -\,\frac{|m\,(D_{s,s}(x) - y)|^2}{2\,(w^2 + v_s)}$$
 #
 # with the picture $y$, the mask $m$ (1 where it is seen), a width $w = 0.1$, and the variance $v_s$ of the data given
-# the point. $v_s$ is taken from a Gaussian; for a Gaussian the formula is exact. It makes the pull small at early
-# times, where the mean says little. (`steering.filled`.)
+# the point. For $v_s$ we take that of Gaussian data with the standard deviation 0.5 in each pixel. For such data the
+# formula is exact up to a constant; for digits it is a guess. $v_s$ makes the pull smaller at early times, where the
+# mean says little. (The library's `steering.filled`. The map is told the label.)
 #
 # **Predict.** Let "by chance" be a digit of the same label, drawn without looking at the picture. The mean square error
 # in the hidden half: that of the filled digits over that by chance?
@@ -630,12 +656,12 @@ figures.sheet(
 )
 
 # %% [markdown]
-# **What to notice.** The filled halves are nearer to the truth than digits by chance, with four steps as with sixteen;
-# the ranges of these two overlap. The mean digit of the label is nearer still: it is a mean, and the square error likes
-# means (section 2). But it is the same picture for all digits of a label.
+# **What to notice.** The filled halves are nearer to the truth than digits by chance, in each seed, with four steps and
+# with sixteen. The ranges of these two overlap. The mean digit of the label is nearer still: a mean has a small square
+# error (section 2). But it is one picture for all digits of a label, and does not continue the upper half.
 #
-# **Back and forward.** A restart without a reward changes a picture, and $s$ is the strength: go back to $s$ with
-# noise, then forward in 1 to 16 jumps. With the *label of another digit* it edits.
+# **Back and forward.** A restart without a reward changes a picture, and $s$ says how much: go back to $s$ with noise,
+# then forward in 1 or 16 jumps. With the *label of another digit* it edits the picture.
 
 # %%
 zeros, wish = held_out.values()[held_out.labels == 0][:6], torch.full((6,), 6)
@@ -654,12 +680,14 @@ names = ["real", *(f"s = {s}, {jumps} jump{'s' * (jumps > 1)}" for s in changed 
 figures.sheet(torch.stack(edits), names, "Zeros, edited to sixes")
 
 # %% [markdown]
-# **What to notice.** The earlier the time, the more is changed. From $s = 0.7$ the zeros come back as zeros, whatever
-# the label says. From 0.1 all are sixes, and little of the zeros is left. One jump and sixteen differ by far less than
-# what was changed, so one jump is enough to see what an edit does.
+# **What to notice.** (Six digits, one draw of the noise.) The earlier the time, the more is changed. From $s = 0.7$ the
+# zeros come back as zeros, although the label says six. From 0.1 they have the shape of a six (the last column is the
+# least clear), and little of the zeros is left. One jump and sixteen differ by far less than what was changed. So here
+# one jump is enough to see what an edit does.
 #
-# **Between two draws of the noise.** A straight line between two draws is not noise: half way its standard deviation is
-# too small. The way $\cos(a)\, x_0 + \sin(a)\, y_0$ with $a = \frac{\pi}{2}\, \text{share}$ keeps it.
+# **Between two draws of the noise.** The map expects noise with the standard deviation $\sigma$. The points of a
+# straight line between two draws do not have it. The points $\cos(a)\, x_0 + \sin(a)\, y_0$ with $a = \frac{\pi}{2}\,
+# \text{share}$ do, for two independent draws $x_0$ and $y_0$.
 #
 # **Write** `between(first, second, share)`.
 
@@ -692,17 +720,19 @@ way = torch.stack([X_digits.sample(between(first, second, k / 6), 1, label=ten) 
 figures.sheet(way, [f"{k}/6" for k in range(7)], "One jump from the noise between two draws")
 
 # %% [markdown]
-# **What to notice.** In each column the label stays, and the digit changes its shape in small steps. Each picture is
-# one jump.
+# **What to notice.** A column has one label, and its digit changes its shape in small steps. Each picture is one jump.
+# Not all are clear digits: see the last rows of the 8 and the 9.
 #
 # ## Summary
 #
 # - One evaluation of a flow map looks ahead: to the mean of the data ($u = s$), to the landing point ($u = 1$), or
-#   between. The mean has the least square error, the landing points have the right law.
-# - A reward tilts the law. The drift that samples it is the gradient of $\log E[e^r \mid x]$. The reward at one point
-#   seen ahead is not this, and at the landing point its drift grows like $1 / s$.
-# - Weights, tempering and restarts sample the tilted law with jumps, without a gradient.
-# - If only a high reward is wanted, and in few steps, the landing point has a gradient where the mean has none.
+#   between. The mean has the least square error. The landing points of an exact map have the law of the data.
+# - A reward tilts the law. The velocity of the tilted data is the old one plus a multiple of the gradient of
+#   $\log E[e^r \mid x]$. The reward at one point ahead does not have this gradient. At the landing point the added term
+#   grows like $1 / s$ at early times.
+# - Weights and tempering sample the tilted law of the map with jumps, without a gradient; restarts come near to it.
+# - If only a high reward is wanted, and in few steps, the landing point has a gradient at time 0, where the mean has
+#   none.
 # - A mask, a way back and the noise are enough to edit.
 #
 # ## Exercises
@@ -767,13 +797,15 @@ course.check("12.8", share_left)
 # ## References
 #
 # - A. Sabour et al., *Test-time scaling of diffusions with flow maps*, [arXiv
-#   2511.22688](https://arxiv.org/abs/2511.22688), 2025: the reward at the landing point, with importance weights for
-#   sampling or with search for high rewards.
+#   2511.22688](https://arxiv.org/abs/2511.22688), 2025: the reward at the landing point, in a stochastic sampler
+#   with importance weights for the tilted law, or with search for high rewards. It is not the plain gradient of
+#   section 3.
 # - J. Huang et al., *How to guide your flow: few-step alignment via flow map reward guidance*, [arXiv
 #   2604.27147](https://arxiv.org/abs/2604.27147), 2026: ascent in few steps as a problem of control.
 # - P. Holderrieth et al., *Diamond maps: efficient reward alignment via stochastic flow maps*, [arXiv
 #   2602.05993](https://arxiv.org/abs/2602.05993), 2026; P. Potaptchik et al., *Meta flow maps enable scalable reward
-#   alignment*, [arXiv 2601.14430](https://arxiv.org/abs/2601.14430), 2026: maps that draw from the data given a point.
+#   alignment*, [arXiv 2601.14430](https://arxiv.org/abs/2601.14430), 2026: maps that are trained to draw from the data
+#   given a point. The first also estimates the value with a usual flow map.
 # - P. Del Moral, A. Doucet and A. Jasra, *Sequential Monte Carlo samplers*, 2006: tempering.
 # - Y. Song, P. Dhariwal, M. Chen and I. Sutskever, *Consistency models*, 2023: restarts.
 # - J. Song, A. Vahdat, M. Mardani and J. Kautz, *Pseudoinverse-guided diffusion models for inverse problems*, 2023: the

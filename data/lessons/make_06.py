@@ -1,17 +1,18 @@
 """Make 06.json: the seeds 1 and 2 of what lesson 06 compares; it trains the seed 0 itself.
 
-    OMP_NUM_THREADS=1 python data/lessons/make_06.py           (2 CPU minutes)
+    OMP_NUM_THREADS=1 python data/lessons/make_06.py           (6 CPU minutes)
 
-A row is one training of LSD on the checkerboard. `on` is who gives the target on the diagonal, and `off` who gives the
-velocity in the residual: None for the averaged target and the map's own diagonal, else a teacher. The distance is that
-of one jump to the exact map, root mean square over 1,024 points.
+A row is one training on the checkerboard, or one teacher. `on` is who gives the target on the diagonal, and `off` who
+gives the velocity in the residual: None for the averaged target and the map's own diagonal, else a teacher. Of a map
+the file has the distance of one jump to the exact map, root mean square over 1,024 points, that of a pupil to where its
+teacher's flow ends, and the mean norm of the gradient early and late. Of a teacher it has the distance of its flow.
+Rows that are in the file already are kept.
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,9 +21,11 @@ from flowmap_edu import FlowMap, methods, metrics, problems, recipes, training
 from flowmap_edu.metrics import errors
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
+Row = dict[str, float]
 FILE = Path(__file__).parent / "06.json"
 BOARD = problems.Checkerboard()
 STEPS, SEEDS, MARKS = 800, (1, 2), 20
+NOISE, GOAL = errors.exact_pairs(BOARD, 0.0, 1.0, 1024, 0)
 
 
 def stopped(t: Tensor, x: Tensor, last: float = 0.9) -> Tensor:
@@ -30,20 +33,14 @@ def stopped(t: Tensor, x: Tensor, last: float = 0.9) -> Tensor:
     return BOARD.velocity(t.clamp(max=last), x)
 
 
-PLACES: dict[str, dict[str, Velocity]] = {
-    "none": {},
-    "on": {"on": BOARD.velocity},
-    "off": {"off": BOARD.velocity},
-    "off, stopped": {"off": stopped},
-}
-
-
-def step(state: training.State, on: Velocity | None, off: Velocity | None) -> float:
+def step(state: training.State, on: Velocity | None, off: Velocity | None, jumps: bool) -> float:
     """One step of training; the norm of its gradient."""
     batch, method = training.draw_batch(state.problem, state.method, state.training, state.generator), state.method
     if on is not None:
         with torch.no_grad():
             batch = batch._replace(diagonal=batch.diagonal._replace(target=on(batch.diagonal.t, batch.diagonal.x)))
+    if not jumps:
+        batch = batch._replace(jumps=batch.changed(lambda x: x[:0]).jumps)
     guide = None
     if off is not None:
         velocity = off
@@ -55,26 +52,76 @@ def step(state: training.State, on: Velocity | None, off: Velocity | None) -> fl
     return norm.item()
 
 
-def train(seed: int, on: Velocity | None = None, off: Velocity | None = None) -> dict[str, Any]:
-    """Train a map; its distance and the gradient's norm as it went."""
-    state, rows = training.State(*recipes.recipe("checkerboard", "lsd", steps=STEPS, seed=seed, compile=False)), []
-    for k in range(1, STEPS + 1):
-        norm = step(state, on, off)
-        if k % (STEPS // MARKS) == 0:
-            rows.append((k, metrics.map_error(state.X, BOARD, n=1024), norm))
-    noise, goal = errors.exact_pairs(BOARD, 0.0, 1.0, 1024, 0)
-    curves = [list(column) for column in zip(*rows, strict=True)]
-    found: dict[str, Any] = dict(zip(("steps", "distances", "gradients"), curves, strict=True))
-    median = (state.X.sample(noise, 1) - goal).norm(dim=1).median().item()
-    return found | {"distance": rows[-1][1], "median": median}
+def train(
+    seed: int,
+    method: str = "lsd",
+    *,
+    on: Velocity | None = None,
+    off: Velocity | None = None,
+    jumps: bool = True,
+    steps: int = STEPS,
+    stopgrad: str | None = None,
+) -> tuple[FlowMap, Row]:
+    """Train a map; the map, its distance, and the gradient's norm as lesson 06 prints it."""
+    run = recipes.recipe("checkerboard", method, steps=steps, seed=seed, compile=False)
+    state = training.State(*run._replace(method=replace(run.method, stopgrad=stopgrad or run.method.stopgrad)))
+    norms = [step(state, on, off, jumps) for _ in range(steps)][steps // MARKS - 1 :: steps // MARKS]
+    norm = {"early": sum(norms[2:5]) / 3, "late": sum(norms[-5:]) / 5}
+    return state.X, {"distance": metrics.map_error(state.X, BOARD, n=1024)} | norm
+
+
+def places(seed: int) -> dict[str, Row]:
+    """LSD with the exact velocity in one place."""
+    chosen: dict[str, dict[str, Velocity]] = {
+        "none": {},
+        "on": {"on": BOARD.velocity},
+        "off": {"off": BOARD.velocity},
+        "off, stopped": {"off": stopped},
+    }
+    return {f"lsd: {name}": train(seed, on=at.get("on"), off=at.get("off"))[1] for name, at in chosen.items()}
+
+
+def teachers(seed: int) -> dict[str, Row]:
+    """Learned teachers, and their pupils: with all steps, and with the steps that a teacher has left."""
+    rows: dict[str, Row] = {}
+    for name, steps in (("a quarter", STEPS // 4), ("half", STEPS // 2)):
+        b = train(seed, jumps=False, steps=steps)[0].velocity
+        end = flow(b, NOISE, 256)
+        rows[f"teacher: {name}"] = {"distance": errors.root_mean_square(end - GOAL)}
+        rows[f"equal: {name} for the teacher"] = train(seed, on=b, off=b, steps=STEPS - steps)[1]
+        if name == "half":
+            for method in ("lsd", "esd"):
+                X, row = train(seed, method, on=b, off=b)
+                with torch.no_grad():
+                    rows[f"learned: {method}"] = row | {"to_flow": errors.root_mean_square(X(0.0, 1.0, NOISE) - end)}
+    return rows
+
+
+def eulerian(seed: int) -> dict[str, Row]:
+    """ESD with two stop-gradients, with the exact teacher and without one."""
+    return {
+        "esd: convex, exact teacher": train(seed, "esd", off=BOARD.velocity)[1],
+        "esd: full, exact teacher": train(seed, "esd", off=BOARD.velocity, stopgrad="full")[1],
+        "esd: full, no teacher": train(seed, "esd", stopgrad="full")[1],
+    }
+
+
+@torch.no_grad()
+def flow(b: Velocity, x: Tensor, steps: int) -> Tensor:
+    """Where Euler steps along b carry x."""
+    for k in range(steps):
+        x = x + b(torch.full((len(x),), k / steps, dtype=x.dtype), x) / steps
+    return x
 
 
 def main() -> None:
-    """Make the rows in order, each with every seed; write after each."""
-    table: dict[str, Any] = {"steps": STEPS, "rows": {}}
-    for name, places in PLACES.items():
-        table["rows"][f"lsd: {name}"] = [train(seed, **places) for seed in SEEDS]
-        FILE.write_text(json.dumps(table, indent=1) + "\n")
+    """Make the rows that the file has not, group by group; write after each."""
+    rows: dict[str, list[Row]] = json.loads(FILE.read_text(encoding="utf-8"))["rows"] if FILE.exists() else {}
+    for first, group in (("lsd: none", places), ("teacher: half", teachers), ("esd: full, no teacher", eulerian)):
+        for seed in SEEDS[len(rows.get(first, ())) :]:
+            for name, row in group(seed).items():
+                rows.setdefault(name, []).append(row)
+            FILE.write_text(json.dumps({"steps": STEPS, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

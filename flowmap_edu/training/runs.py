@@ -32,7 +32,7 @@ from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import distributed, files
 from flowmap_edu.training.files import write
 from flowmap_edu.training.loop import fit
-from flowmap_edu.training.metadata import CHANGEABLE, changes, differences, document
+from flowmap_edu.training.metadata import CHANGEABLE, differences, document
 from flowmap_edu.training.network import tried
 from flowmap_edu.training.reading import load, read_checkpoint, read_metadata, saved_step, shipped
 from flowmap_edu.training.saving import PLACES, contents, named, origin, save, saved_or_said
@@ -84,9 +84,6 @@ def prepared(out: Path, resume: bool, asked: Mapping[str, Any], about: Mapping[s
     info = read_metadata(out)
     if differ := differences(info.document, asked, besides=CHANGEABLE):
         raise ValueError(f"{out} holds another run ({'; '.join(differ)})")
-    if changed := changes(info.document, asked):
-        said = ", ".join(f"{name} {new} instead of {old}" for name, (old, new) in changed.items())
-        warnings.warn(f"{out} goes on with {said}", stacklevel=2)
     compare_origin(out, info.header, about)
     files.tidy(out, info.digests)
 
@@ -99,11 +96,11 @@ def whole(out: Path, step: int) -> bool:
 
 
 def next_save(began: float, ended: float, least: float) -> float:
-    """When the next save is due, after one that took from `began` to `ended`: a save takes at most 2 % of the time.
+    """When the next save is due, after one that took from `began` to `ended`: it takes at most 2 % of the time.
 
-    ended + max(least, (1 / 0.02 - 1) (ended - began)),   in seconds
+    ended + max(least, (1 / 0.02 - 1) (ended - began)),   in seconds; at once where `least` is 0
     """
-    return ended + max(least, (1 / SAVING - 1) * (ended - began))
+    return ended + (max(least, (1 / SAVING - 1) * (ended - began)) if least else 0.0)
 
 
 def train(
@@ -130,7 +127,8 @@ def train(
         teacher: the run, or the shipped map, that is the teacher of a method or a coupling that reads one.
         resume: go on from the folder's checkpoint, to the same numbers as an unbroken run if no setting changed.
         every: steps between yields; a checkpoint is written at a yield.
-        save_seconds: least time between two checkpoints; it grows until saving takes at most 2 % of the time.
+        save_seconds: least time between two checkpoints; it grows until saving takes at most 2 % of the time. 0 for
+            one at every yield.
         device: as `fit`; of several processes, the first writes the files.
 
     Raises:

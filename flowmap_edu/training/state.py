@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import warnings
 from typing import Any, cast
 
 import torch
@@ -208,9 +209,11 @@ class State:
             raise ValueError(f"this checkpoint belongs to another problem, network or method: {error}") from error
         if changed := changes(there, here):
             self.changed.append({"step": self.step} | changed)
+            said = ", ".join(f"{name} {new} instead of {old}" for name, (old, new) in changed.items())
             planned = self.steps is not None or self.training.steps is not None
             if planned and ("steps" in changed or "minutes" in changed):
                 self.steps = self.steps_of_a_new_budget()
+            warnings.warn(f"from step {self.step} on the run goes on with {said}", stacklevel=2)
         self.schedule.base_lrs = [self.training.lr for _ in self.schedule.base_lrs]
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.lr * self.rate(self.step)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import torch
@@ -29,15 +29,21 @@ class Found(NamedTuple):
     rows: Tensor
 
 
-def ends(found: Mapping[str, Found]) -> dict[str, list[float]]:
-    """The last distance of each training of LSD, then those of other seeds, by data/lessons/make_06.py."""
-    rows: dict[str, list[dict[str, Any]]] = json.loads(
-        (runs.shipped_folder() / "lessons" / "06.json").read_text(encoding="utf-8")
-    )["rows"]
-    return {
-        name: [one.rows[-1, 1].item()] + [row["distance"] for row in rows[f"lsd: {name}"]]
-        for name, one in found.items()
-    }
+def other_seeds() -> dict[str, list[dict[str, float]]]:
+    """The rows of the seeds 1 and 2, by data/lessons/make_06.py."""
+    text = (runs.shipped_folder() / "lessons" / "06.json").read_text(encoding="utf-8")
+    rows: dict[str, list[dict[str, float]]] = json.loads(text)["rows"]
+    return rows
+
+
+def with_others(first: float, name: str, what: str = "distance") -> list[float]:
+    """A number of seed 0, then those of the other seeds."""
+    return [first, *(row[what] for row in other_seeds()[name])]
+
+
+def ends(found: Mapping[str, Found], kind: str = "lsd") -> dict[str, list[float]]:
+    """The last distance of each training, then those of other seeds, whose rows begin with `kind`."""
+    return {name: with_others(one.rows[-1, 1].item(), f"{kind}: {name}") for name, one in found.items()}
 
 
 def curves(ax: Axes, found: Mapping[str, Found], column: int = 1, colours: Sequence[int] = (0, 1, 2, 3)) -> None:
@@ -52,13 +58,19 @@ def distances(found: Mapping[str, Found], seeds: Mapping[str, Sequence[float]], 
     """Left the distance as the training went, seed 0; right where each seed ended."""
     _, axes = plt.subplots(1, 2, figsize=(9.0, 3.1), width_ratios=(1.5, 1), sharey=True)
     curves(axes[0], found)
-    for k, (name, values) in enumerate(seeds.items()):
-        axes[1].semilogy([k] * len(values), values, MARKS[k], color=plots.COLOURS[k], alpha=0.7, label=name)
     axes[0].set_title(f"{title}, seed 0")
     axes[0].legend()
-    axes[1].set(title="at the end, a mark a seed", xticks=range(len(seeds)), xlim=(-0.5, len(seeds) - 0.5))
-    axes[1].set_xticklabels([name.replace(", ", ",\n") for name in seeds], fontsize=8)
+    marks(axes[1], seeds)
+    axes[1].set_title("at the end, a mark a seed")
     plt.show()
+
+
+def marks(ax: Axes, seeds: Mapping[str, Sequence[float]], colours: Sequence[int] = (0, 1, 2, 3)) -> None:
+    """A mark for each seed, a column for each name."""
+    for k, values in enumerate(seeds.values()):
+        ax.semilogy([k] * len(values), values, MARKS[k], color=plots.COLOURS[colours[k]], alpha=0.7)
+    ax.set(xticks=range(len(seeds)), xlim=(-0.5, len(seeds) - 0.5))
+    ax.set_xticklabels([name.replace(", ", ",\n") for name in seeds], fontsize=8)
 
 
 def print_seeds(seeds: Mapping[str, Sequence[float]]) -> None:
@@ -103,48 +115,91 @@ def where_asked(problem: Checkerboard, places: Mapping[str, Tensor], t: float) -
     plt.show()
 
 
-def pupils(found: Mapping[str, Mapping[str, Found]], limit: float) -> None:
-    """The distance of pupils as they train, a panel a method, with the line of their teacher."""
-    _, axes = plt.subplots(1, len(found), figsize=(3.6 * len(found), 3.1), sharey=True)
-    for ax, (method, runs_of) in zip(axes, found.items(), strict=True):
-        curves(ax, runs_of, colours=[{"no teacher": 0, "learned teacher": 2}[name] for name in runs_of])
-        ax.axhline(limit, color="0.4", lw=1, ls=":", label="the teacher's flow")
-        ax.set_title(f"{method}, seed 0")
-    axes[1].set_ylabel("")
+def pupils(found: Mapping[str, Found], teachers: Sequence[float], seeds: Mapping[str, Sequence[float]]) -> None:
+    """Left the distance of pupils as they train, with the line of their teacher; right where each seed ended."""
+    _, axes = plt.subplots(1, 2, figsize=(9.4, 3.3), width_ratios=(1.4, 1), sharey=True)
+    curves(axes[0], found, colours=(0, 2, 1))
+    axes[0].axhline(teachers[0], color="0.4", lw=1, ls=":", label="the teacher's flow")
+    axes[0].set_title("seed 0")
     axes[0].legend(fontsize=8)
+    axes[1].plot([-1] * len(teachers), teachers, "_", color="0.3", ms=14)
+    marks(axes[1], seeds, (0, 2, 1))
+    names = ["the teacher's\nflow", *(name.replace(", ", ",\n") for name in seeds)]
+    axes[1].set_xticks(range(-1, len(seeds)), names, fontsize=8)
+    axes[1].set(xlim=(-1.5, len(seeds) - 0.5), title="at the end, a mark a seed")
     plt.show()
 
 
-def print_landings(maps: Mapping[str, FlowMap], noise: Tensor, goals: Mapping[str, Tensor]) -> None:
-    """Print the root mean square distance of one jump of each map to several goals."""
-    print(f"{'one jump of ...':<26}" + "".join(f"{name:>24}" for name in goals))
+def landings(limit: float, maps: Mapping[str, FlowMap], noise: Tensor, end: Tensor) -> list[float]:
+    """Print, of three seeds, how far pupils land from where their teacher's flow ends.
+
+    Returns:
+        the distances of the teachers' flows to the exact map, printed as well.
+    """
+    flows = with_others(limit, "teacher: half")
+    print(f"the teacher's flow to the exact map: {span(flows)}")
     for name, X in maps.items():
         with torch.no_grad():
-            x = X(0.0, 1.0, noise)
-        found = [root_mean_square(x - goal) for goal in goals.values()]
-        print(f"{name:<26}" + "".join(f"{value:>24.4f}" for value in found))
+            first = root_mean_square(X(0.0, 1.0, noise) - end)
+        values = with_others(first, f"learned: {name.split(',')[0].lower()}", "to_flow")
+        print(f"{name} to its teacher's flow: {span(values)}")
+    return flows
 
 
-def costs(found: Mapping[str, Found], before: Mapping[str, int], limits: Mapping[str, float]) -> None:
-    """The distance against the steps of teacher and pupil together; a short line is the teacher's own distance."""
-    _, ax = plt.subplots(figsize=(7.8, 3.4))
+def span(values: Sequence[float], digits: int = 4) -> str:
+    """The range of some numbers in words."""
+    return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+
+
+def costs(
+    found: Mapping[str, Found],
+    before: Mapping[str, int],
+    limits: Mapping[str, float],
+    seeds: Mapping[str, Sequence[float]],
+) -> None:
+    """The distance against the steps of teacher and pupil together; a thick line is the teacher's own distance."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.6), width_ratios=(1.7, 1), sharey=True)
     for k, (name, one) in enumerate(found.items()):
         steps = before[name] + one.rows[:, 0]
-        ax.semilogy(steps, one.rows[:, 1], LOOKS[k], color=plots.COLOURS[k], label=name)
+        left.semilogy(steps, one.rows[:, 1], LOOKS[k], color=plots.COLOURS[k], label=name)
         if name in limits:
-            ax.plot([20, before[name]], [limits[name]] * 2, LOOKS[k], color=plots.COLOURS[k], lw=3, alpha=0.4)
-    ax.set(xlabel="steps of teacher and pupil together", ylabel="distance to the exact map, one jump")
-    ax.set_title("LSD, seed 0; thick: while the teacher learns, what it will reach")
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+            left.plot([20, before[name]], [limits[name]] * 2, LOOKS[k], color=plots.COLOURS[k], lw=3, alpha=0.4)
+    left.set(xlabel="steps of teacher and pupil together", ylabel="distance to the exact map, one jump")
+    left.set_title("seed 0; thick: the teacher, as it will be")
+    marks(right, {name.removesuffix(" for the teacher"): values for name, values in seeds.items()})
+    right.set_title("at the end, a mark a seed")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     plt.show()
 
 
-def gradients(found: Mapping[str, Found]) -> None:
-    """The norm of the gradient as the training went."""
-    _, ax = plt.subplots(figsize=(5.8, 3.2))
-    curves(ax, found, 2)
-    ax.set_title("ESD, gradient before it is clipped, seed 0")
-    ax.legend()
+def norms(found: Mapping[str, Found]) -> dict[str, list[tuple[float, float]]]:
+    """The mean norm of the gradient early and late in the training, a pair for each of three seeds."""
+    return {
+        name: [
+            (one.rows[2:5, 2].mean().item(), one.rows[-5:, 2].mean().item()),
+            *((row["early"], row["late"]) for row in other_seeds()[f"esd: {name}"]),
+        ]
+        for name, one in found.items()
+    }
+
+
+def print_norms(found: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    """Print the ranges over the seeds, and by which factor the norm changed in each."""
+    for name, pairs in found.items():
+        early, late = zip(*pairs, strict=True)
+        factors = ", ".join(f"{b / a:.2f}" for a, b in pairs)
+        print(f"{name:<22} early {span(early, 2)}, at the end {span(late, 2)}; by the factor {factors}")
+
+
+def gradients(found: Mapping[str, Found], seeds: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    """Left the norm of the gradient as the training went, right by which factor it changed in each seed."""
+    _, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.2), width_ratios=(1.4, 1))
+    curves(left, found, 2)
+    left.set_title("ESD, gradient before it is clipped, seed 0")
+    left.legend(fontsize=8)
+    marks(right, {name: [b / a for a, b in pairs] for name, pairs in seeds.items()})
+    right.axhline(1, color="0.5", lw=1, ls=":")
+    right.set(title="a mark a seed", ylabel="norm at the end over early")
     plt.show()
 
 
@@ -160,12 +215,6 @@ def by_library(method: str, steps: int) -> FlowMap:
     return state.X
 
 
-def print_norms(found: Mapping[str, Found]) -> None:
-    """Print the mean norm of the gradient early and late in the training."""
-    for name, one in found.items():
-        print(f"{name:<24} early {one.rows[2:5, 2].mean():.3f}, at the end {one.rows[-5:, 2].mean():.3f}")
-
-
 def of_stages(chains: Sequence[Sequence[FlowMap]], noise: Tensor, goal: Tensor) -> list[list[tuple[int, float, float]]]:
     """Print and return, for each chain's map: its jumps, its distance to the exact map and to the first teacher."""
     rows = []
@@ -174,7 +223,8 @@ def of_stages(chains: Sequence[Sequence[FlowMap]], noise: Tensor, goal: Tensor) 
         landed = {16 // 2**k: X.sample(noise, 16 // 2**k) for k, X in enumerate(chain)}
         rows.append([(n, *(root_mean_square(x - y) for y in (goal, first))) for n, x in landed.items()])
     for found in zip(*rows, strict=True):
-        print(f"{found[0][0]:>2} jumps: to the first teacher " + ", ".join(f"{row[2]:.3f}" for row in found), end="   ")
+        jumps = f"{found[0][0]:>2} jump{'s' if found[0][0] > 1 else ' '}"
+        print(f"{jumps}: to the first teacher " + ", ".join(f"{row[2]:.3f}" for row in found), end="   ")
         print("to the exact map " + ", ".join(f"{row[1]:.3f}" for row in found))
     return rows
 

@@ -1,23 +1,110 @@
 """The figures of lesson 10: one function a figure."""
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.viz import plots
 
 
-def gradients(found: Mapping[str, tuple[float, float]]) -> None:
-    """Of each loss the length of its mean gradient, and the noise of one batch over that length."""
-    _, axes = plt.subplots(1, 2, figsize=(8.0, 2.6), sharey=True)
-    for k, (ax, label) in enumerate(zip(axes, ("length of the mean gradient", "noise over mean"), strict=True)):
-        ax.barh(list(found), [values[k] for values in found.values()], color=plots.COLOURS[k])
-        ax.set(xlabel=label, xlim=(0, None))
-        ax.invert_yaxis() if k else None
-    axes[0].set_title("One network, the same batches")
+def other_seeds() -> list[dict[str, Any]]:
+    """What the seeds 1 and 2 gave, by data/lessons/make_10.py."""
+    text = (shipped_folder() / "lessons" / "10.json").read_text(encoding="utf-8")
+    seeds: list[dict[str, Any]] = json.loads(text)["seeds"]
+    return seeds
+
+
+def lowest(found: Mapping[str, Tensor]) -> str:
+    """The name all of whose numbers, one a seed, are below all of every other name's; "mixed" if there is none."""
+    best = min(found, key=lambda name: found[name].max().item())
+    clear = all(found[best].max() < values.min() for name, values in found.items() if name != best)
+    return best if clear else "mixed"
+
+
+def span(values: Tensor, form: str) -> str:
+    """The range of some numbers in words."""
+    return f"{values.min().item():{form}} to {values.max().item():{form}}"
+
+
+def trainings(first: Mapping[str, Sequence[float]]) -> dict[str, Tensor]:
+    """Print the ranges over three seeds, and return the numbers.
+
+    Args:
+        first: of seed 0, by the name of a training: Fréchet distance, labels, residuals on and off the diagonal.
+
+    Returns:
+        by name, shape (3, 4).
+    """
+    found = {}
+    print(f"{'':>14}  {'FD, one jump':>14}{'labels':>14}{'on the diagonal':>18}{'off it':>16}")
+    for name, numbers in first.items():
+        others = [[one["trainings"][name][key] for key in ("fd", "labels", "on", "off")] for one in other_seeds()]
+        found[name] = torch.tensor([list(numbers), *others])
+        cells = [span(found[name][:, k], form) for k, form in enumerate((".1f", ".0%", ".2f", ".2f"))]
+        print(f"{name:>14}  {cells[0]:>14}{cells[1]:>14}{cells[2]:>18}{cells[3]:>16}")
+    return found
+
+
+def gradients(first: Mapping[str, tuple[float, float]]) -> dict[str, Tensor]:
+    """Print length and noise over mean of each loss for three networks, draw the noise, and return it by name."""
+    others = [one["gradients"] for one in other_seeds()]
+    _, ax = plt.subplots(figsize=(5.8, 2.6))
+    found = {}
+    for k, (name, numbers) in enumerate(first.items()):
+        length, noise = torch.tensor([list(numbers), *(one[name] for one in others)]).T
+        print(f"{name:>15}: length of the mean {span(length, '.1f'):>16}, noise over mean {span(noise, '.2f')}")
+        ax.plot(noise, [k] * len(noise), "o", color=plots.COLOURS[0])
+        found[name] = noise
+    ax.set(yticks=range(len(first)), yticklabels=first, xlabel="noise over mean", xlim=(0, None))
+    ax.invert_yaxis()
+    ax.grid(axis="y", color="0.9")
+    ax.set_title("Same batches; a dot a network")
     plt.show()
+    return found
+
+
+def distances(first: Mapping[str, float]) -> dict[str, Tensor]:
+    """Print the Fréchet distances of averages and of last weights for three seeds, and return them by name."""
+    found = {}
+    for name, value in first.items():
+        found[name] = torch.tensor([value, *(one["averages"][name] for one in other_seeds())])
+        print(f"{name:>16}: FD {', '.join(f'{fd:.1f}' for fd in found[name].tolist())}")
+    return found
+
+
+def apart() -> list[float]:
+    """How far one jump and sixteen are apart, of the other seeds."""
+    return [one["jumps"]["apart"] for one in other_seeds()]
+
+
+def jumps(first: Mapping[int, tuple[float, float]], real: float) -> Tensor:
+    """Print and draw grey pixels by the number of jumps for three seeds; return them, shape (3, jumps).
+
+    Args:
+        first: of seed 0, for each number of jumps: the share of grey pixels and the Fréchet distance.
+        real: the share of grey pixels of real digits.
+    """
+    others = [one["jumps"] for one in other_seeds()]
+    grey = torch.tensor([[g for g, _ in first.values()], *([one["grey"][str(n)] for n in first] for one in others)])
+    fd = torch.tensor([[d for _, d in first.values()], *([one["fd"][str(n)] for n in first] for one in others)])
+    for k, n in enumerate(first):
+        words = f"FD {span(fd[:, k], '.1f')}, grey pixels {span(grey[:, k], '.1%')}"
+        print(f"{n:>2} jump{'s' if n > 1 else ' '}: {words} (real digits {real:.1%})")
+    _, ax = plt.subplots(figsize=(4.8, 2.7))
+    for k, row in enumerate(grey):
+        label = None if k else "a map, a line a seed"
+        ax.semilogx(list(first), 100 * row, "o-", base=2, color=plots.COLOURS[0], alpha=0.7, label=label)
+    ax.axhline(100 * real, color="0.5", ls="--", lw=1, label="real digits")
+    ax.set(xlabel="jumps", ylabel="grey pixels, %", ylim=(0, 60), xticks=list(first), xticklabels=list(first))
+    ax.set_title("Grey pixels, 400 steps of training")
+    ax.legend(loc="lower left")
+    plt.show()
+    return grey
 
 
 def learned_weight(net: nn.Module) -> None:
@@ -62,15 +149,4 @@ def averages(errors: Mapping[str, Tensor], every: int = 5) -> None:
     ax.set(xlabel="step", ylabel="distance from the best weights", yscale="log")
     ax.set_title("Noisy steps in a parabola: median and middle half of 20 seeds")
     ax.legend(loc="upper right")
-    plt.show()
-
-
-def grey_pixels(found: Mapping[int, float], real: float) -> None:
-    """The share of grey pixels over the number of jumps."""
-    _, ax = plt.subplots(figsize=(4.4, 2.5))
-    ax.semilogx(list(found), [100 * share for share in found.values()], "o-", base=2, label="the map")
-    ax.axhline(100 * real, color="0.5", ls="--", lw=1, label="real digits")
-    ax.set(xlabel="jumps", ylabel="grey pixels, %", ylim=(0, 60), xticks=list(found), xticklabels=list(found))
-    ax.set_title("One map, one draw of the noise")
-    ax.legend(loc="lower left")
     plt.show()
