@@ -8,18 +8,19 @@ from torch import Tensor
 from flowmap_edu import _checks as checks
 
 
-def nearest(samples: Tensor, among: Tensor) -> Tensor:
+def nearest(samples: Tensor, among: Tensor, exact: bool = True) -> Tensor:
     """The Euclidean distance of each sample to the nearest of `among`, shape (B,).
 
     Args:
         samples, among: finite, shape (B, *D), each with a length of its own.
+        exact: False: by |a|^2 - 2 ab + |b|^2, much faster for images, with a copy at about 0 instead of 0.
 
     Raises:
         ValueError: if one is no such tensor or not finite, one is empty, or their types or shapes differ.
     """
     comparable(samples=samples, among=among)
-    exact = "donot_use_mm_for_euclid_dist"  # the faster |a|^2 - 2 ab + |b|^2 gives a copy a distance above 0
-    return torch.cdist(samples.flatten(1), among.flatten(1), compute_mode=exact).min(1).values
+    mode = "donot_use_mm_for_euclid_dist" if exact else "use_mm_for_euclid_dist"
+    return torch.cdist(samples.flatten(1), among.flatten(1), compute_mode=mode).min(1).values
 
 
 def comparable(**sets: Tensor) -> None:
@@ -82,7 +83,7 @@ def copies(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
 
 def threshold(train: Tensor, held_out: Tensor, share: float = 0.05) -> float:
     """The distance to the nearest training sample that a share of the held-out samples, 5 %, stays below."""
-    return torch.quantile(nearest(held_out, train), checks.share("share", share)).item()
+    return torch.quantile(nearest(held_out, train, exact=False), checks.share("share", share)).item()
 
 
 def suspects(samples: Tensor, train: Tensor, held_out: Tensor, share: float = 0.05) -> float:
@@ -100,4 +101,4 @@ def suspects(samples: Tensor, train: Tensor, held_out: Tensor, share: float = 0.
         ValueError: if one of them is empty or not finite, their shapes or types differ, or share is not in [0, 1].
     """
     comparable(samples=samples, train=train, held_out=held_out)
-    return (nearest(samples, train) < threshold(train, held_out, share)).double().mean().item()
+    return (nearest(samples, train, exact=False) < threshold(train, held_out, share)).double().mean().item()
