@@ -56,7 +56,7 @@ lint: $(READY)  ## ruff and pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python --warnings
 
 test: lint  ## lint, then every test, then every notebook with short trainings
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal --durations=20
 	FLOWMAP_EDU_QUICK=1 OMP_NUM_THREADS=1 $(BIN)/pytest $(NBVAL) -n 2 --dist loadscope tutorials
 
 test-twice: $(READY)  ## run every cell of every lesson twice in a row (some ten minutes)
