@@ -222,6 +222,7 @@ def residuals(net):
     return [methods.loss(X, part, lsd).mean().item() for X, part in parts]
 
 
+# %%
 def measured(state):
     """The Fréchet distance, the labels, and the two residuals, with the averaged weights."""
     net = state.average.module
