@@ -40,6 +40,15 @@ def with_room(text: str) -> str:
     return re.sub(r"(</summary>)\n(?=[^\n])", r"\1\n\n", text)
 
 
+def without_lost_links(text: str, folder: Path, pages: set[Path]) -> str:
+    """Markdown in which a link to Markdown that is no page of the site, as sources of slides are, is its words alone."""
+
+    def kept(found: re.Match[str]) -> str:
+        return found[0] if (folder / found[2]).resolve() in pages else f"`{found[1]}`"
+
+    return re.sub(r"\[([^\]]*)\]\(([^)\s#:]+\.md)\)", kept, text)
+
+
 def stage_linked(folder: Path, text: str, out: Path) -> None:
     """Copy the files that a page of a folder links to and that are no pages: readers can load them."""
     for link in LINK.findall(text):
@@ -54,7 +63,7 @@ def stage_pages(out: Path) -> None:
     """Copy the pages and what they link to."""
     found = [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
     for path in found:
-        text = with_room(path.read_text(encoding="utf-8"))
+        text = without_lost_links(with_room(path.read_text(encoding="utf-8")), path.parent, set(found))
         target = out / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
