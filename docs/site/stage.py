@@ -41,7 +41,7 @@ def with_room(text: str) -> str:
 
 
 def without_lost_links(text: str, folder: Path, pages: set[Path]) -> str:
-    """Markdown in which a link to Markdown that is no page of the site, as sources of slides are, is its words alone."""
+    """Markdown in which a link to Markdown that is no page of the site, such as one to slides, is its words alone."""
 
     def kept(found: re.Match[str]) -> str:
         return found[0] if (folder / found[2]).resolve() in pages else f"`{found[1]}`"
