@@ -22,12 +22,14 @@ Source: Song, Dhariwal, Chen & Sutskever 2023 (restarts without a reward); Metro
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from flowmap_edu import _checks as checks
+from flowmap_edu import times
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.interpolant import Linear
 from flowmap_edu.problems.rewards import valued
@@ -87,9 +89,9 @@ def forward(X: FlowMap, s: float, x_s: Tensor, jumps: int = 1, **condition: Any)
     Raises:
         ValueError: if s = 1, jumps is below 1, or the map has classes and label= is missing.
     """
-    s, jumps, x = strength(s), checks.count("jumps", jumps), x_s
-    for k in range(jumps):
-        x = X(s + (1 - s) * k / jumps, s + (1 - s) * (k + 1) / jumps if k + 1 < jumps else 1.0, x, **condition)
+    x = x_s
+    for start, end in pairwise(times.equal(strength(s), 1.0, checks.count("jumps", jumps))):
+        x = X(start, end, x, **condition)
     return x
 
 
