@@ -31,7 +31,7 @@ from flowmap_edu.viz import plots
 RUNS, DATA = HERE / "runs" / "mnist", HERE / "data"
 EAGER = ("--set", "compile=false")  # the compiler takes minutes for such a network, too many of a short budget
 BUDGET = ("--minutes", "3", *EAGER)  # of the networks and of the methods
-LONG = ("--minutes", "10", *EAGER)  # of the shipped map
+LONG = ("--minutes", "30", *EAGER)  # of the shipped map
 NETWORKS = {
     "MLP with residuals, 256 wide, batch 256": ("lsd-0", {}),
     "U-Net, 28 x 28 pixels, 8 to 32 channels, batch 64": ("patch1", {"width": 8, "multipliers": [1, 2, 4]}),

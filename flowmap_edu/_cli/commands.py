@@ -102,7 +102,8 @@ def monitored(states: Iterator[State], problem: Problem, out: Path, arguments: a
 
     fid = None
     if arguments.fid_every:
-        options = asked(problem, n=("--fid-images", arguments.fid_images), weights=("--weights", arguments.weights))
+        named = {"n": ("--fid-images", arguments.fid_images), "weights": ("--weights", arguments.weights)}
+        options = asked(problem, **named) | on_device(problem, distributed.device_of(arguments.device))
         fid = functools.partial(one_step_distance, problem, options)
     every = {"grid_every": arguments.grid_every, "fid_every": arguments.fid_every}
     return monitor.watched(states, out, **every, fid=fid, tensorboard=arguments.tensorboard)
@@ -138,6 +139,12 @@ def asked(problem: Problem, **options: tuple[str, Any]) -> dict[str, Any]:
     return found
 
 
+def on_device(problem: Problem, device: torch.device) -> dict[str, Any]:
+    """The argument `device` of the problem's evaluation, where it takes one."""
+    takes = inspect.signature(problem.evaluate).parameters
+    return {"device": device} if "device" in takes and device.type != "cpu" else {}
+
+
 def evaluate(arguments: argparse.Namespace) -> None:
     """flowmap-edu evaluate."""
     info = runs.read_metadata(arguments.run)
@@ -145,6 +152,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if problem.shape != info.shape:
         raise ValueError(f"--problem has samples of shape {problem.shape}, {arguments.run} of {info.shape}")
     options = asked(problem, n=("--samples", arguments.samples), weights=("--weights", arguments.weights))
+    options |= on_device(problem, distributed.device_of(arguments.device))
     figure = None
     if arguments.figure is not None:
         figure = ready.new_file("--figure", arguments.figure, ready.FIGURES)

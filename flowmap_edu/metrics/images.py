@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from flowmap_edu import _checks as checks
+from flowmap_edu._precision import float32_products
 
 SUBSET, SUBSETS = 1000, 100  # of KID, as its authors and everybody after them
 
@@ -82,7 +83,8 @@ def extract(features: nn.Module, images: Tensor) -> Tensor:
         return images
     checks.images("images", images)
     device = next((p.device for p in features.parameters()), images.device)
-    found = features(images.detach().to(device)).cpu()
+    with float32_products(device, tf32=False):
+        found = features(images.detach().to(device)).cpu()
     wanted = (len(images), length_of(features))
     if found.shape != wanted:
         raise ValueError(f"features of shape {wanted} are wanted, {type(features).__name__} gave {tuple(found.shape)}")

@@ -145,7 +145,7 @@ class ImageProblem(Problem):
             seed: of the noise, the classes and the subsets.
             weights: a file with the weights of FID's Inception network.
             features: what maps images to features; None: our classifier where there is one, else Inception.
-            device: where X computes.
+            device: where X computes, and the features, which are moved there.
 
         Returns:
             rows with the keys steps, fid, fid_held_out, kid, n, floor and n_held_out.
@@ -160,6 +160,7 @@ class ImageProblem(Problem):
             checks.count("steps", k)
         if features is None:
             features, _ = feature_extractor(self.name, weights)
+        features = features.to(device)
         data, held_out = self.data(), self.data(train=False)
         kept, extract = (
             distances.Extracted(distances.length_of(features)),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from flowmap_edu import _checks as checks
 from flowmap_edu import losses, methods, times
+from flowmap_edu._precision import float32_products
 from flowmap_edu._threads import cpu_threads, threads_for
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Method
@@ -98,7 +99,8 @@ def gradient(state: State, loss: nn.Module, batch: losses.Batch, ramp: Tensor) -
     for k in range(training.accumulate):
         part = batch if parts == 1 else batch.share(rank + world * k, parts)
         try:
-            with distributed.no_sync(loss, last=k == training.accumulate - 1):
+            last = k == training.accumulate - 1
+            with float32_products(state.device, training.tf32), distributed.no_sync(loss, last=last):
                 value = loss(part.to(state.device, layout), ramp) / training.accumulate
                 value.backward()
         except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU

@@ -32,7 +32,7 @@ from flowmap_edu.training.training import Training
 
 FORMAT = 2
 # settings that a run may go on with changed: they alter how long and how fast it learns, not what it learns
-CHANGEABLE = ("steps", "minutes", "lr", "clip", "accumulate", "precision", "channels_last", "compile")
+CHANGEABLE = ("steps", "minutes", "lr", "clip", "accumulate", "precision", "tf32", "channels_last", "compile")
 OURS = "flowmap_edu.nets:"  # networks whose size is checked before they are made
 
 

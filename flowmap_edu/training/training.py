@@ -54,6 +54,7 @@ class Training:
         weighting: whether a weight w_{s,t} of the loss is learned.
         label_dropout: the share of samples whose label is hidden (-1), which guidance at sampling needs.
         precision: "fp32", or "bf16": values through the network in bfloat16; derivatives stay in float32.
+        tf32: whether a GPU takes its float32 products and convolutions, those of derivatives too, in TF32.
         channels_last: the layout of images in memory.
         compile: whether the step goes through torch.compile; None: where it pays, from 3,000 steps or a minute on.
 
@@ -85,6 +86,7 @@ class Training:
     weighting: bool = False
     label_dropout: float = 0.0
     precision: str = "fp32"
+    tf32: bool = False
     channels_last: bool = False
     compile: bool | None = None
 
