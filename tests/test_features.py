@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.metrics.inception import Inception
 from flowmap_edu.problems import images as image_problems
+from flowmap_edu.problems.features import key
 from flowmap_edu.problems.images import ImageProblem
 
 PARTS, SIZE = 5, 16  # 72 training images in parts of 16
@@ -79,6 +80,12 @@ class Noise(ImageProblem):
         return pixels, None
 
 
+class Dim(Noise):
+    """The same bytes, which mean other numbers."""
+
+    levels = 254
+
+
 def rows(problem: Noise, small: Small, **options):
     """The rows of a map that is the identity."""
     X = FlowMap(lambda s, t, x: torch.zeros_like(x))  # noqa: ARG005
@@ -116,15 +123,26 @@ def test_the_numbers_are_the_same_to_the_bit_with_what_was_kept(cache):
         (Noise(), Small(seed=1), {}, 72 + 18),
         (Noise(), Other(), {}, 72 + 18),
         (Noise(), Small(), {"seed": 1}, 18),
+        (Dim(), Small(), {}, 72 + 18),
     ],
 )
 def test_what_was_kept_is_not_used_for_anything_else(other, small, options, computed, cache):
-    """One pixel changed, other weights, another network with these weights, other held-out images."""
+    """One pixel changed, other weights, another network with these weights, other held-out images or levels."""
     rows(Noise(), Small())
     found = rows(other, small, **options)
     assert sum(small.seen) == computed + 2 * 18
     cache.rename(cache.with_name("former"))
     assert rows(other, small, **options) == found
+
+
+def test_features_of_another_device_or_torch_have_a_key_of_their_own(monkeypatch):
+    net, data, parts = network(Small()), Noise().data(), [torch.arange(72)]
+    keys = {key(net, data, parts, torch.device(name)) for name in ("cpu", "cuda")}
+    monkeypatch.setattr(torch, "__version__", "99.1.0")
+    keys |= {key(net, data, parts, torch.device("cpu")), key(net, data, parts[0].split(16), torch.device("cpu"))}
+    assert len(keys) == 4
+    monkeypatch.setattr(torch, "__version__", "99.2.0")
+    assert key(net, data, parts, torch.device("cpu")) in keys
 
 
 def cut(parts: list[Path]) -> None:

@@ -3,6 +3,9 @@
 import io
 import math
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -208,6 +211,23 @@ def test_without_a_network_it_says_where_the_file_is_to_be_had(tmp_path, monkeyp
         ValueError, match=r"no route to host.*fetch https.*6726825d.pth .* weights=, or put it at .*pth"
     ):
         inception.inception()
+
+
+def test_of_several_processes_one_fetches_the_weights(tmp_path, monkeypatch):
+    """Eight come at once, as under torchrun: the file is fetched once, and all of them get it whole."""
+    fetched = []
+
+    def slow(url: str, path: str, **_) -> None:
+        fetched.append(url)
+        time.sleep(0.2)
+        Path(path).write_bytes(b"weights")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", slow)
+    with ThreadPoolExecutor(8) as pool:
+        found = [*pool.map(lambda _: inception.fetched_inception().read_bytes(), range(8))]
+    assert found == [b"weights"] * 8
+    assert fetched == [inception.INCEPTION_URL]
 
 
 # --- the rows of a run -----------------------------------------------------------------------------
