@@ -242,6 +242,20 @@ def test_the_features_of_a_network_of_your_own_are_not_kept(cache):
     assert not cache.exists()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="wants a CUDA device")
+def test_features_of_a_gpu_are_kept_apart_from_the_cpu_s():
+    """Both sets of files give their own numbers again, to the bit; the two agree within rounding."""
+    small = Small()
+    found = {device: rows(Noise(), small, device=device) for device in ("cpu", "cuda")}
+    assert sum(small.seen) == 2 * (72 + 18 + 2 * 18)
+    for device, first in found.items():
+        small.seen.clear()
+        assert rows(Noise(), small, device=device) == first
+        assert sum(small.seen) == 2 * 18
+    for one, other in zip(*found.values(), strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,8 +2,9 @@
 
 Only the Inception network's are kept: it takes minutes or hours, our small classifiers take seconds. They are kept in
 the folder `features` of $FLOWMAP_EDU_CACHE, or of ~/.cache/flowmap_edu: a folder for each network and set of images,
-and in it a file for each part. The folder's name is a digest of all that decides the numbers. Each file says which
-part it is, and has a digest of its numbers: a damaged file, or one from elsewhere, is computed again.
+and in it a file for each part. The folder's name is a digest of all that decides the numbers, up to the rounding of
+another number of threads or another kind of GPU. Each file says which part it is, and has a digest of its numbers: a
+damaged file, or one from elsewhere, is computed again.
 """
 
 import functools
