@@ -108,7 +108,7 @@ for t in grid.tolist():
 ### END SOLUTION
 
 # %% tags=["figure"]
-reason = "Noise and data count alike, so the time treats them alike."
+reason = "Noise and data have the same size: if they change places, the answer must be the same."
 course.compare(prediction, grid[torch.stack(sizes).argmin()], too_high=reason, too_low=reason)
 figures.boards({f"t = {t:g}": interpolate(*draw(board, 100_000, t))[0] for t in (0.0, 0.5, 0.7, 0.9, 1.0)})
 
@@ -594,9 +594,10 @@ figures.progress(times, path, rate)
 # %% [markdown]
 # **What to notice.** Most of the motion is wasted: the paths go towards the centre first and then out again. Most
 # points first move away from their ends (on the right, above 0), and later almost none does. The printed shares are
-# those of 1,000 paths; the figure shows eight of them, which lie far apart. From its start to its end a path is much
-# shorter than the line of a random pair: the printed $E|X_{0,1}(x_0) - x_0|^2$ is far below $E|x_1 - x_0|^2$. (The
-# exact value in the first line is $E|x_1 - x_0|^2$ less the scatter of the slopes; exercise 2 says why.)
+# those of 1,000 paths; the figure shows eight of them, which lie far apart. The end of a path is much nearer to its
+# start than the $x_1$ of a random pair is to its $x_0$: the printed $E|X_{0,1}(x_0) - x_0|^2$ is far below
+# $E|x_1 - x_0|^2$. (The exact value in the first line is $E|x_1 - x_0|^2$ less the scatter of the slopes; exercise 2
+# says why.)
 #
 # **Try.** Why is $b_t(x_t) \cdot (X_{0,1}(x_0) - x_0) < 0$ not the condition for moving away?
 #
@@ -645,7 +646,8 @@ print(f"one step, share {enough:.3f}: distance {judged[enough][0]:.3f}, KL64 {ju
 # %% tags=["figure"]
 high, low = "With that share one step would miss by more.", "With that share one step would miss by less."
 course.compare(prediction, same, within=0.3, too_high=high, too_low=low)
-course.compare(prediction_kl, "smaller", wrong=dict.fromkeys(("larger", "equal"), "Then the two judges would agree."))
+words = {"larger": "Then KL64 would allow a larger error than the distance does.", "equal": "Then both would agree."}
+course.compare(prediction_kl, "smaller", wrong=words)
 figures.two_judges({"Euler, N steps": {n: (off[n], kl[n]) for n in COUNTS}, "one step, a share kept": judged}, floor)
 equal = {"16 Euler steps": walked[16], "1 step, equal distance": kept[same], "exact ends": ends}
 figures.boards({name: four(points) for name, points in equal.items()})

@@ -552,7 +552,7 @@ course.compare(
     prediction,
     det[0] / det[1],
     too_high="The noise would have to be thinner in the corner.",
-    too_low="The noise would have to be denser in the corner. It falls with the square of the distance.",
+    too_low="The noise would have to be denser in the corner. It falls like exp(-1.5 r^2) at the distance r.",
 )
 
 # %% tags=["figure"]
@@ -570,7 +570,7 @@ figures.determinants(places, det)
 # zero, so this derivative must be very large. (The figure leaves a gap where it is over 100.)
 
 # %% tags=["figure"]
-line.tear({"two modes": X_modes, "one Gaussian": FlowMap(problems.Gaussian(0.0, 1.0, sigma=0.6, dim=1).v)})
+_ = line.tear({"two modes": X_modes, "one Gaussian": FlowMap(problems.Gaussian(0.0, 1.0, sigma=0.6, dim=1).v)})
 
 # %%
 log_10 = [modes.log_density(t, torch.zeros(1, 1)).item() / math.log(10) for t in (0.0, 1.0)]
