@@ -471,7 +471,7 @@ figures.limits(steps, *gaps)
 # %% [markdown]
 # **What to notice.** For small steps both distances are proportional to the step. A map that obeys the semigroup
 # equation for all $u$ therefore has no Lagrangian and no Eulerian residual. Sections 2 and 3 have the other direction:
-# a smooth map for which one of these residuals is zero everywhere is a flow map, and so it obeys the semigroup equation.
+# a smooth map for which one of these residuals is zero everywhere is a flow map. So it obeys the semigroup equation.
 # The three equations say the same, at the end of a jump, at its start, and in between.
 #
 # **Try.** Follow the curves to a step of $2^{-40}$. Why do they rise again?
