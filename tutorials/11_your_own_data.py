@@ -73,8 +73,9 @@ plt.show()
 # <details><summary>Answer</summary>
 #
 # Look at the same part of the plane in both pictures. A short jump is a smaller change, so the network has to bend
-# less in each. But count before you believe it. A point between the moons is far from every training sample:
-# `metrics.memorising.nearest(samples, problem.train.float()) > 0.2`.
+# less in each. But count before you believe it. A point between the moons is far from every training sample.
+# After `from flowmap_edu.metrics import memorising` count with
+# `(memorising.nearest(samples, problem.train.float()) > 0.2).sum()`.
 #
 # </details>
 #
