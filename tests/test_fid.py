@@ -8,6 +8,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from random_inception import random_inception as with_random_weights
 from torch import nn
 
 from flowmap_edu.flow_map import FlowMap
@@ -141,18 +142,8 @@ def test_bytes_and_back():
 @pytest.fixture(scope="module")
 def random_inception(tmp_path_factory):
     """torch-fidelity's network with random weights, and the file that holds them in its own format."""
-    from torch_fidelity import feature_extractor_inceptionv3 as theirs
-
-    with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
-        torch.manual_seed(0)
-        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        net = theirs.FeatureExtractorInceptionV3("random", ["2048"]).eval()
-        for name, p in net.named_parameters():
-            if name.endswith("conv.weight"):
-                nn.init.kaiming_normal_(p)  # keeps the features of magnitude 1
     path = tmp_path_factory.mktemp("inception") / "weights.pth"
-    torch.save(net.state_dict(), path)
+    net = with_random_weights(path)
     yield net, path
     path.unlink()
 
