@@ -42,7 +42,7 @@ PRECISIONS = {  # what is computed in fewer than 32 bits: settings of `Training`
     "bf16 and tf32": {"precision": "bf16", "tf32": True},
 }
 PROBES = (16, 32)  # samples of the two steps from whose memory the largest batch is guessed
-GRAIN = 8  # samples by which the guess then moves
+GRAIN = 8  # samples by which the guess is lowered until it fits
 
 
 class Step:
@@ -90,37 +90,37 @@ def peak(name: str, batch: int, **changes: Any) -> int | None:
 
 
 def largest(name: str, most: int, **changes: Any) -> tuple[int, float]:
-    """The largest number of samples (a multiple of 8, up to `most`) that fit at a time; bytes for one sample more."""
+    """A number of samples (a multiple of 8, up to `most`) that fit at a time, near the largest; bytes for one more."""
     less, more = (peak(name, n, **changes) or 0 for n in PROBES)
     a_sample = (more - less) / (PROBES[1] - PROBES[0])
     free = torch.cuda.get_device_properties(0).total_memory - less
     n = min(most, int((PROBES[0] + free / a_sample) // GRAIN) * GRAIN)
-    fits = peak(name, n, **changes) is not None
-    while not fits:
+    while peak(name, n, **changes) is None:
         n -= GRAIN
-        fits = peak(name, n, **changes) is not None
-    while n < most and peak(name, n + GRAIN, **changes) is not None:
-        n += GRAIN
     return n, a_sample
 
 
-def steps(names: list[str], precisions: list[str], also: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A row for each recipe and precision: the largest batch at a time, the parts of a step, its time and memory."""
+def steps(
+    names: list[str], precisions: list[str], also: dict[str, Any], parts: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """A row for each recipe and precision: the parts of a step, its time, its memory, all seconds that it took.
+
+    Where `parts` is None, the largest batch at a time is looked for first, and gives the number of parts.
+    """
     for name in names:
         batch = recipe(name, "lsd").training.batch
         for precision in precisions:
-            settings = PRECISIONS[precision] | also
-            n, a_sample = largest(name, batch, **settings)
-            parts = next(k for k in (1, 2, 4, 8, 16, 32) if batch // k <= n)
+            settings, row = PRECISIONS[precision] | also, {"what": "step", "recipe": name, "precision": precision}
+            row |= {"compiled": also["compile"], "channels_last": also["channels_last"], "batch": batch}
+            if parts is None:
+                n, a_sample = largest(name, batch, **settings)
+                row |= {"fits": n, "sample_MB": round(a_sample / 1e6, 1)}
+            k = parts or next(k for k in (1, 2, 4, 8, 16, 32) if batch // k <= row["fits"])
             empty()
             began = time.perf_counter()
-            seconds = Step(name, accumulate=parts, **settings).seconds()
-            yield {
-                "what": "step", "recipe": name, "precision": precision, "compiled": bool(also.get("compile")),
-                "channels_last": bool(also.get("channels_last")), "fits": n, "sample_MB": round(a_sample / 1e6, 1),
-                "batch": batch, "parts": parts, "ms": round(1000 * seconds, 1),
-                "GB": round(torch.cuda.max_memory_allocated() / 1e9, 2), "took": round(time.perf_counter() - began),
-            }  # fmt: skip
+            ms = round(1000 * Step(name, accumulate=k, **settings).seconds(), 1)
+            held, took = round(torch.cuda.max_memory_allocated() / 1e9, 2), round(time.perf_counter() - began)
+            yield row | {"parts": k, "ms": ms, "GB": held, "took": took}
 
 
 def relative(found: Tensor, exact: Tensor) -> float:
@@ -244,6 +244,7 @@ def main() -> None:
     options.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=list(PRECISIONS))
     options.add_argument("--compiled", action="store_true", help="the step goes through torch.compile")
     options.add_argument("--channels-last", action="store_true", help="images lie in memory with their channels last")
+    options.add_argument("--parts", type=int, help="of a step; without it the largest batch that fits is looked for")
     options.add_argument("--weights", help="a file for Inception, in the published one's format")
     asked = options.parse_args()
     if not torch.cuda.is_available():
@@ -252,7 +253,7 @@ def main() -> None:
         options.error("inception needs --weights FILE")
     also = {"compile": asked.compiled, "channels_last": asked.channels_last}
     rows: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-        "steps": lambda: steps(asked.recipes, asked.precisions, also),
+        "steps": lambda: steps(asked.recipes, asked.precisions, also, asked.parts),
         "inception": lambda: inception(asked.weights),
         "errors": errors,
         "loader": lambda: loader(asked.recipes),
