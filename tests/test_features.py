@@ -263,6 +263,7 @@ def test_features_of_a_gpu_are_kept_apart_from_the_cpu_s():
         ({"device": "cuda:99"}, "device must be one that torch sees here, such as 'cpu'; got 'cuda:99': "),
         ({"device": None}, "device must be one that torch sees here, such as 'cpu'; got None: "),
         ({"spread": 2}, "spread must be a function such as training.distributed.divided, got 2"),
+        ({"weights": "gone.pth"}, "weights would be ignored: features is given; leave one of them out"),
         ({"features": None, "weights": "gone.pth"}, "gone.pth is missing, damaged or not made of tensors alone"),
     ],
 )

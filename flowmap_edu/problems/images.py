@@ -169,7 +169,8 @@ class ImageProblem(Problem):
             among processes, in the first of them, and no rows in the others.
 
         Raises:
-            ValueError: if a number is too small, torch sees no such device, or the data or the features cannot be had.
+            ValueError: if a number is too small, torch sees no such device, the data or the features cannot be had, or
+                weights would be ignored.
         """
         n = 10_000 if n is None else n
         checks.count("n", n)
@@ -179,6 +180,8 @@ class ImageProblem(Problem):
         where = usable(device)
         if not callable(spread):
             raise ValueError(f"spread must be a function such as training.distributed.divided, got {spread!r}")
+        if features is not None and weights is not None:
+            raise ValueError("weights would be ignored: features is given; leave one of them out")
         if features is None:
             features, _ = feature_extractor(self.name, weights)
         features = features.to(where)
