@@ -85,8 +85,8 @@ def noise_batch(run: Recipe) -> losses.Batch:
 
 
 def small(name: str, method: str, batch: int) -> Recipe:
-    """The recipe with a small batch."""
-    return recipe(name, method, batch=batch, diagonal=0.75, accumulate=1)
+    """The recipe with a small batch, in the memory layout of one for a CPU."""
+    return recipe(name, method, batch=batch, diagonal=0.75, accumulate=1, channels_last=False)
 
 
 def peak(name: str, method: str, batch: int) -> int:
