@@ -32,7 +32,7 @@ from flowmap_edu.training.training import Training
 
 FORMAT = 2
 # settings that a run may go on with changed: they alter how long and how fast it learns, not what it learns
-CHANGEABLE = ("steps", "minutes", "lr", "clip", "accumulate", "precision", "tf32", "channels_last", "compile")
+CHANGEABLE = ("steps", "minutes", "lr", "clip", "shares", "accumulate", "precision", "tf32", "channels_last", "compile")
 OURS = "flowmap_edu.nets:"  # networks whose size is checked before they are made
 
 
@@ -242,6 +242,7 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], besides: Col
 
 
 def changes(there: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The CHANGEABLE settings that differ, each as [there, asked]."""
-    old, new = there["training"], asked["training"]
-    return {name: [old[name], new[name]] for name in CHANGEABLE if name in old and old[name] != new[name]}
+    """The CHANGEABLE settings that differ, each as [there, asked]; what an older document lacks had its default."""
+    plain = {f.name: f.default for f in dataclasses.fields(Training)}
+    old, new = {name: plain[name] for name in CHANGEABLE} | there["training"], asked["training"]
+    return {name: [old[name], new[name]] for name in CHANGEABLE if old[name] != new[name]}

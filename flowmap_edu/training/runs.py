@@ -129,7 +129,8 @@ def train(
         every: steps between yields; a checkpoint is written at a yield.
         save_seconds: least time between two checkpoints; it grows until saving takes at most 2 % of the time. 0 for
             one at every yield.
-        device: as `fit`; of several processes, the first writes the files.
+        device: as `fit`; of several processes, the first writes the files. During a save the others compute their
+            shares of the next step and wait there (distributed.py).
 
     Raises:
         ValueError: if `out` holds a run and resume is off, or holds none or another and it is on; if another process
@@ -140,6 +141,7 @@ def train(
     out = Path(out).expanduser()
     checks.at_least("save_seconds", save_seconds, 0.0)
     check(problem, net, method, training)
+    training.check_parts(method, distributed.world())
     tried(net, problem)
     first, teacher = distributed.rank() == 0, distributed.together(lambda: named(teacher))
     about = distributed.together(lambda: origin(problem, net, training, teacher, device))

@@ -55,7 +55,7 @@ def named(teacher: str | None) -> str | None:
 
 def origin(problem: Problem, net: nn.Module, training: Training, teacher: str | None, device: str) -> dict[str, Any]:
     """What a run's numbers depend on beside its four objects."""
-    threads = threads_for(problem.shape, training.batch // training.accumulate, net)
+    threads = threads_for(problem.shape, training.rows, net)
     made_with = {"flowmap_edu": __version__, "torch": torch.__version__, "threads": threads}
     held = teacher and files.digest((folder_of(teacher) / "map.safetensors").read_bytes())
     found = {"teacher": teacher, "teacher_digest": held, "data": problem.digest()}
