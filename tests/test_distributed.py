@@ -241,7 +241,7 @@ def refused(words: list[str]) -> str:
     """What a command says that is refused."""
     with contextlib.redirect_stderr(io.StringIO()) as said:
         assert cli.main(words) == 2
-    return said.getvalue()
+    return said.getvalue().rpartition("\r")[2]  # after the progress bar
 
 
 def agreement() -> dict[str, torch.Tensor]:
