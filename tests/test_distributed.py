@@ -228,6 +228,16 @@ def test_devices_and_shares_that_are_not_there(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_the_others_wait_an_hour_for_the_first(monkeypatch):
+    """torchrun's processes: PyTorch ends those that wait longer, and its own ten minutes are less than a long save."""
+    given = {}
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "here")
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **options: given.update(options))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    with distributed.process_group(torch.device("cpu")):
+        assert given["timeout"].total_seconds() == 3600
+
+
 def said_by(call, f) -> str:
     """What `call(f)` raises."""
     try:
