@@ -17,7 +17,7 @@ class Prefetched:
 
     One thread draws at a time, and no one draws beside it: the numbers are those of `Batches` to the bit. Where the run
     stands is after the batches that were used. So the one that is drawn ahead is drawn again when a run is resumed. The
-    problem's `sample` has to draw from its generator alone, as `Problem` says.
+    problem's `sample` must draw from the generator that it is given, and from no other.
 
     Args:
         batches: of the run; from now on they are read through this object.
