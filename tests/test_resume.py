@@ -251,11 +251,14 @@ def test_stages_are_parts_of_a_budget(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*goes on with")
 def test_the_command_line_changes_what_may_change(out, capsys):
-    assert cli.main(["train", "--resume", "--out", str(out), "--steps", "36", "--set", "clip=0.5"]) == 0
+    assert (
+        cli.main(["train", "--resume", "--out", str(out), "--steps", "36", "--set", "clip=0.5", "--set", "shares=2"])
+        == 0
+    )
     assert "36 steps" in capsys.readouterr().out
     info = runs.read_metadata(out)
-    assert (info.training.steps, info.training.clip) == (36, 0.5)
-    assert set(info.header["changed"][0]) == {"step", "steps", "clip"}
+    assert (info.training.steps, info.training.clip, info.training.shares) == (36, 0.5, 2)
+    assert set(info.header["changed"][0]) == {"step", "steps", "clip", "shares"}
 
 
 def test_saving_takes_at_most_two_percent_of_the_time():

@@ -130,7 +130,7 @@ def late(
 def seed_of(seed: int, share: int, draw: int) -> int:
     """The seed of one share's draw: no two of a run are equal, also if the number of shares changes on the way.
 
-    torch's generator reads the lower 32 bits of a seed. They are room for 2^24 draws of 256 shares.
+    torch's generator reads the lower 32 bits of a seed. That is room for 2^24 draws of 256 shares.
     """
     return (SPREAD * seed + MOST_SHARES * draw + share + 1) % 2**32
 
@@ -138,9 +138,10 @@ def seed_of(seed: int, share: int, draw: int) -> int:
 class Batches:
     """The batches of a run, in order, as the shares that this process takes; where it stands can be saved and restored.
 
-    One share is drawn from one generator that begins at the run's seed. Of several, each draw has a seed of its own
-    (`seed_of`). So a process needs to know nothing of the shares that others draw, and the saved place is the same in
-    all processes. With an averaged target some steps are drawn at once, without one each step as `draw_batch` draws it.
+    A batch of one share is drawn from one generator, which begins at the run's seed. With several shares, each draw of
+    each share has a seed of its own (`seed_of`). So a process needs to know nothing of the shares that others draw, and
+    the saved place is the same in all processes. With an averaged target some steps are drawn at once, without one each
+    step as `draw_batch` draws it.
 
     Args:
         problem, method, training: of the run.

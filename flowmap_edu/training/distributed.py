@@ -28,7 +28,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-WAIT = datetime.timedelta(hours=1)  # PyTorch's own 10 minutes are less than a Fréchet distance can take
+WAIT = datetime.timedelta(hours=1)  # NCCL's own is 10 minutes, which a large save or a Fréchet distance may take
 T = TypeVar("T")
 
 

@@ -94,7 +94,7 @@ def gradient(
         shares: those of the batch that this process takes, by their numbers. They go through the network one after the
             other, each in `accumulate` parts.
         ramp: how far the method's tangent warm-up has come.
-        seed: of this step's dropout; the masks of a share are of the seed and of the share's number. None: no dropout.
+        seed: of this step's dropout; a share's masks are drawn from it plus the share's number. None: no dropout.
 
     Raises:
         MemoryShortError: if a part does not fit; it names what needs less.

@@ -15,9 +15,9 @@ Drawn = tuple[dict[int, losses.Batch], dict[str, Any]]  # a step's shares, and w
 class Prefetched:
     """`Batches`, one step ahead of the training: the same batches in the same order, in pinned memory for a GPU.
 
-    One thread draws at a time, and no one draws beside it: the numbers are those of `Batches` to the bit. Where the run
-    stands is after the batches that were used. So the one that is drawn ahead is drawn again when a run is resumed. The
-    problem's `sample` must draw from the generator that it is given, and from no other.
+    One thread draws at a time, and nothing else draws meanwhile: the numbers are those of `Batches` to the bit. The place
+    that is saved is the one after the batches that were used, so a resumed run draws the next one again. The problem's
+    `sample` must draw from the generator that it is given, and from no other.
 
     Args:
         batches: of the run; from now on they are read through this object.
@@ -43,7 +43,7 @@ class Prefetched:
         return shares, self.batches.state_dict()
 
     def next(self, levels: int = times.LEVELS) -> dict[int, losses.Batch]:
-        """The shares of the next step; those of the step after it are begun."""
+        """The shares of the next step; the thread begins with those of the step after it."""
         if self.ahead is not None and self.ahead[0] == levels:
             shares, self.used = self.ahead[1].result()
         else:  # the first step, whose draw may read files and compile, and one with other levels than the last
