@@ -51,6 +51,11 @@ OPTIONS = [
     ("train x.npy --steps 2 --out new --fid-every 1", "not for FromTensor, whose samples have shape (3,)"),
     *[(f"$D --fid-every 1 --fid-images={v}", "--fid-images must be a whole number of at least 2") for v in (0, 1, -5)],
     ("$D --fid-every 1 --fid-images 10", "--fid-images is not for Digits: its evaluation takes no n"),
+    ("train emoji --steps 2 --out new --fid-every 1 --weights gone", "gone is missing, damaged or not made of tensors"),
+    (
+        "train emoji --steps 2 --out new --fid-every 1 --weights x.npy",
+        "x.npy is missing, damaged or not made of tensors",
+    ),
     ("$D --fid-images 10", "--fid-images would be ignored: it belongs to --fid-every"),
     ("$D --weights file", "--weights would be ignored: it belongs to --fid-every"),
     ("$T --labels y.npy", "--labels belongs to a file .npy or .csv, it would be ignored with 'checkerboard'"),

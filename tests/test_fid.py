@@ -3,11 +3,15 @@
 import io
 import math
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
+from random_inception import random_inception as with_random_weights
 from torch import nn
 
 from flowmap_edu.flow_map import FlowMap
@@ -141,18 +145,8 @@ def test_bytes_and_back():
 @pytest.fixture(scope="module")
 def random_inception(tmp_path_factory):
     """torch-fidelity's network with random weights, and the file that holds them in its own format."""
-    from torch_fidelity import feature_extractor_inceptionv3 as theirs
-
-    with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
-        torch.manual_seed(0)
-        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        net = theirs.FeatureExtractorInceptionV3("random", ["2048"]).eval()
-        for name, p in net.named_parameters():
-            if name.endswith("conv.weight"):
-                nn.init.kaiming_normal_(p)  # keeps the features of magnitude 1
     path = tmp_path_factory.mktemp("inception") / "weights.pth"
-    torch.save(net.state_dict(), path)
+    net = with_random_weights(path)
     yield net, path
     path.unlink()
 
@@ -217,6 +211,23 @@ def test_without_a_network_it_says_where_the_file_is_to_be_had(tmp_path, monkeyp
         ValueError, match=r"no route to host.*fetch https.*6726825d.pth .* weights=, or put it at .*pth"
     ):
         inception.inception()
+
+
+def test_of_several_processes_one_fetches_the_weights(tmp_path, monkeypatch):
+    """Eight come at once, as under torchrun: the file is fetched once, and all of them get it whole."""
+    fetched = []
+
+    def slow(url: str, path: str, **_) -> None:
+        fetched.append(url)
+        time.sleep(0.2)
+        Path(path).write_bytes(b"weights")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", slow)
+    with ThreadPoolExecutor(8) as pool:
+        found = [*pool.map(lambda _: inception.fetched_inception().read_bytes(), range(8))]
+    assert found == [b"weights"] * 8
+    assert fetched == [inception.INCEPTION_URL]
 
 
 # --- the rows of a run -----------------------------------------------------------------------------

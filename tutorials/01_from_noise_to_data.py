@@ -43,8 +43,9 @@ line, board = problems.two_modes(), problems.Checkerboard()
 # ## 1. What lies between noise and data?
 #
 # We want a machine that takes *noise*, $x_0 \sim N(0, \sigma^2 I)$, and returns *data* $x_1$. There are two problems.
-# On the **line**, data are two narrow heaps at $-1$ and 1. On the **board**, data lie evenly in eight squares of the
-# plane. We look at ideas on the line, and at scores on the board.
+# On the **line**, data are two narrow heaps at $-1$ and 1, and the noise has $\sigma = 0.6$. On the **board**, data
+# lie evenly in eight squares of the plane, and $\sigma^2 = 1/3$. We look at ideas on the line, and at scores on the
+# board.
 #
 # Draw $x_0$ and $x_1$ independently, and go from one to the other in a straight line:
 #
@@ -86,9 +87,9 @@ figures.crossing(line)
 
 # %% [markdown]
 # **What to notice.** The lines cross. At each time the places $I_t$ of all lines make a cloud (grey). At time 0 it is
-# the noise, at time 1 the data. But $I_t$ is no way to generate: to draw it you need $x_1$.
+# the noise, at time 1 the data. But $I_t$ cannot be used to generate data: to draw it you need $x_1$.
 #
-# **Predict.** On the board, $E|x_0|^2 = E|x_1|^2$. At which time is the cloud smallest, measured by $E|I_t|^2$?
+# **Predict.** On the board, $E|x_0|^2 = E|x_1|^2 = 2/3$. At which time is the cloud smallest, measured by $E|I_t|^2$?
 
 # %%
 prediction = None  # a time
@@ -107,7 +108,7 @@ for t in grid.tolist():
 ### END SOLUTION
 
 # %% tags=["figure"]
-reason = "Noise and data count alike, so the time treats them alike."
+reason = "Noise and data have the same size: if they change places, the answer must be the same."
 course.compare(prediction, grid[torch.stack(sizes).argmin()], too_high=reason, too_low=reason)
 figures.boards({f"t = {t:g}": interpolate(*draw(board, 100_000, t))[0] for t in (0.0, 0.5, 0.7, 0.9, 1.0)})
 
@@ -177,10 +178,12 @@ print("difference in standard errors", (b - exact) / error)
 
 # %% [markdown]
 # **What to notice.** The mean slopes agree with the exact velocity within about two standard errors, on the line and
-# on the board. So many lines were needed because single slopes scatter much more than the velocity is large. Remember
-# this scatter; section 7 meets it again.
+# on the board. So many lines were needed for two reasons. Few of them pass close to one place. And the slopes of those
+# few differ from each other by much more than the size of their mean. Remember this scatter of the slopes: section 7
+# needs it.
 #
-# **Try.** On the board, how many of the two million lines would pass within 0.02 of a place in ten dimensions?
+# **Try.** Suppose that the data had ten coordinates, of the same size as those of the board. How many of two million
+# lines would pass within 0.02 of one place?
 #
 # <details><summary>Answer</summary>
 #
@@ -219,14 +222,16 @@ print("difference in standard errors", (b - exact) / error)
 # Step 3 is needed. The velocity $b(x) = 2\sqrt{|x|}$ is not Lipschitz at 0. From 0 a point can stay at 0, or it can
 # move as $x_t = t^2$. Both are paths of the same velocity from the same start.
 #
-# At $t = 1$ the velocity of the board is not Lipschitz: outside the squares it grows like the distance over $1 - t$.
-# So $x_1$ is defined as the limit of $x_t$, and its distribution is the limit of that of $I_t$. The map from $x_0$ to
-# $x_1$ is torn: there are curves in the noise whose two sides go to different squares. (The data of the line are not
-# bounded. They are a mixture of Gaussians, and for these $b$ is smooth up to $t = 1$.)
+# For $t \to 1$ the Lipschitz constant of the board's velocity has no bound: outside the squares the velocity grows like
+# the distance to the nearest square, divided by $1 - t$. So we define the *end* of a path as the limit of $x_t$ for
+# $t \to 1$. The ends have the distribution of the data, the limit of that of $I_t$. The map from starts to ends is not
+# continuous: there are curves in the noise such that points on the two sides of a curve go to different squares. (The
+# data of the line are not bounded. They are a mixture of Gaussians, and for these $b$ is smooth up to $t = 1$.)
 #
-# Check it on the line with $\varphi(x) = \cos 3x$, which is smooth and bounded. **Write** `means(t)`: the mean of
-# $\varphi$ over 20,000 places $I_t$, and over 20,000 places $x_t$. `line.flow_map(0.0, t, x0, tolerance=1e-6)` moves
-# points of shape `(B, 1)` along their paths, by an accurate solver.
+# Check the theorem on the line with $\varphi(x) = \cos 3x$, which is smooth and bounded. **Write** `means(t)`. It
+# returns two numbers: the mean of $\varphi$ over 20,000 places $I_t$, and over 20,000 places $x_t$. `line.base(20_000)`
+# draws starts, and `line.flow_map(0.0, t, x0, tolerance=1e-6)` moves points `x0` of shape `(B, 1)` along their paths,
+# by an accurate solver.
 
 
 # %% tags=["solution"]
@@ -247,9 +252,9 @@ for t in (0.25, 0.5, 0.75, 1.0):
 figures.lines_and_paths(line)
 
 # %% [markdown]
-# **What to notice.** Lines cross, paths do not. The starts are the same and most ends are not: the path from a start
-# is not the line from it. But the clouds agree at each time: the printed means differ by no more than such errors
-# allow.
+# **What to notice.** Lines cross, paths do not. The starts are the same on both sides, and most ends are not: the path
+# from a start is not the line from it. But the clouds agree at each time: the two means that are printed for it differ
+# by about one standard error or less.
 
 # %% [markdown]
 # ## 3. What does the velocity look like?
@@ -289,8 +294,8 @@ def velocity_from(t, x, data, sigma):
 course.check("01.3", velocity_from)
 
 # %% [markdown]
-# With the midpoints of a fine lattice as data, this is the velocity of the board. The library has a formula for it
-# (differences of error functions), which stays exact up to $t = 1$.
+# With the midpoints of a fine lattice as data, this is close to the velocity of the board: the next cell checks it to
+# 0.002. The library has a formula for the board (differences of error functions), which is exact up to $t = 1$.
 
 # %%
 axis = (torch.arange(160, dtype=torch.float64) + 0.5) / 80 - 1
@@ -308,8 +313,8 @@ figures.fields(board, clouds)
 # %% [markdown]
 # **What to notice.** The white arrows are $b_t / 4$, the way in a quarter of the time if the velocity stays the same.
 # They are drawn only where the density is not very low. At $t = 0$ all of them point to the centre: $x_0$ says nothing
-# about $x_1$, whose mean is the centre, so $b_0(x) = -x$. Late, the direction changes within a short distance, from one
-# square to the next.
+# about $x_1$, whose mean is the centre, so $b_0(x) = -x$. At $t = 0.9$ the direction changes within a short distance,
+# from one square to the next.
 #
 # **Try.** What does `velocity_from` do to a point when `data` are 10 samples and $t$ is close to 1?
 #
@@ -345,9 +350,9 @@ def euler(velocity, x, steps):
 course.check("01.4", euler)
 
 # %% [markdown]
-# To judge the points we count them in 64 x 64 bins over $[-1, 1]^2$, whose lines lie on the edges of the squares. The
-# true share is $p = 1/2048$ in each of the 2,048 white bins and 0 elsewhere. The score is the Kullback-Leibler
-# divergence
+# To judge the points we count them in 64 x 64 bins over $[-1, 1]^2$. The edges of the squares lie on edges of bins, so
+# each bin is inside a square (*white*) or outside. The true share is $p = 1/2048$ in each of the 2,048 white bins, and
+# 0 elsewhere. The score is the Kullback-Leibler divergence
 #
 # $$\mathrm{KL64} = \sum_{\text{white bins}} p \log \frac{p}{q}, \qquad
 #   q = \frac{\text{count} + \frac12}{\text{points} + \frac12 \cdot 64^2} .$$
@@ -394,12 +399,12 @@ course.compare(prediction, kl64(0.98 * exact_draws, WHITE), within=0.3, too_high
 # %% [markdown]
 # **What to notice.** The score of exact draws, the *floor*, has two parts of about the same size. One is the scatter
 # of the counts. The other is the half point that each bin outside the squares gets. Both depend on the number of
-# points, so compare scores at equal numbers. And a board that is 2 % too small, less than one bin at the edge, scores
-# more than three times the floor. So we use a second measure: the *distance* (root mean square) from where the exact
-# path of each point ends.
+# points, so compare scores only at equal numbers of points. And a board that is 2 % too small, less than one bin at the
+# edge, scores more than three times the floor. So we use a second measure: the *distance* (root mean square) from
+# where the exact path of each point ends. KL64 and the distance are our two *judges* of the points.
 #
 # The board looks the same after half a turn and after its coordinates are exchanged. The velocity does too. So one
-# path gives four. (The exact ends take some ten seconds.)
+# path gives four. (The exact ends take about ten seconds.)
 
 
 # %%
@@ -423,8 +428,9 @@ ends = board.flow_map(0.0, 1.0, noise, tolerance=1e-6)  # X_{0,1}(x0) by an accu
 prediction = None  # a step count
 
 # %% [markdown]
-# **Write** three dictionaries by the step count: `walked[n]`, where `n` Euler steps along `board.velocity` take
-# `noise`; `kl[n]`, the KL64 of `four(walked[n])`; and `off[n]`, the distance of `walked[n]` from `ends`.
+# **Write** three dictionaries, with a value for each `n` in `COUNTS`: `walked[n]`, where `n` Euler steps along
+# `board.velocity` take `noise`; `kl[n]`, the KL64 of `four(walked[n])`; and `off[n]`, the distance of `walked[n]` from
+# `ends`. (`WHITE` is the library's tensor of the white bins.)
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -451,10 +457,9 @@ figures.boards({f"{n} steps": four(walked[n]) for n in (2, 4, 8, 16, 64)}, "Eule
 
 # %% [markdown]
 # **What to notice.** One step (not drawn) puts every point onto the centre, since $x + b_0(x) = 0$. With 4 steps
-# there is a net of threads, with 16 a board with blurred edges. Each doubling of the steps divides the distance by
-# about two at first, and by less later. KL64 falls unevenly. Nothing was learned here. Only the size of the steps
-# causes the
-# errors.
+# most points lie in a net of narrow bands, with 16 in a board with blurred edges. Each doubling of the steps divides
+# the distance by about two at first, and by less later. KL64 falls unevenly. Nothing was learned here: the velocity is
+# exact, and only the size of the steps causes the errors.
 #
 # **Try.** Are 16 steps better if they are shorter towards the end, from $t_k$ to $t_{k+1}$ with
 # $t_k = 1 - (1 - k/N)^2$? Write `shorter_late(velocity, x, steps)`.
@@ -479,8 +484,8 @@ print(f"16 steps, shorter late: KL64 {kl64(four(later), WHITE):.3f}, distance {d
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# By KL64 they are better than 16 equal steps, by the distance they are worse. The two judges look at different
-# things: KL64 at where points are missing, the distance at each point. Section 6 comes back to this.
+# By KL64 they are better than 16 equal steps, by the distance they are worse. The two judges measure different
+# things: KL64 asks in which bins points are missing, the distance asks where each point is. Section 6 returns to this.
 #
 # </details>
 
@@ -488,8 +493,8 @@ print(f"16 steps, shorter late: KL64 {kl64(four(later), WHITE):.3f}, distance {d
 # ## 5. Why do few steps fail?
 #
 # A step uses the velocity at its start for its whole length. So one step from time 0 is exact *for every step length*
-# if and only if the velocity does not change along the path: the path is straight and its pace is even. For one step
-# length it can be exact by luck. The point with $\dot x = 1 + \sin 2 \pi t$ is an example:
+# if and only if the velocity does not change along the path: the path is straight and its speed is constant. For one
+# step length it can be exact by luck. The point with $\dot x = 1 + \sin 2 \pi t$ is an example:
 
 # %%
 for length in (1.0, 0.5):
@@ -500,19 +505,20 @@ for length in (1.0, 0.5):
 figures.steps_on_a_path(line)
 
 # %% [markdown]
-# **What to notice.** The chord (orange) ends where the path ends. One Euler step (green) has the slope of the path at
-# its start. Here that slope is negative and the slope of the chord is positive, so the step ends between the two heaps.
-# Four steps turn with the path.
+# **What to notice.** The *chord* (orange) is the straight line from the start of the path to its end. One Euler step
+# (green) has the slope of the path at its start. Here that slope is negative and the slope of the chord is positive, so
+# the step ends between the two heaps. Four steps read the velocity again, and come close to the end of the path.
 #
-# A path's *chord* is the straight line between its ends, $X_{0,1}(x_0) - x_0$. Here $X_{0,1}(x_0)$ is the end of the
-# path from $x_0$. It is *not* the $x_1$ of a pair, which was drawn independently of $x_0$. How far a velocity is from
-# its chord is measured by
+# We write $X_{0,1}(x_0)$ for the end of the path from $x_0$. It is *not* the $x_1$ of a pair, which was drawn
+# independently of $x_0$. As a vector, the chord is $X_{0,1}(x_0) - x_0$. How far the velocity on a path is from the
+# chord is measured by
 #
 # $$W = E \int_0^1 \big| b_t(x_t) - (X_{0,1}(x_0) - x_0) \big|^2 \, dt, \qquad
 #   E \int_0^1 |b_t(x_t)|^2 dt = E\, |X_{0,1}(x_0) - x_0|^2 + W .$$
 #
-# The second equation holds because the chord is the mean of $b_t(x_t)$ over the path. It says: $W$ is the part of the
-# motion that is wasted. $W = 0$ means that one step is exact for almost every path.
+# The second equation holds because the chord is the mean of $b_t(x_t)$ over the path. It says: $W$ is the part of
+# $E \int |b|^2 dt$ that straight paths with constant speed and the same ends would not need. We call it wasted. $W = 0$
+# means that one step is exact for almost every path.
 #
 # **Predict.** On the board, which share of the points moves *away* from its end just after the start, at
 # $t = 1/64$?
@@ -587,17 +593,18 @@ figures.progress(times, path, rate)
 
 # %% [markdown]
 # **What to notice.** Most of the motion is wasted: the paths go towards the centre first and then out again. Most
-# points first move
-# away from their ends (on the right, above 0), and later almost none does. The printed shares are those of 1,000
-# paths; the eight that are drawn lie far apart. A path moves a point much less than a random pair would: the printed
-# $E|X_{0,1}(x_0) - x_0|^2$ is far below $E|x_1 - x_0|^2$.
+# points first move away from their ends (on the right, above 0), and later almost none does. The printed shares are
+# those of 1,000 paths; the figure shows eight of them, which lie far apart. The end of a path is much nearer to its
+# start than the $x_1$ of a random pair is to its $x_0$: the printed $E|X_{0,1}(x_0) - x_0|^2$ is far below
+# $E|x_1 - x_0|^2$. (The exact value in the first line is $E|x_1 - x_0|^2$ less the scatter of the slopes; exercise 2
+# says why.)
 #
 # **Try.** Why is $b_t(x_t) \cdot (X_{0,1}(x_0) - x_0) < 0$ not the condition for moving away?
 #
 # <details><summary>Answer</summary>
 #
 # A point moves away from its end if $b_t(x_t) \cdot (X_{0,1}(x_0) - x_t) < 0$: the direction to the end is taken from
-# where the point *is*. It may have passed its end, and then the chord points the other way.
+# where the point *is*. The chord is the direction from the *start*, and the point has left the start.
 #
 # </details>
 
@@ -639,23 +646,23 @@ print(f"one step, share {enough:.3f}: distance {judged[enough][0]:.3f}, KL64 {ju
 # %% tags=["figure"]
 high, low = "With that share one step would miss by more.", "With that share one step would miss by less."
 course.compare(prediction, same, within=0.3, too_high=high, too_low=low)
-course.compare(prediction_kl, "smaller", wrong=dict.fromkeys(("larger", "equal"), "Then the two judges would agree."))
+words = {"larger": "Then KL64 would allow a larger error than the distance does.", "equal": "Then both would agree."}
+course.compare(prediction_kl, "smaller", wrong=words)
 figures.two_judges({"Euler, N steps": {n: (off[n], kl[n]) for n in COUNTS}, "one step, a share kept": judged}, floor)
 equal = {"16 Euler steps": walked[16], "1 step, equal distance": kept[same], "exact ends": ends}
 figures.boards({name: four(points) for name, points in equal.items()})
 
 # %% [markdown]
-# **What to notice.** Both judges want the error of one step to be small. They do not agree how small. One Euler step
+# **What to notice.** By both judges the error of one step has to be small. They do not agree how small. One Euler step
 # lands on the centre, so a step with a share of the error kept draws the board *shrunk* by that share. Section 4
-# showed that KL64 punishes this. At equal distance the shrunk board has a much higher KL64 than 16 Euler steps, and
-# its squares look sharper. If someone says how straight paths must be, ask by which judge.
+# showed that KL64 is sensitive to this. At equal distance the shrunk board has a much higher KL64 than 16 Euler steps,
+# although it is an exact board, only smaller. If someone says how straight paths must be, ask by which judge.
 #
 # ### The paths can be chosen
 #
 # The velocity depends on two choices of ours: how $x_0$ and $x_1$ are paired (the *coupling*; here independent), and
 # the curve between them (the *interpolant*; here straight). With some other choices the paths are straighter. On
-# the line,
-# sort both lists and pair them in order:
+# the line, sort both lists and pair them in order:
 
 # %%
 t, x0, x1 = draw(line, 100_000, 0.4)
@@ -669,23 +676,15 @@ for name, two in pairs.items():
 figures.pairings(pairs)
 
 # %% [markdown]
-# **What to notice.** Sorted lines do not cross. All lines at one place have nearly the same slope, so the velocity is
-# that slope, paths are the lines, and $W = 0$: one Euler step is exact.
+# **What to notice.** Lines of sorted pairs do not cross. All lines close to one place have nearly the same slope: the
+# printed standard error is far below that of independent pairs. So (for very many pairs) the velocity is that slope,
+# the paths are the lines, and $W = 0$: one Euler step is exact.
 #
 # Why does this course take another road? Points of the plane and images cannot be sorted. Optimal transport takes the
 # place of sorting. In practice it pairs the samples of one batch, and then the paths are straighter but not straight
 # [4]. *Rectified flow* pairs each $x_0$ with the end of its own path [3]. It needs a learned velocity first, then a
 # solved path for each pair, and one round does not make the paths straight. We keep the independent pairs and the
 # bent paths, and learn *where they lead*: the map $X_{s,t}$.
-#
-# **Try.** With sorted pairs, what is the lowest possible loss of section 7?
-#
-# <details><summary>Answer</summary>
-#
-# 0 for continuous distributions: given $I_t$, the slope is known. That loss is the scatter of the slopes, and here
-# there is none. (The printed error of the mean is small and not 0, because the neighbourhood has a width.)
-#
-# </details>
 
 # %% [markdown]
 # ## 7. How is the velocity learned from samples alone?
@@ -698,8 +697,8 @@ figures.pairings(pairs)
 #   + \underbrace{E\, \big| b_t(I_t) - \dot I_t \big|^2}_{\text{the irreducible loss}} .$$
 #
 # The mixed term vanishes, because given $I_t$ the mean of $b_t(I_t) - \dot I_t$ is 0. To minimise this over a network
-# is called *flow matching*. It needs pairs and nothing else. The second part is the scatter of section 2. For the
-# board it is known: `board.irreducible_loss()`.
+# is called *flow matching*. It needs pairs and nothing else. The second part does not depend on $v$. It is the scatter
+# of the slopes that section 2 met. For the board it is known: `board.irreducible_loss()`.
 #
 # **Write** `flow_matching(v, t, x0, x1)`: the squared length of $v_t(I_t) - \dot I_t$ for each sample, shape `(B,)`.
 # `v(t, x)` takes times of shape `(B,)` and points of shape `(B, D)`. Use `interpolate`.
@@ -720,8 +719,8 @@ course.check("01.9", flow_matching)
 
 # %% [markdown]
 # **Write** `train(net, optimizer, loss, steps)`. Each step calls `loss(net)` once, which draws a batch and returns a
-# scalar tensor; takes its gradient, and nothing of older gradients; and lets the optimizer step. Return the list of
-# the losses, as Python numbers.
+# scalar tensor; computes its gradient, without what is left of older gradients; and lets the optimizer step. Return the
+# list of the losses, as Python numbers.
 
 
 # %% tags=["solution"]
@@ -748,8 +747,9 @@ course.check("01.10", train)
 # `MLP(2, hidden=128, layers=4, scale=board.sigma)` (`scale` is the typical size of $x$) and an Adam optimizer with
 # the learning rate 0.004, and lets the rate fall to 0 along a cosine:
 # `schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)`, and
-# `optimizer.register_step_post_hook(lambda *_: schedule.step())`. It trains with `board_loss` for `steps` steps, and
-# returns the network and the list of its losses.
+# `optimizer.register_step_post_hook(lambda *_: schedule.step())`, which lowers the rate after each step of the
+# optimizer. It trains with `board_loss` for `steps` steps (the next cell has both), and returns the network and the
+# list of its losses.
 #
 # `budget(3000)` is 3,000; only the automatic tests make it smaller. Three trainings take one to two minutes.
 #
@@ -784,8 +784,9 @@ def trained(seed):
 nets, histories = zip(*(trained(seed) for seed in range(3)), strict=True)
 
 # %% [markdown]
-# A fresh sample of the loss scatters. The first part of the loss, the *excess* $E|v_t(I_t) - b_t(I_t)|^2$, says more
-# sharply what was learned. **Write** `excess(net, t, I_t)`: the mean of it on the board, without gradients.
+# A loss that is measured on fresh samples scatters. The first part of it, the *excess* $E|v_t(I_t) - b_t(I_t)|^2$,
+# scatters less and says better what was learned. **Write** `excess(net, t, I_t)`: its mean over the given samples on
+# the board, a Python number, without gradients. `t` has shape `(B,)`, and `board.velocity(t, I_t)` takes it too.
 
 
 # %% tags=["solution"]
@@ -823,6 +824,16 @@ figures.training(histories, board.irreducible_loss())
 #
 # The loss is the irreducible loss plus the excess. If the excess becomes several times larger, the loss grows by a
 # small amount only. So a curve of the loss can look finished when the excess is not.
+#
+# </details>
+#
+# **Try.** With the sorted pairs of section 6, what is the lowest possible loss?
+#
+# <details><summary>Answer</summary>
+#
+# 0 for continuous distributions: given $I_t$, the slope is known. The lowest loss is the scatter of the slopes, and
+# here there is none. (In section 6 the printed error of the mean is small and not 0, because lines within 0.01 of the
+# place are averaged.)
 #
 # </details>
 
@@ -871,13 +882,14 @@ course.compare(prediction, sum(kl_learned[4]) / 3 / kl[4], too_high=high, too_lo
 figures.learned({f"learned, {n} steps": samples[n][0] for n in (4, 8, 16)}, kl, kl_learned)
 
 # %% [markdown]
-# **What to notice.** At 4 steps the error of the steps hides the error of the network. At 16 steps the learned
-# velocity scores clearly worse than the exact one: there the network's own error shows. The exact velocity is a
-# perfect network, and it has the first error too. A method that wants fewer steps has to deal with that one.
+# **What to notice.** (The boards are those of the first of the three networks.) At 4 steps both velocities score nearly
+# the same: the error of the steps is much larger than the error of the network. At 16 steps the learned velocity
+# scores clearly worse than the exact one: there the network's own error shows. A perfect network would be the exact
+# velocity, and it has the error of the steps too. A method that needs fewer steps has to remove that error.
 #
-# With *one* step the worse velocity has the better score. Is its picture better? The exact step lands on the centre.
-# The step of a network lands close to it, off by an error. (The first of the three, below.) As a control, put an error
-# in its place that knows nothing: random numbers of the same size.
+# With *one* step the learned velocity has the better score. Is its picture better? The exact step lands on the centre.
+# The step of a network lands near the centre, off by its error. The next cell looks at the first of the three
+# networks. As a control, it replaces the error by one that knows nothing of the board: random numbers of the same size.
 
 # %%
 wrong = samples[1][0]
@@ -889,8 +901,8 @@ for name, points in {"exact": four(walked[1]), "learned": wrong, "random": contr
 
 # %% [markdown]
 # **What to notice.** None of the three is a board. The learned points lie in more bins than the exact ones, and for
-# KL64 a bin with points is better than an empty one. The random points score better than the exact ones too. So this
-# gain says nothing about the velocity.
+# KL64 a bin with points is better than an empty one. The random points score better than the exact ones too, although
+# they know nothing. So a lower score at one step does not show that a velocity is better.
 #
 # **Try.** Which error is left at 64 steps? Sample with one of the nets and see.
 #
@@ -907,15 +919,15 @@ for name, points in {"exact": four(walked[1]), "learned": wrong, "random": contr
 # - Points that follow the velocity have the distribution of the interpolant at each time. The proof needs that the
 #   continuity equation has only one solution.
 # - The velocity is learned by least squares on pairs. The loss does not go to zero.
-# - An Euler step takes the slope at its start for the mean slope over its length. On the board's bent paths the two
-#   differ much. Straighter paths can be had by other pairs, at a price.
+# - An Euler step uses the slope at its start in place of the mean slope over its length. On the board's bent paths the
+#   two are far apart. Other pairs give straighter paths, at a cost (section 6).
 # - If you knew the *mean slope* of a path between two times, you could jump. That function of two times is the
 #   subject of [lesson 02](02_the_flow_map_and_its_tangent.ipynb).
 #
 # ## Exercises
 #
 # **1.** Noise and data are both $N(0, 1)$ on the line. Show that $b_t(x) = (2t - 1)\, x / S(t)^2$ with
-# $S(t)^2 = (1-t)^2 + t^2$, and that every path ends where it began. Find $W$.
+# $S(t)^2 = (1-t)^2 + t^2$, and that every path ends where it began. Find $W$, and **write** it as `wasted = ...`.
 #
 # <details><summary>Answer</summary>
 #
@@ -987,7 +999,8 @@ print(f"Euler, 32 steps: KL64 {kl[32]:.3f}, distance {off[32]:.3f}")
 #
 # **4.** Take $I_t = \cos(\tfrac{\pi}{2} t)\, x_0 + \sin(\tfrac{\pi}{2} t)\, x_1$ instead. What is $b_0(x)$ now, and
 # what does the first Euler step do? Check it: with `bundled` and `Trigonometric()(t, x0, x1)`, which returns this
-# $I_t$ and its slope, find `first`, the mean slope at $t = 0$ within 0.1 of $(0.5, 0.5)$ and its error.
+# $I_t$ and its slope, find the mean slope at $t = 0$ within 0.1 of $(0.5, 0.5)$ and its error, from 100,000 pairs.
+# **Write** `first = ...`, the pair that `bundled` returns.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION

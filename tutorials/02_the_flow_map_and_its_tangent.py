@@ -50,8 +50,8 @@ torch.set_default_dtype(torch.float64)  # rates of convergence need the digits
 # %% [markdown]
 # ## 1. Can one step be as long as you like?
 #
-# Lesson 01 followed a velocity, $\dot x_t = b_t(x_t)$, in many small steps. The velocity says in which direction a
-# point moves *now*. The **flow map** says where the point will be *later*. It is the function with
+# Lesson 01 followed a velocity, $\dot x_t = b_t(x_t)$, in many small steps. The velocity says how fast, and in which
+# direction, a point moves *now*. The **flow map** says where the point will be *later*. It is the function with
 #
 # $$X_{s,t}(x_s) = x_t \qquad \text{for every path of the flow and all times } s, t \in [0, 1].$$
 #
@@ -138,7 +138,7 @@ course.check("02.3", walk)
 
 # %% [markdown]
 # **Predict.** We compare 100 Euler steps with one jump, and then 1,000 steps with one jump. By which factor does the
-# distance fall?
+# distance between their ends fall?
 
 # %%
 prediction = None  # a number: distance with 100 steps, divided by distance with 1,000 steps
@@ -161,8 +161,9 @@ assert torch.allclose(b_line(0.6, start), exact_line.velocity(0.6, start))
 figures.jumps(X_line, start)
 
 # %% [markdown]
-# **What to notice.** The paths are grey, the jumps are blue. A jump does not follow its path: the two agree at both
-# ends only. A jump may start at any time, so the map can go on from where a jump landed.
+# **What to notice.** The paths are grey, the jumps are blue. A jump need not follow its path: only their ends have to
+# agree. (One path is straight, that of the mean. Its jumps lie on it.) A jump may start at any time, so the map can go
+# on from where a jump landed.
 #
 # **Try.** Jump backwards, `X_line(1.0, 0.0, x)`. What do you get if `x` was `X_line(0.0, 1.0, start)`?
 #
@@ -180,8 +181,8 @@ figures.jumps(X_line, start)
 #
 # $$X_{s,t}(x) = x + (t - s)\, v_{s,t}(x), \qquad v_{s,t}(x) = \frac{X_{s,t}(x) - x}{t - s} .$$
 #
-# $v_{s,t}(x)$ is the **slope** of the jump. The way from $x$ to $X_{s,t}(x)$ is the sum of all small moves
-# $b_\tau\, d\tau$ on the path. So the slope is the *mean* of the velocity over the path from $s$ to $t$:
+# $v_{s,t}(x)$ is the **slope** of the jump. The way from $x$ to $X_{s,t}(x)$ is the sum (the integral) of all small
+# moves $b_\tau\, d\tau$ on the path. So the slope is the *mean* of the velocity over the path from $s$ to $t$:
 #
 # $$v_{s,t}(x) = \frac{1}{t - s} \int_s^t b_\tau\big(X_{s,\tau}(x)\big)\, d\tau . \tag{1}$$
 #
@@ -215,8 +216,8 @@ def slope(X, s, t, x):
 course.check("02.5", slope)
 
 # %% [markdown]
-# The library's `FlowMap(v)` is your `jump` for any $v$, a network too. A network with random weights knows nothing of
-# $X_{s,s}(x) = x$, and still its map cannot break it:
+# The library's `FlowMap(v)` is your `jump` for any $v$, also for a network. Even the map of a network with random
+# weights satisfies $X_{s,s}(x) = x$:
 
 # %%
 library = FlowMap(exact_line.v)
@@ -226,7 +227,7 @@ assert torch.equal(FlowMap(MLP(1))(0.3, 0.3, start), start)  # random weights
 
 # %% [markdown]
 # Now a problem on the line whose map is no simple formula: the data has two narrow modes, at $-1$ and at $1$. The
-# library follows its velocity very exactly. A point starts at $x = 0.3$ at time $s = 0.1$.
+# library follows its velocity by an accurate solver. A point starts at $x = 0.3$ at time $s = 0.1$.
 #
 # **Predict.** Its velocity there is $b_s(x) = -0.22$, and it ends near 1 at time 1. What is the slope of the jump from
 # 0.1 to 1?
@@ -248,9 +249,9 @@ course.compare(
 figures.chords(X_modes, 0.1, (1.0, 0.7, 0.4, 0.2), 0.3)
 
 # %% [markdown]
-# **What to notice.** On the left, a jump is a chord of the path. The shorter the chord, the nearer is its slope to
-# that of the tangent. On the right is the same as a function of the end time: the slope starts at the velocity, and it
-# changes less than the velocity along the path, because it is a mean.
+# **What to notice.** On the left, a jump is a chord of the path. The slope of a shorter chord is nearer to the slope of
+# the tangent, which is the velocity at the start. On the right are the slopes as a function of the end time: the slope
+# of the jump starts at this velocity, and then changes less than the velocity along the path, because it is a mean.
 #
 # **Try.** On the right, the dashed line is above the solid one while the solid one rises. Why? Differentiate
 # $(t - s)\, v_{s,t}(x)$ in $t$.
@@ -287,7 +288,7 @@ figures.chords(X_modes, 0.1, (1.0, 0.7, 0.4, 0.2), 0.3)
 # 1$. At $t = 1$ equations (3) and (4) hold inside the squares.
 #
 # To test (2) and (3) you need $\partial_t X$. PyTorch's `jvp(f, (t,), (w,))` returns $f(t)$ and $f'(t)\, w$ in one
-# pass. It takes no small differences: the derivative is exact to rounding.
+# pass. It uses no small differences: the derivative is exact up to rounding.
 #
 # **Write** `partial_t(X, s, t, x)`. It returns two tensors: the landing point $X_{s,t}(x)$ and $\partial_t X_{s,t}(x)$.
 # `s` and `t` are numbers; `jvp` wants tensors, so begin with `t = torch.tensor(t)`.
@@ -316,8 +317,8 @@ assert torch.allclose(speed, library.partial_t(0.2, 0.9, start)[1])
 figures.speeds(partial_t, X_line, b_line, 0.6, (0.0, 0.3, 0.5))
 
 # %% [markdown]
-# **What to notice.** Each line shows the speed of the landing point as a function of the start $x$. The nearer $s$ is
-# to $t = 0.6$, the nearer is the line to the velocity (dashed).
+# **What to notice.** Each line shows the speed of the landing point as a function of the start $x$. The line for a
+# start time $s$ nearer to $t = 0.6$ is nearer to the velocity (dashed).
 #
 # **Try.** Draw it for $t = 0.9$ and $s = 0.3, 0.6, 0.8$: the gaps $t - s$ are the same as above. Are the distances to
 # the dashed line the same too?
@@ -326,8 +327,7 @@ figures.speeds(partial_t, X_line, b_line, 0.6, (0.0, 0.3, 0.5))
 #
 # No. Call `figures.speeds(partial_t, X_line, b_line, 0.9, (0.3, 0.6, 0.8))`. By (2) the lines are $b_t(X_{s,t}(x)) =
 # m + \frac{S'(t)}{S(s)}\, (x - m s)$. Their slope differs from that of the dashed line by the factor $S(t) / S(s)$,
-# and $S$ changes by another share from 0.8 to 0.9 than from 0.5 to 0.6. Section 4 computes the distances for short
-# gaps.
+# and this factor is not the same from 0.8 to 0.9 as from 0.5 to 0.6. Section 4 computes the distances for short gaps.
 #
 # </details>
 
@@ -360,8 +360,9 @@ course.check("02.7", gaps)
 # $$\partial_t X_{t-\delta,t}(x) - b_t(x) = b_t\big(x + \delta\, b_t(x)\big) - b_t(x) + O(\delta^2)
 #   = \delta\; \underbrace{\nabla b_t(x)\, b_t(x)}_{\text{first factor}} + \, O(\delta^2) .$$
 #
-# The slope is the mean of $b$ over the path. Up to $O(\delta^2)$ this mean is $b$ in the middle of the path: at the
-# time $t - \tfrac{\delta}{2}$, and at the place $x + \tfrac{\delta}{2}\, b_t(x)$. So
+# The slope is the mean of $b$ over the path, which goes from $x$ at time $t - \delta$ to $X_{t-\delta,t}(x)$ at time
+# $t$. Up to $O(\delta^2)$ this mean is $b$ in the middle of the path: at the time $t - \tfrac{\delta}{2}$, and at the
+# place $x + \tfrac{\delta}{2}\, b_t(x)$. So
 #
 # $$v_{t-\delta,t}(x) - b_t(x) = \delta\; \underbrace{\tfrac12 \big[ \nabla b_t(x)\, b_t(x) - \partial_t b_t(x) \big]}_{
 #   \text{second factor}} + \, O(\delta^2) .$$
@@ -457,10 +458,10 @@ figures.closing(deltas, {"speed": speeds, "slope": slopes}, factors)
 # %% [markdown]
 # ## 5. What does a flow map of the plane do?
 #
-# The checkerboard's velocity is a formula (lesson 01). Its flow map is that velocity followed very exactly: the library
-# uses a method of eighth order with error control. `FlowMap(board.v)` is the map that a network has to become.
+# The checkerboard's velocity is a formula (lesson 01). Its flow map is computed: the library follows the velocity by a
+# method of eighth order with error control. `FlowMap(board.v)` is the map that a network has to learn.
 #
-# A map of the plane is drawn by what it does to a net of lines.
+# To draw a map of the plane, we lay a net of lines at time 0 and draw where the map takes it.
 #
 # **Predict.** Lay points on one line of the net, $x_2 = 0.8$, each 0.01 away from the next. Carry them from time 0 to
 # time 1. How large is then the largest distance between two neighbours?
@@ -486,9 +487,9 @@ course.compare(
 figures.nets(X, (0.0, 0.6, 0.9, 1.0))
 
 # %% [markdown]
-# **What to notice.** Until $t = 0.6$ the net does little but shrink. By $t = 0.9$ its lines are drawn towards the
-# squares. At $t = 1$ a line is cut wherever two neighbouring points of it go to different squares. Inside the squares
-# the meshes have very different sizes.
+# **What to notice.** Until $t = 0.6$ the net shrinks and changes little in shape. At $t = 0.9$ its lines have moved
+# towards the squares. At $t = 1$ we cut a line wherever two neighbouring points of it go to different squares. Inside
+# the squares the meshes have very different sizes.
 #
 # ### How large is a mesh at the end?
 #
@@ -496,6 +497,7 @@ figures.nets(X, (0.0, 0.6, 0.9, 1.0))
 # the same probability: $\rho_0(x)\, dA = \rho_1(X_{0,1}(x))\, |\det \nabla X_{0,1}(x)|\, dA$. So
 #
 # $$\det \nabla X_{0,1}(x) = \frac{\rho_0(x)}{\rho_1\big(X_{0,1}(x)\big)} .$$
+#
 # (The determinant of a flow map is positive: at $s = t$ it is 1, and it never becomes 0.) On the board $\rho_1 =
 # \tfrac12$ inside the squares, and $\rho_0$ is the noise, $N(0, \sigma^2 I)$ with $\sigma^2 = \tfrac13$.
 #
@@ -550,7 +552,7 @@ course.compare(
     prediction,
     det[0] / det[1],
     too_high="The noise would have to be thinner in the corner.",
-    too_low="The noise would have to be denser in the corner. It falls with the square of the distance.",
+    too_low="The noise would have to be denser in the corner. It falls like exp(-1.5 r^2) at the distance r.",
 )
 
 # %% tags=["figure"]
@@ -562,24 +564,25 @@ figures.determinants(places, det)
 # 1 %. So the net is far from even inside the squares, although the *density* there is even: each mesh carries as much
 # probability as it did at time 0.
 #
-# ### Where does the map tear?
+# ### Where is the map not continuous?
 #
 # On the line the same law says $X_{0,1}'(x) = \rho_0(x) / \rho_1(X_{0,1}(x))$. Between the two modes $\rho_1$ is nearly
-# zero, so the slope must be enormous:
+# zero, so this derivative must be very large. (The figure leaves a gap where it is over 100.)
 
 # %% tags=["figure"]
-line.tear({"two modes": X_modes, "one Gaussian": FlowMap(problems.Gaussian(0.0, 1.0, sigma=0.6, dim=1).v)})
+_ = line.tear({"two modes": X_modes, "one Gaussian": FlowMap(problems.Gaussian(0.0, 1.0, sigma=0.6, dim=1).v)})
 
 # %%
 log_10 = [modes.log_density(t, torch.zeros(1, 1)).item() / math.log(10) for t in (0.0, 1.0)]
 print(f"two modes: rho_0(0) / rho_1(0) = 10^{log_10[0] - log_10[1]:.0f}")
 
 # %% [markdown]
-# **What to notice.** Points on one side of 0 go to one mode, points on the other side go to the other mode. On the
-# board the density *is* zero between the squares. Where neighbouring starts end in different squares, $X_{0,1}$ is
-# discontinuous, and $\nabla X_{0,1}$ does not exist. For every $t < 1$ the map $X_{0,t}$ is smooth. This matters in
-# two places: equations with $\nabla X_{s,1}$ hold away from the tears (lesson 03), and a network, which is continuous,
-# can only be steep there.
+# **What to notice.** Points on one side of 0 go to one mode, points on the other side go to the other mode. On the line
+# the map is continuous, but at 0 it is extremely steep: the printed quotient is its derivative there. On the board the
+# density *is* zero between the squares. Where neighbouring starts end in different squares, $X_{0,1}$ is not
+# continuous, and $\nabla X_{0,1}$ does not exist. We call these curves of starts the *tears* of the map. For every
+# $t < 1$ the map $X_{0,t}$ is smooth. This matters in two places. Equations with $\nabla X_{s,1}$ hold away from the
+# tears only (lesson 03). And a network is continuous, so at a tear it can only be steep.
 #
 # ### Can jumps be undone?
 #
@@ -624,7 +627,7 @@ player
 
 # %% [markdown]
 # **What to notice.** Orange lines are the exact paths, blue lines the jumps, with a dot at each stop. On the left each
-# stop is on its path, and the ends are right for any number of jumps. On the right each step goes in the direction
+# stop is on its path, and the ends are right for each number of jumps. On the right each step goes in the direction
 # found at its start and leaves the path. The distances are printed above. (With Python running, the slider or the play
 # button shows 1 to 16 jumps. Without Python, the picture shows 1, 4 and 16.)
 #
@@ -684,9 +687,9 @@ print(*(f"t = {t}: measured {g[-1] / deltas[-1]:.3f}, predicted {k:.3f}"
 figures.closing(deltas, {f"t = {t}": gap for t, gap in closed.items()}, factors)
 
 # %% [markdown]
-# **What to notice.** For small $\delta$ the gap is proportional to $\delta$ at every time, with the predicted factor.
-# Late the factor is several times larger, and the line begins only at small $\delta$. A step that is short enough
-# early is too long late.
+# **What to notice.** For small $\delta$ the gap is proportional to $\delta$ at all three times, with the predicted
+# factor. At $t = 0.9$ the factor is several times larger, and the marks reach the line only at a smaller $\delta$. A
+# step that is short enough at an early time is too long at a late time.
 #
 # **Try.** Compute the factor at $t = 0.97$ and $t = 0.99$, with 5,000 points: **write** the dictionary `late`, the
 # `size` by the time, with the seed 0. How does it grow as $1 - t$ shrinks?
@@ -702,8 +705,10 @@ print(*(f"t = {t}: the factor is {f:.2f}, 1 / sqrt(1 - t) = {(1 - t) ** -0.5:.2f
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It is close to $1 / \sqrt{1 - t}$. The following fits to it: near the edge of a square the velocity changes over a
-# distance of about $(1 - t)\, \sigma$, and only a share of about $1 - t$ of the points is so near to an edge.
+# It is close to $1 / \sqrt{1 - t}$ (one seed). A possible reason: near the edge of a square the velocity changes over a
+# distance of about $(1 - t)\, \sigma$, so $\nabla b_t\, b_t$ is there about as large as $1 / (1 - t)$. Only a share of
+# about $1 - t$ of the points is so near to an edge. The root mean square of both is
+# $\sqrt{(1 - t) / (1 - t)^2} = 1 / \sqrt{1 - t}$. The two numbers fit this reason but do not prove it.
 #
 # </details>
 
@@ -740,9 +745,10 @@ def draws(n):
 
 # %% [markdown]
 # **Write** `train(seed, steps)`, the loop of lesson 01 with this loss. It returns a `FlowMap`. Call
-# `torch.manual_seed(seed)` first. The network is `MLP(2, hidden=128, layers=4, scale=board.sigma)`. The optimiser is
-# Adam with the learning rate 4e-3; `torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)` lowers the rate
-# after each step. A batch is `draws(512)`.
+# `torch.manual_seed(seed)` first. The network is `MLP(2, hidden=128, layers=4, scale=board.sigma)`. The optimizer is
+# Adam with the learning rate 4e-3. With `schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)`, call
+# `schedule.step()` after each step of the optimizer: it lowers the rate. A batch is `draws(512)`, and its loss is the
+# mean of `diagonal_loss`.
 
 
 # %% tags=["solution"]
@@ -804,10 +810,10 @@ course.compare(
 figures.diagonal_only(board, tables, maps)
 
 # %% [markdown]
-# **What to notice.** On the diagonal all three networks are good, and "stay" is bad. From 0 to 1 it is the other way
-# round. The end of a path is only 0.25 away from its start (root mean square), so "stay" is wrong by 0.25; the
-# networks are wrong by about 0.4, Euler's step by 0.8. Below, one jump of each network: none draws a board, and each
-# draws another picture.
+# **What to notice.** On the diagonal all three networks are good, and "stay" is bad. From 0 to 1 "stay" is better than
+# all three. The end of a path is only 0.25 away from its start (root mean square), so "stay" is wrong by 0.25; the
+# networks are wrong by about 0.4, Euler's step by 0.8. The upper row has a square for each pair $(s, t)$. The lower row
+# shows one jump of each network: none of the three pictures is a board, and no two are the same.
 #
 # ### Is that answer determined by the loss?
 #
@@ -837,8 +843,8 @@ print(f"distance of the landing points: {(X_other(0.0, 1.0, x0) - maps[0](0.0, 1
 # **What to notice.** The two maps have the same loss and land in different places. Flow matching fixes the diagonal.
 # For *every* way to continue it to $s < t$ the loss is the same.
 #
-# Something else has to fill the triangle $s < t$. The map has to be consistent with itself. There are three ways to
-# say that: [lesson 03](03_three_characterizations.ipynb).
+# Another condition has to fix the slopes for $s < t$: the jumps of the map have to agree with each other and with the
+# diagonal. There are three ways to write that: [lesson 03](03_three_characterizations.ipynb).
 #
 # **Try.** Sample each network with one jump and with 16. **Write** the dictionary `scores`: for 1 and for 16 the list
 # of `metrics.kl64(points).kl` of the three maps. `X.sample(noise, n)` makes `n` jumps. Which pairs $(s, t)$ does each
@@ -856,8 +862,8 @@ print(*(f"{n:>2} jumps: KL64 {min(row):.2f} to {max(row):.2f}" for n, row in sco
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# 16 jumps score much better. One jump uses the pair $(0, 1)$. The 16
-# jumps use the pairs $(k/16, (k+1)/16)$, close to the diagonal, on which the network was trained.
+# 16 jumps score much better. One jump uses the pair $(0, 1)$. The 16 jumps use the pairs $(k/16, (k+1)/16)$, close to
+# the diagonal, on which the network was trained.
 #
 # </details>
 
@@ -869,7 +875,8 @@ print(*(f"{n:>2} jumps: KL64 {min(row):.2f} to {max(row):.2f}" for n, row in sco
 #   velocity over the jump.
 # - Tangent condition: $\partial_t X_{s,t}(x) \to b_t(x)$ as $s \to t$, and $v_{t,t} = b_t$. The gap is proportional to
 #   $t - s$, with a factor that the velocity alone gives.
-# - The map changes areas by $\rho_0 / \rho_1$. Where the data's density is zero between two parts, $X_{0,1}$ tears.
+# - The map changes areas by $\rho_0 / \rho_1$. Where the data's density is zero between two parts, $X_{0,1}$ is not
+#   continuous.
 # - Flow matching trains the map's diagonal. It leaves the jumps $s < t$ open.
 #
 # ## Exercises
@@ -915,8 +922,8 @@ course.check("02.16", v_line)
 assert torch.allclose(X.v(0.8, 0.2, X(0.2, 0.8, places)), X.v(0.2, 0.8, places), atol=1e-6)
 
 # %% [markdown]
-# **3.** Let the *start* time run instead. The limit of $\partial_s X_{s,t}(x)$ for $s \to t$ is $c\, b_t(x)$ with a
-# number $c$. Which number? Derive it from the form of section 2, and **write** `factor = ...`.
+# **3.** Let the *start* time run instead. The limit of $\partial_s X_{s,t}(x)$ for $s \to t$ is a number times
+# $b_t(x)$. Which number? Derive it from the form of section 2, and **write** it as `factor = ...`.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -932,7 +939,7 @@ assert torch.allclose(library.partial_s(0.6, 0.6, start)[1], factor * b_line(0.6
 #
 # $\partial_s \big[ x + (t - s)\, v_{s,t}(x) \big] = -v_{s,t}(x) + (t - s)\, \partial_s v_{s,t}(x)$. For $s \to t$ the
 # second term vanishes, if $\partial_s v$ is bounded there, which holds on the line. The first goes to $-v_{t,t}(x) =
-# -b_t(x)$. So $c = -1$: a start that is later by $ds$ at the same place lands $b_t(x)\, ds$ less far.
+# -b_t(x)$. So the number is $-1$: a start that is later by $ds$ at the same place lands $b_t(x)\, ds$ less far.
 #
 # </details>
 #
@@ -963,8 +970,9 @@ course.check("02.18", power)
 #
 # <details><summary>Answer</summary>
 #
-# Only for $c = 0$. Euler's step uses $b_s$ in the place of $v_{s,t}$. By exercise 1 and section 1, $v_{s,t} = b_s$ for
-# all $x$ means $\frac{S(t) - S(s)}{t - s} = S'(s)$ for all $s, t$: so $S$ is a straight line in $t$. Then
+# Only for $c = 0$. Euler's step uses $b_s$ in the place of $v_{s,t}$. Section 1 and exercise 1 hold with
+# $S(t)^2 = (1 - t)^2 \sigma^2 + t^2 c^2$. So $v_{s,t} = b_s$ for all $x$ means
+# $\frac{S(t) - S(s)}{t - s} = S'(s)$ for all $s$, $t$: $S$ is a linear function of $t$. Then
 # $S(t)^2 = \sigma^2 - 2 \sigma^2 t + (\sigma^2 + c^2)\, t^2$ is the square of $\alpha + \beta t$. That needs
 # $(2 \sigma^2)^2 = 4\, \sigma^2 (\sigma^2 + c^2)$, so $\sigma^2 c^2 = 0$, and $c = 0$. Then all paths go straight to
 # the point $m$. The next cell checks it with a very small $c$.

@@ -72,15 +72,17 @@ starts = torch.tensor([[-1.28, -0.27], [0.9, 0.3], [-0.34, -0.9], [0.1, 1.1], [0
 figures.traces((X_line, suspect_line), (X_board, suspect_board), starts)
 
 # %% [markdown]
-# **What to notice.** Each start (open circle) has two traces: its landing points $X_{0,t}(x)$ while $t$ grows from 0
-# to 1. They leave with the same velocity, as the tangent condition wants. They end far apart: the suspect sends every
-# start to the centre. The tangent condition looks at a map only where $s = t$. We need equations for $s < t$.
+# **What to notice.** Each start (open circle) has two traces, one of the flow map (blue) and one of the suspect
+# (orange): the landing points $X_{0,t}(x)$ while $t$ grows from 0 to 1. They leave with the same velocity, as the
+# tangent condition demands. They end far apart: the suspect sends every start to the centre. The tangent condition
+# looks at a map only where $s = t$. We need equations for $s < t$.
 #
-# **Try.** Use the suspect from $s = 0.5$ instead of 0, starting at points of the true paths. Does it do better?
+# **Try.** Use the suspect from $s = 0.5$ instead of 0, starting at points of the true paths. Is it nearer to the exact
+# ends?
 #
 # <details><summary>Answer</summary>
 #
-# It does. Two things change together: less time is left, and the step reads the velocity at a later point of the
+# It is. Two things change together: less time is left, and the step reads the velocity at a later point of the
 # path. The two numbers do not separate them. In code, for the distance of the ends from the exact ones:
 #
 #     x = 0.6 * torch.randn(200, 1)
@@ -92,8 +94,8 @@ figures.traces((X_line, suspect_line), (X_board, suspect_board), starts)
 #
 # ## 2. What if the end moves?
 #
-# Hold the start $(s, x)$ and let $t$ run. Then $X_{s,t}(x)$ is the path itself, and a path moves with the velocity
-# that is found where it is. With $v_{t,t} = b_t$,
+# Hold the start $(s, x)$ and let $t$ run. Then the landing point $X_{s,t}(x)$ moves along the path, with the velocity
+# of the flow where it is. With $v_{t,t} = b_t$,
 #
 # $$\boxed{\;\partial_t X_{s,t}(x) = v_{t,t}\big(X_{s,t}(x)\big)\;} \qquad \text{(Lagrangian)}$$
 #
@@ -108,7 +110,8 @@ figures.traces((X_line, suspect_line), (X_board, suspect_board), starts)
 #
 # **Write** `lagrangian(X, s, t, x)`, the residual: one vector a sample, shape (B, 2). `s` and `t` have shape (B,), `x`
 # has shape (B, 2). You may use `jvp` as in lesson 02, with the direction `torch.ones_like(t)`: each sample has its own
-# time. Or use the library's `X.partial_t(s, t, x)`, which returns the same pair. `X.velocity(t, y)` is $v_{t,t}(y)$.
+# time. Or use the library's `X.partial_t(s, t, x)`, which returns the same pair: the landing point and its derivative
+# in $t$. `X.velocity(t, y)` is $v_{t,t}(y)$.
 
 
 # %% tags=["solution"]
@@ -157,8 +160,8 @@ figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 # %% [markdown]
 # **What to notice.** The black line is a jump from $s = 0.2$ to $t = 0.8$. The full arrow says how the landing point
 # moves as $t$ grows, the dashed arrow is the velocity found there (both for a time of 0.15). For the flow map the two
-# are one. For the suspect they differ: the thick bar between their tips is the residual, times 0.15. The suspect keeps
-# the velocity from its start, and where it lands it finds another one.
+# arrows are the same. For the suspect they differ: the thick bar between their tips is as long as the residual times
+# 0.15. The suspect keeps the velocity from its start, and where it lands the velocity is different.
 #
 # **Try.** What does the picture look like for `FlowMap(lambda s, t, x: modes.velocity(t, x))`, the step with the
 # velocity at the *end* time?
@@ -166,16 +169,17 @@ figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 # <details><summary>Answer</summary>
 #
 # Put it in the place of `suspect_line` in the cell of the figure. It has a gap too. Its landing point moves with
-# $b_t(x) + (t - s)\, \partial_t b_t(x)$. The first term is a velocity at the right time but at the wrong place: at
-# the start $x$ and not at the landing point. The second term is there because the time at which the velocity is read
-# changes with $t$.
+# $b_t(x) + (t - s)\, \partial_t b_t(x)$, and $b_t$ at the landing point is wanted. The first term is a velocity at the
+# right time but at the wrong place: at the start $x$ and not at the landing point. The second term is there because
+# the time at which the velocity is read changes with $t$.
 #
 # </details>
 #
 # ## 3. What if the start moves?
 #
-# Now hold the end time $t$, and move the start along its path: the clock $s$ runs, and the point $x_s$ moves with it. A
-# later start on the same path arrives at the same place. So $X_{s,t}(x_s) = x_t$ does not change:
+# Now hold the end time $t$, and move the start along its path: the time $s$ of the start grows (the *clock*), and the
+# place $x_s$ of the start moves with it (the *point*). A later start on the same path arrives at the same place. So
+# $X_{s,t}(x_s) = x_t$ does not change:
 #
 # $$0 = \frac{d}{ds} X_{s,t}(x_s) = \underbrace{\partial_s X_{s,t}(x_s)}_{\text{clock alone}} +
 #   \underbrace{\nabla X_{s,t}(x_s)\, \dot x_s}_{\text{point alone}} .$$
@@ -190,13 +194,13 @@ figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 # **It is enough.** Suppose that a candidate obeys the equation for all $s$ and $x$. Along a path of $v_{s,s}$, the two
 # terms are $\frac{d}{ds} X_{s,t}(x_s)$, so $X_{s,t}(x_s)$ is the same for all $s$. At $s = t$ it is $x_t$.
 #
-# *On the board* $X_{s,1}$ is discontinuous (lesson 02), and on its tears $\nabla X_{s,1}$ does not exist. So on the
+# *On the board* $X_{s,1}$ is not continuous (lesson 02), and on its tears $\nabla X_{s,1}$ does not exist. So on the
 # board the Eulerian equation holds for $t < 1$. At $t = 1$ it holds away from the tears. The semigroup equation of
 # section 4 has no derivative and needs no such exception.
 #
-# **Write** `eulerian(X, s, t, x)`, the left side. You need two derivatives. With the clock: `jvp` in `s`, as before,
-# with `x` held. With the point: `jvp` in `x`, in the direction $v_{s,s}(x)$, with `s` held. The library has both as
-# `X.partial_s(s, t, x)` and `X.push(s, t, x, w)`; each returns the landing point and the derivative.
+# **Write** `eulerian(X, s, t, x)`, the left side, shape (B, 2). You need two derivatives. Clock: `jvp` in `s`, as in
+# `lagrangian`, with `x` held. Point: `jvp` in `x`, in the direction $v_{s,s}(x)$, with `s` held. The library has both
+# as `X.partial_s(s, t, x)` and `X.push(s, t, x, w)`; each returns the landing point and the derivative.
 
 
 # %% tags=["solution"]
@@ -243,16 +247,17 @@ course.compare(
 figures.starts((X_line, suspect_line), x_late, s_late, 0.9, chosen=4)
 
 # %% [markdown]
-# **What to notice.** Open circles are the starts, black dots where each lands. For the flow map all black dots are
-# one. The arrows are the two terms for the start at $s = 0.4$, each times 0.25. *Clock alone*: the point is held,
-# and there is less time left. *Point alone*: the clock is held, and the point moves. For the flow map they are equal
-# and opposite. For the suspect they do not cancel, and the landing point moves from start to start, up to about
-# $s = 0.5$. After that the path is almost straight, and the landing point hardly moves.
+# **What to notice.** Open circles are the starts, and the black dots show where they land. For the flow map all nine
+# land at the same place. The arrows are the two terms for the start at $s = 0.4$, each times 0.25. *Clock alone*: the
+# point is held, and there is less time left. *Point alone*: the clock is held, and the point moves. For the flow map
+# the arrows are equal and opposite. For the suspect they do not cancel, and the landing point moves from start to
+# start, up to about $s = 0.5$. After that the path is almost straight, and the landing point hardly moves.
 #
 # **Try.** Let the starts run only up to 0.3 and jump to 0.4: `torch.linspace(0, 0.3, 9)` and 0.4. Does the landing
 # point of the suspect move as much?
 #
 # <details><summary>Answer</summary>
+#
 # No. The Eulerian residual of the suspect is $(t - s)$ times the acceleration of the path at its start (section 7).
 # From these starts, $t - s$ was 0.9 to 0.6 before. Now it is 0.4 to 0.1.
 #
@@ -335,8 +340,8 @@ course.compare(
 figures.stops((X_line, suspect_line), 0.3, 0.9)
 
 # %% [markdown]
-# **What to notice.** The jumps of the flow map are chords of its path (grey) and meet at its end. The suspect's result
-# depends on the number of stops. With more stops it comes closer: it is Euler's method.
+# **What to notice.** The jumps of the flow map are chords of its path (grey), and all end where the path ends. The
+# suspect's result depends on the number of jumps. With more jumps it comes closer: it is Euler's method.
 #
 # **Try.** Must $u$ lie between $s$ and $t$? Test $X_{u,t}(X_{s,u}(x)) = X_{s,t}(x)$ for the exact map with $u < s$.
 #
@@ -349,8 +354,9 @@ figures.stops((X_line, suspect_line), 0.3, 0.9)
 #
 # ## 5. Three equations, or one?
 #
-# Here are the three gestures on one picture, for the jump of section 2: from $(0.2, 0.3)$ to the time 0.8, with the
-# stop at 0.5. The figure of section 2 shows that the velocity is almost 0 at its start, and points up where it lands.
+# We take the jump of section 2 again, from $s = 0.2$, $x = 0.3$ to $t = 0.8$, with a stop at $u = 0.5$, and look at all
+# three equations. The figure of section 2 shows that the velocity is almost 0 at the start. Where the jump lands, it
+# points up.
 #
 # **Predict.** Which signs do the suspect's Lagrangian, Eulerian and semigroup residuals have? (The suspect keeps the
 # velocity from its start. Where does it land if it reads the velocity again, later?)
@@ -372,20 +378,20 @@ course.compare(
 )
 
 # %% [markdown]
-# Each thick bar is a gap.
+# Now all three in one picture. Each thick bar is the size of a residual.
 
 # %% tags=["figure"]
 figures.gesture((X_line, suspect_line), ["lagrangian", "eulerian", "semigroup"], 0.2, 0.5, 0.8, 0.3)
 
 # %% [markdown]
-# **What to notice.** Blue: the end moves. Orange: the start moves along its velocity, and a jump from there lands at
-# the tip of the orange line. Green: a stop at 0.5. On the left all three lead back to the same jump. On the right each
-# leaves a gap.
+# **What to notice.** Blue, Lagrangian: the end moves. Orange, Eulerian: the start moves with its velocity, and a jump
+# from there lands at the tip of the orange line. Green, semigroup: a stop at 0.5. On the left the orange and the green
+# line end where the black one ends, and the two blue arrows are the same. On the right each condition leaves a gap.
 #
-# In the next figure you can move them yourself. It needs no Python. On the right is the same picture, with the exact
-# path and the density. On the left the pair $(s, t)$ is a point of the triangle $s \le t$, and the arrows come from
-# the pairs at which the condition reads the map. Drag the end $t$, the start $s$ or the stop $u$, and choose a
-# condition and a map.
+# In the next figure you can move the three times yourself. It needs no Python. On the right is a picture like the last
+# one, with the exact path and the density. On the left the pair $(s, t)$ is a point of the triangle $s \le t$, and the
+# arrows come from the pairs at which the condition reads the map. Drag the end $t$, the start $s$ or the stop $u$, and
+# choose a condition and a map.
 
 # %% tags=["figure"]
 widgets.triangle()
@@ -401,10 +407,9 @@ widgets.triangle()
 #
 # </details>
 #
-# The first two equations are limits of the third. Let $\delta$ be a small step. Stop almost at the end, at $u = t -
-# \delta$. The second jump is short, $X_{t-\delta,t}(y) = y + \delta\, v_{t,t}(y) + O(\delta^2)$.
-# The first one ends at $X_{s,t-\delta}(x) = X_{s,t}(x) - \delta\, \partial_t X_{s,t}(x) + O(\delta^2)$.
-# Together
+# The first two equations are limits of the third. Let $\delta$ be a small step. Stop almost at the end, at
+# $u = t - \delta$. The second jump is short, $X_{t-\delta,t}(y) = y + \delta\, v_{t,t}(y) + O(\delta^2)$. The first
+# one ends at $X_{s,t-\delta}(x) = X_{s,t}(x) - \delta\, \partial_t X_{s,t}(x) + O(\delta^2)$. Together
 #
 # $$X_{u,t}(X_{s,u}(x)) - X_{s,t}(x) = -\delta\, \big[\partial_t X_{s,t}(x) - v_{t,t}(X_{s,t}(x))\big] +
 #   O(\delta^2) .$$
@@ -418,8 +423,9 @@ widgets.triangle()
 # The brackets are the Lagrangian and the Eulerian residual. Nothing here says that $X$ is a flow map: this is algebra,
 # and it must hold for every smooth map, a wrong one too.
 #
-# **Write** `limits(X, s, t, x, step)`: two tensors, the two semigroup residuals divided so that they go to the
-# Lagrangian and to the Eulerian residual. (For the first one, divide by `-step`.)
+# **Write** `limits(X, s, t, x, step)`. It returns two tensors: the semigroup residual with the stop at `t - step`,
+# divided by `-step`, and the one with the stop at `s + step`, divided by `step`. They go to the Lagrangian and to the
+# Eulerian residual.
 
 
 # %% tags=["solution"]
@@ -439,8 +445,8 @@ course.check("03.5", limits)
 # %% [markdown]
 # We test it on an Euler step again, for Gaussian data in the plane, where everything is a formula and fast.
 #
-# **Predict.** The step is made ten times smaller. By which factor does the distance between `limits` and the two
-# residuals fall?
+# **Predict.** The step is made ten times smaller. By which factor does the distance of `limits` from the two residuals
+# fall?
 
 # %%
 prediction = None  # a number
@@ -464,10 +470,11 @@ figures.limits(steps, *gaps)
 
 # %% [markdown]
 # **What to notice.** For small steps both distances are proportional to the step. A map that obeys the semigroup
-# equation for all $u$ therefore has no Lagrangian and no Eulerian residual. The three equations are one statement,
-# read at the end, at the start, and in between.
+# equation for all $u$ therefore has no Lagrangian and no Eulerian residual. Sections 2 and 3 have the other direction:
+# a smooth map for which one of these residuals is zero everywhere is a flow map. So it obeys the semigroup equation.
+# The three equations say the same, at the end of a jump, at its start, and in between.
 #
-# **Try.** Follow the curves to a step of $2^{-40}$. What turns them round?
+# **Try.** Follow the curves to a step of $2^{-40}$. Why do they rise again?
 #
 # <details><summary>Answer</summary>
 #
@@ -479,7 +486,7 @@ figures.limits(steps, *gaps)
 # ## 6. Does the exact map obey all three, everywhere?
 #
 # For each pair of times $s \le t$ on a grid we take one number. The points are draws of the interpolant $I_s$, so they
-# are where the flow is at time $s$:
+# have the distribution of the flow at time $s$:
 #
 # $$r(s, t) = \sqrt{E\, |\text{residual}_{s,t}(I_s)|^2} .$$
 #
@@ -541,30 +548,30 @@ course.compare(
 # %% [markdown]
 # **What to notice.** For the Gaussian only rounding is left: the largest number is $6 \cdot 10^{-16}$. (Two
 # neighbouring numbers of 64 bits near 1 differ by $2 \cdot 10^{-16}$.) For the board each landing point comes from a
-# solver with a tolerance of $10^{-9}$ a step, and the residuals lie between $5 \cdot 10^{-11}$ and $2 \cdot 10^{-8}$.
-# The Eulerian and the semigroup residual are larger at $t = 1$. That is where the map has its tears, but this table
-# does not show that they are the cause.
-#
+# solver with a tolerance of $10^{-9}$ a step, and the printed numbers lie between $5 \cdot 10^{-11}$ and
+# $2 \cdot 10^{-8}$. The Eulerian and the semigroup residual are larger at $t = 1$. The map has its tears there, but
+# this table does not show that they are the cause.
 #
 # **Try.** Give `tables_of` the problem in single precision: call `torch.set_default_dtype(torch.float32)` before it,
 # and set it back to `torch.float64` after. How many powers of ten does that cost for the Gaussian?
 #
 # <details><summary>Answer</summary>
+#
 # About eight: numbers of 32 bits have about 7 digits, and the largest residual becomes about $10^{-7}$.
 #
 # </details>
 #
 # ## 7. Which map is it?
 #
-# Five maps for the Gaussian problem. Here $v^\ast$ is the exact slope.
+# There are five maps for the Gaussian problem. Here $v^\ast$ is the exact slope.
 #
 # | name | slope $v_{s,t}(x)$ | in words |
 # | --- | --- | --- |
 # | one Euler step | $b_s(x)$ | keeps the velocity from the start |
 # | another problem | exact slope for other data | a flow map, of the wrong data |
-# | short jumps only | $v^\ast_{s,\,\min(t,\, s + 0.3)}(x)$ | exact up to $t - s = 0.3$; then it keeps that slope |
-# | late times unknown | $v^\ast_{\min(s,\, 0.6),\, \min(t,\, 0.6)}(x)$ | after 0.6 its clock shows 0.6 |
-# | early times unknown | $v^\ast_{\max(s,\, 0.4),\, \max(t,\, 0.4)}(x)$ | before 0.4 its clock shows 0.4 |
+# | short jumps only | $v^\ast_{s,\,\min(t,\, s + 0.3)}(x)$ | exact up to length 0.3; longer jumps use that slope |
+# | late times unknown | $v^\ast_{\min(s,\, 0.6),\, \min(t,\, 0.6)}(x)$ | reads every time after 0.6 as 0.6 |
+# | early times unknown | $v^\ast_{\max(s,\, 0.4),\, \max(t,\, 0.4)}(x)$ | reads every time before 0.4 as 0.4 |
 #
 # The next figure shows their residuals as A to E, in another order. Each residual is computed with the map's own
 # diagonal.
@@ -578,10 +585,10 @@ hidden_tables = {letter: tables_of(X, gauss) for letter, X in hidden().items()}
 figures.suspects(hidden_tables)
 
 # %% [markdown]
-# Grey is no residual: less than $10^{-9}$. Dark blue is $10^{-4}$ or a little more, yellow is 2 or more. For each
-# letter, ask: at which pairs $(s, t)$ is there *no*
-# residual? What do these pairs have in common? **Write** your diagnosis: a dict `diagnosis` from each letter, "A" to
-# "E", to a name of the table, as in `{"A": "another problem", ...}`. Each name belongs to one letter.
+# Grey means no residual: less than $10^{-9}$. Dark blue is near $10^{-4}$, yellow is near 2 or more. For each letter,
+# ask: at which pairs $(s, t)$ is there *no* residual? What do these pairs have in common? **Write** your diagnosis: a
+# dict `diagnosis` from each letter, "A" to "E", to a name of the table, as in `{"A": "another problem", ...}`. Each
+# name belongs to one letter.
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
@@ -602,12 +609,13 @@ row = tables_of(named()["one Euler step"], gauss)["eulerian"][0]  # s = 0
 assert torch.allclose(row, row[-1] * torch.linspace(0, 1, 11))  # proportional to t - s
 
 # %% [markdown]
-# **What to notice.** The pairs without a residual show where a map agrees with itself: a band next to the diagonal
-# for *short jumps only*, the columns $t < 0.6$ for *late times unknown*, the rows $s > 0.4$ for *early times
-# unknown*. The Euler step has a residual wherever $s < t$. *Another problem* has none at all.
+# **What to notice.** On the diagonal $s = t$ a map has no residual, whatever it is. The other pairs without a residual
+# show where a map agrees with itself: a band next to the diagonal for *short jumps only*, the columns $t < 0.6$ for
+# *late times unknown*, the rows $s > 0.4$ for *early times unknown*. The Euler step has a residual wherever $s < t$.
+# *Another problem* has none at all.
 #
 # The residual also says how much. For the Euler step the Eulerian one is $(t - s)$ times the acceleration at the
-# start, $\partial_s b_s + \nabla b_s\, b_s$: proportional to $t - s$ along each row. The assertion checks it in the
+# start, $\partial_s b_s + \nabla b_s\, b_s$: proportional to $t - s$ along each row. The assertion checks that in the
 # row $s = 0$. Next to the diagonal the semigroup residual of the Euler step is the smallest of the three: it is a
 # distance, and the other two are distances for each unit of time.
 #
@@ -628,6 +636,7 @@ assert torch.allclose(row, row[-1] * torch.linspace(0, 1, 11))  # proportional t
 #
 # $$X \text{ is the flow map of } b \quad\Longleftrightarrow\quad
 #   v_{t,t} = b_t \;\text{ for all } t \quad\text{and one of the three conditions.}$$
+#
 # So a second number is needed, the error on the diagonal. **Write** `diagonal_error(X, t, x)`: the root mean square
 # length of $v_{t,t}(x) - b_t(x)$ over the points, one number. `t` has shape (B,), `x` has shape (B, 2), and
 # `gauss.velocity(t, x)` is the true velocity.
@@ -679,16 +688,16 @@ course.compare(
 figures.traces_of(four, gauss)
 
 # %% [markdown]
-# **What to notice.** Orange is the map, grey the exact one. The Euler step is right on the diagonal and breaks the
-# Lagrangian condition (section 7 shows that it breaks the others too). *Another problem* keeps the conditions and is
-# wrong on the diagonal; it ends in the same wrong place with one jump and with four. The straight line is wrong in
-# both, although its one jump is exact: four of its jumps are not. Its diagonal is the slope to the end and not
-# $b_s$.
+# **What to notice.** Each picture shows a map in orange and the exact one in grey. The Euler step is right on the
+# diagonal and breaks the Lagrangian condition (section 7 shows that it breaks the others too). *Another problem* obeys
+# the conditions and is wrong on the diagonal; it ends in the same wrong place with one jump and with four. The
+# straight line is wrong in both, although its one jump from 0 to 1 is exact: four of its jumps are not. Its diagonal
+# is the slope to the end and not $b_s$.
 #
-# If the true velocity $b$ is known, it can take the place of the map's own diagonal in the
-# Lagrangian or in the Eulerian equation. Then that equation alone is enough. (The semigroup equation contains no
-# velocity.) To train with a known velocity, the *teacher*, is called *distillation*. To read the velocity from the
-# map's own diagonal, and to train this diagonal by flow matching, is called *self-distillation*.
+# If the true velocity $b$ is known, it can take the place of the map's own diagonal in the Lagrangian or in the
+# Eulerian equation. Then that equation alone is enough. (The semigroup equation contains no velocity.) To train with a
+# known velocity, the *teacher*, is called *distillation*. To read the velocity from the map's own diagonal, and to
+# train this diagonal by flow matching, is called *self-distillation*.
 #
 # **Write** `taught(X, b, s, t, x)`, the Lagrangian residual with the known velocity `b(t, y)` in the place of the
 # diagonal.
@@ -726,8 +735,9 @@ print(
 #
 # <details><summary>Answer</summary>
 #
-# No. Its landing points are the means of the landing points of the two maps, and these two move with different
-# velocities at different places. In code, the largest residual is not zero:
+# No. Its landing point is the mean of the landing points of the two maps. These two move with different velocities at
+# different places, and the mean of these velocities is not the velocity that the mixture has at the mean of the places.
+# In code, the largest residual is not zero:
 #
 #     other = four["another problem"]
 #     mixed = FlowMap(lambda s, t, x: (gauss.v(s, t, x) + other.v(s, t, x)) / 2)
@@ -735,12 +745,13 @@ print(
 #
 # </details>
 #
-# ## 9. And a map that was learned?
-# The library brings a network that was trained to obey the Lagrangian equation on the board (lesson 05 trains one).
-# It is one network, from one training. Below, three seeds draw three sets of points to measure it at.
+# ## 9. What are the residuals of a learned map?
 #
-# **Predict.** We measure the Lagrangian residual of jumps of the length 0.1, that start at $s = 0, 0.1, \dots, 0.9$.
-# At which start is it largest?
+# The library contains a network that was trained to obey the Lagrangian equation on the board (lesson 05 trains one).
+# It is one network, from one training. Below, three seeds draw three sets of points at which we measure it.
+#
+# **Predict.** We measure the Lagrangian residual of jumps of the length 0.1 that start at $s = 0, 0.1, \dots, 0.9$.
+# For which start time is it largest?
 
 # %%
 prediction = None  # a number: the start time s
@@ -760,10 +771,11 @@ for seed in range(3):
     print(figures.errors_at_starts(learned, board, seed, drawn=seed == 0))
 
 # %% [markdown]
-# **What to notice.** No residual is zero. Left: the square in which each start ends, by the exact map. Right: how
-# far the network's end is from the exact one. Most of the 5 % largest errors are next to a border between two
-# squares, and less than a quarter of all starts are. The three lines are three draws of 4,000 starts, for one network.
-# At a border the exact map is torn. A network is continuous, so it cannot follow the tear.
+# **What to notice.** No residual is zero. Left: the square in which each start ends, by the exact map, one colour for
+# each square. Right: how far the network's end is from the exact one. A start counts as next to a border if one of the
+# 11 starts nearest to it ends in another square. Most of the starts with the 5 % largest errors are next to a border,
+# and less than a quarter of all starts are. The three lines are three draws of 4,000 starts, for one network. The
+# borders are the tears of the exact map. A network is continuous, so it cannot be right on both sides close to a tear.
 #
 # The next figure lets you choose $s$ and $t$. (It needs Python running. Move the sliders with the mouse or the arrow
 # keys; each new pair takes a few seconds. Without Python the picture shows $s = 0$ and $t = 1$.)
@@ -774,15 +786,15 @@ print("from 0 to 1:", ", ".join(f"{k} {r:.3f}" for k, r in explorer.views[0.0, 1
 explorer
 
 # %% [markdown]
-# **What to notice.** Left is a net at time $s$, in the middle where the network takes it, on the right where the exact
-# map takes it. The residuals at this pair are printed above; in the live figure they stand below it.
+# **What to notice.** On the left is a net at time $s$, in the middle where the network takes it, on the right where the
+# exact map takes it. The residuals at this pair are printed above; in the live figure they are below it.
 #
 # **Try.** Keep $t - s$ at 0.1 and move both sliders from 0 to 1. Compare what you see with your prediction.
 #
 # <details><summary>Answer</summary>
 #
-# The table at the start of this section has the same residuals, from more points. There they fall a little up to $s
-# = 0.3$. Then they grow, most of all at the end. The figure uses fewer points (256), so its numbers are a little
+# The table at the start of this section has the same residuals, from more points. There they fall a little up to
+# $s = 0.3$. Then they grow, most of all at the end. The figure uses fewer points (256), so its numbers are a little
 # different.
 #
 # </details>
@@ -795,7 +807,7 @@ explorer
 # - Each is necessary and enough, if $X_{s,s}(x) = x$ and $v_{t,t} = b_t$. The first two are limits of the third.
 # - The residuals can be computed for any candidate without solving for a path. The pairs of times where they vanish
 #   show where a map agrees with itself.
-# - None of them knows the data. That knowledge comes in through the diagonal.
+# - No residual depends on the data. The data enter through the diagonal only.
 #
 # A residual that can be computed can be squared and made small by training: that is the next lesson.
 #
@@ -834,7 +846,7 @@ assert max(r.max() for r in tables_of(translation, gauss, 5, 32).values()) < 1e-
 # %% [markdown]
 # **3.** Two mistakes are easy to make in the Eulerian residual: to read the velocity at $(t, X_{s,t}(x))$ instead of
 # $(s, x)$, and to write $v_{s,s}$ instead of $\nabla X\, v_{s,s}$. Write both: `mistaken(X, s, t, x)` returns two
-# tensors. Is each of them zero on the exact map? On the translation of exercise 2?
+# tensors in this order. Is each of them zero on the exact map? On the translation of exercise 2?
 
 
 # %% tags=["solution"]
@@ -912,7 +924,7 @@ print("measured powers:", *(f"{power(f, euler_step, s, x):.3f}" for f in (lagran
 # **5.** Fix a start $x$. Suppose that the length of the Lagrangian residual of $X$ at $(0, t, x)$ is at most
 # $\varepsilon$ for all $t$, that $v_{t,t} = b_t$, and that $b_t$ changes by at most $L$ times the distance. How far
 # can $X_{0,1}(x)$ be from the true end? Derive a bound, and **write** it as `bound(epsilon, L)`, for two numbers.
-# (Which differential equation has a distance that grows as fast as it can?)
+# (How fast can the distance between the two points grow at most? Which differential equation has this growth?)
 
 
 # %% tags=["solution"]

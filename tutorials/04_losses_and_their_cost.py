@@ -22,7 +22,7 @@
 # - say what a weight does to a loss, and let the weight be learned.
 #
 # **It assumes** [lesson 03](03_three_characterizations.ipynb): the Lagrangian, Eulerian and semigroup conditions and
-# their residuals. **It takes** about two hours: thirty-five minutes to read, the rest to write thirteen short
+# their residuals. **It takes** about two hours: thirty-five minutes to read, the rest to write fifteen short
 # functions and a few numbers. The cells run in about a minute on two CPU cores. All symbols are in
 # [notation](notation.md).
 #
@@ -65,7 +65,8 @@ prediction = None  # a number between 0 and 1
 # %% [markdown]
 # **Write** `pairs(n, generator)`. It returns `s` and `t`, shape `(n,)` each, uniform on the triangle. Use
 # `torch.rand(..., generator=generator)`. One way: the part of the triangle with $t \le a$ is a smaller triangle. Its
-# area gives the distribution of $t$. Given $t$, $s$ is uniform between 0 and $t$. There are other ways.
+# share of the area is the probability of $t \le a$. Set this share equal to a number that is uniform on $[0, 1]$, and
+# solve for $a$: that is a draw of $t$. Given $t$, $s$ is uniform between 0 and $t$. There are other ways.
 
 
 # %% tags=["solution"]
@@ -217,10 +218,11 @@ figures.quotients(steps, *found[0])
 plt.show()
 
 # %% [markdown]
-# **What to notice.** A large step is wrong because the function bends. A small step is wrong because two nearly
-# equal numbers are subtracted. The best step lies between, and one has to find it. Forward mode has no step, and
-# only rounding is left in its error. The figure shows the first of the three networks, and the printed range is that
-# of the factor. (In double precision forward mode is the reference here, so it has no line of its own.)
+# **What to notice.** A large step is wrong because the function bends (only for straight lines and parabolas the
+# quotient is exact). A small step is wrong because two nearly equal numbers are subtracted. The best step lies between,
+# and one has to find it. Forward mode has no step, and only rounding is left in its error. The figure shows the first
+# of the three networks, and the printed range is that of the factor. (In double precision forward mode is the reference
+# here, so it has no line of its own.)
 #
 # `X.partial_t`, `X.partial_s` and `X.push` are one `jvp` each: in $t$, in $s$, and along a direction in $x$. They
 # return the value and the derivative. Both can be differentiated again in the weights.
@@ -300,16 +302,16 @@ assert torch.allclose(psd(X, s, t, at_s, 0.3), losses.semigroup(X, s, u, t, at_s
 # gets the sum of both derivatives by one `jvp`, because $s$ and $x$ may move at once. The last argument is the
 # velocity with which $x$ moves, here $v_{s,s}(x)$.
 #
-# What does one such number look like? Take one jump on the line, from $x = 0.3$ at $s = 0.2$ to $t = 0.8$, by the
-# exact map of the two modes and by one Euler step. **Predict:** which sign has $\partial_t X_{s,t}(x) -
-# v_{t,t}(X_{s,t}(x))$ for the Euler step?
+# What does one such number look like? Take the problem of lessons 02 and 03 on the line: the data has two narrow modes,
+# at $-1$ and at $1$. Make one jump from $x = 0.3$ at $s = 0.2$ to $t = 0.8$, by the exact map and by one Euler step.
+# **Predict:** what is the sign of $\partial_t X_{s,t}(x) - v_{t,t}(X_{s,t}(x))$ for the Euler step?
 
 # %%
 prediction = None  # "positive" or "negative"
 
 # %% [markdown]
-# **Write** `residual`, this number for `step`, and the dictionary `numbers`: your `lsd` of the jump for each of `maps`,
-# as Python numbers.
+# The cell makes both maps and the jump. **Write** `residual`, this number for `step`, and the dictionary `numbers`:
+# your `lsd` of the jump for each of `maps`, by its name. All are Python numbers.
 
 # %% tags=["solution"]
 modes = problems.two_modes()
@@ -332,7 +334,7 @@ plt.show()
 # **What to notice.** Blue arrows start where the jump lands: solid the landing point's own motion as $t$ grows, dashed
 # the velocity that is found there. For the exact map the two are one arrow, and the number is 0. The landing point of
 # the Euler step moves on with the velocity of its start. Where it lands the velocity points to the upper mode. The
-# thick bar between the tips is the residual (times 0.15), and the loss is its square.
+# thick bar between the tips has the length of the residual, times 0.15. LSD is the square of the residual.
 
 # %% [markdown]
 # ## 4. Slopes or landing points?
@@ -383,8 +385,8 @@ figures.two_forms(lengths, *both)
 plt.show()
 
 # %% [markdown]
-# **What to notice.** Halve the jump, and the loss of the landing points falls by a factor of four against that of the
-# slopes. So in the landing form short jumps hardly count. This course trains on slopes. The other form is
+# **What to notice.** Halve the jump, and the loss of the landing points, divided by that of the slopes, becomes four
+# times smaller. So in the landing form short jumps hardly count. This course trains on slopes. The other form is
 # `losses.semigroup(..., velocity_form=False)`.
 #
 # **Try.** On the triangle the mean of $(t - s)^2$ is $1/6$. Are the two losses of a whole batch in this ratio too?
@@ -612,13 +614,14 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** The products follow the count. So do the times of PSD. Those of the losses with a `jvp` are above
-# the count: layers do more than products, and only the products are counted. A black line is the range of the five
-# rounds. Where the lines of two losses overlap, these rounds do not tell their times apart. (This is one machine.)
-# Memory is another matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs nearly
-# as little as flow matching.
+# the count. A layer does more than products, such as SiLU and its derivative, and only the products are counted. (These
+# measurements do not say whether that is the whole reason.) A black line is the range of the five rounds. Where the
+# lines of two losses overlap, these rounds do not tell their times apart. (This is one machine.) Memory is another
+# matter. It is what is kept for the gradient. A held pass keeps nothing, so PSD "convex" needs nearly as little as flow
+# matching.
 #
-# ESD "full" holds the most. Here it needs about as much memory as "convex", and more time. The count says the same (3.0
-# against 2.3): "full" makes its two derivatives by two `jvp`s, "convex" makes their sum by one.
+# ESD "full" holds the most. Here it needs about as much memory as "convex". It needs more time, and by the count it has
+# to (3.0 against 2.3): "full" makes its two derivatives by two `jvp`s, "convex" makes their sum by one.
 #
 # **Try.** Count your own `esd`, with its two `jvp`s and nothing held. Then measure it.
 #
@@ -731,7 +734,7 @@ plt.show()
 #   error.
 # - Comparing slopes or landing points is the same condition. The weights differ by $(t - s)^2$.
 # - Passes are counted: 1 for a value, 2 for a `jvp`, 2 more for the gradient of each. What is held counts once.
-# - A learned weight brings the mean losses of short and of long jumps to about the same size.
+# - A learned weight $e^{-w}$ brings the *weighted* mean losses of short and of long jumps to about the same size.
 #
 # ## Exercises
 

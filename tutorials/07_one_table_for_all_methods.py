@@ -19,7 +19,7 @@
 # - write the losses of consistency models, mean flow, flow map matching, terminal velocity matching and shortcut models
 #   as their sources write them,
 # - draw for each method which pairs of times it trains, and from where a pair learns,
-# - prove by gradients that a published loss is a row of one table,
+# - show by equal gradients that a published loss is a row of one table,
 # - say when the slope of a single sample may stand for the velocity, and when it may not,
 # - compose a row of your own and train it.
 #
@@ -131,11 +131,12 @@ course.check("07.2", f)
 # The row `"ct-discrete"` of the table is this loss, divided by the distance $u - s$ of the two times. (A weight
 # that depends on the times alone changes how much a sample counts. It does not change what the sample asks for.)
 #
-# **Show it.** First `gradient(loss)`: the gradient of the mean of `loss` with respect to all weights of `net`, flat,
-# as one vector (`torch.autograd.grad` with `retain_graph=True`). Then set `tau` and `later` to the noise levels of $s$
-# and of $u$, and `theirs` to your loss over $u - s$. Set `ours` to `methods.loss(X, batch, table["ct-discrete"])`. The
-# batch is `material.jumps(s, u, t, x, dx)`: jumps from $s$ over $u$ to $t$, here $t = 1$ (`one`), that begin at `x`,
-# which is $I_s$. The next cell has the samples.
+# **Show it.** Two losses that ask the same of a network have the same gradient at any weights. We compare the gradients
+# at one network, the shipped one, and at 64 samples. First `gradient(loss)`: the gradient of the mean of `loss` with
+# respect to all weights of `net`, flat, as one vector (`torch.autograd.grad` with `retain_graph=True`). Then set `tau`
+# and `later` to the noise levels of $s$ and of $u$, and `theirs` to your loss over $u - s$. Set `ours` to
+# `methods.loss(X, batch, table["ct-discrete"])`. The batch is `material.jumps(s, u, t, x, dx)`: jumps from $s$ over $u$
+# to $t$, here $t = 1$ (`one`), that begin at `x`, which is $I_s$. The next cell has the samples.
 
 # %%
 s, t, x1, z, x, dx, x_t = material.on_the_board()  # 64 samples: times, data, noise z, I_s, its slope, I_t
@@ -457,8 +458,8 @@ def convex_push(J, delta):
 course.check("07.6", convex_push)
 
 # %% [markdown]
-# Now the truth. (Times up to 0.6: later the map's gradient between the squares is so large that a few samples decide
-# the mean.) **Write**
+# Now the true map of the board. (Times up to 0.6: later the map's gradient between the squares is so large that a few
+# samples decide the mean.) **Write**
 #
 # - `scaled`, the true map with its slope times $1 + \theta$: a `FlowMap` of a function of `(s, t, x)`. The true slope
 #   is `board.v(s, t, x)`. `theta` is given; it has one entry a sample.
@@ -512,9 +513,10 @@ course.compare(prediction, sign, wrong={"zero": "The mean of a square would have
 figures.pushes(push, predicted)
 
 # %% [markdown]
-# **What to notice.** Formula and measurement agree. The push under "convex" is negative: on the way to time 0.6 the
-# board's flow shrinks most errors. A training step would raise $\theta$, so that the jumps become too long. The
-# gradient is quadratic in the slope there, and the mean of a square is not the square of the mean.
+# **What to notice.** Formula and measurement agree within two standard errors. The push under "convex" is negative: on
+# the way to time 0.6 the board's flow shrinks the errors $\delta$ in this mean. A training step would raise $\theta$,
+# so that the jumps become too long. The gradient is quadratic in the slope there, and the mean of a square is not the
+# square of the mean.
 #
 # Under "semi" and "full" the gradient is *linear* in the slope, its mean is the gradient with $b_s$, and the push is
 # zero within its error. ("Semi": the residual times $-v$, which holds no slope. "Full": the residual times the gradient
@@ -570,9 +572,10 @@ figures.crowd(passing[:4000], b, fits)
 
 # %% [markdown]
 # **What to notice.** At this point the weight one finds the mean, which is the velocity up to the error of the sample.
-# The weight "tangent" finds something like a median. The weight "adaptive" moves farthest into the nearest crowd. Both
-# follow the many and neglect the few. In two dimensions the residual's length varies greatly from sample to sample. In
-# thousands of dimensions it may vary less, and the weight with it. (We have not measured it there.)
+# The weight "tangent" finds something like a median. The weight "adaptive" moves farthest, towards the middle of the
+# square of slopes around it. Both count slopes far away less than the mean does. In two dimensions the residual's
+# length varies greatly from sample to sample. In thousands of dimensions it may vary less, and the weight with it. (We
+# have not measured it there.)
 #
 # **Try.** Move `time` to 0.8 and `x_here` to `torch.tensor([0.2, 0.2])`, the middle of a square at that time. Which of
 # the three still differ?
@@ -580,7 +583,7 @@ figures.crowd(passing[:4000], b, fits)
 # <details><summary>Answer</summary>
 #
 # Run the two cells again and read the three distances: they are much smaller, that of "adaptive" still the largest. At
-# that time nearly all slopes through the middle of a square lead to points of one square. There is one crowd, and its
+# that time nearly all slopes through the middle of a square lead to points of one square. There is one group, and its
 # mean, median and middle lie near each other. The bias is large at points from which samples go different ways.
 #
 # </details>
@@ -593,11 +596,12 @@ figures.crowd(passing[:4000], b, fits)
 # starts at a sample lands at $X_{s,t}(I_s)$, and the sample itself is somewhere else at time $t$.
 #
 # *Flow map matching* (Boffi et al., 2024) turns the jump round. It goes from the sample $I_t$ back to time $s$, and
-# from there forth to time $t$. Then the jump lands *on the sample*, and the slope there is $\dot I_t$:
+# from there forward to time $t$. Then the jump lands *on the sample*, and the slope there is $\dot I_t$:
 #
 # $$\big|\, \partial_t X_{s,t}(y) - \dot I_t\, \big|^2 + \big|\, X_{s,t}(y) - I_t\, \big|^2, \qquad y = X_{t,s}(I_t).$$
 #
-# The second term makes forth the inverse of back. The map must know both orders of $s$ and $t$. Nothing is held.
+# The second term is zero when the way forward undoes the way back. The map must know both orders of $s$ and $t$.
+# Nothing is held.
 
 # %% tags=["figure"]
 figures.there_and_back(problems.two_modes())
@@ -863,10 +867,14 @@ figures.gaps(alphas, {"every t, to mean flow": every, "t = 1, to consistency tra
 triangles.methods(["ect", "alphaflow", "soflow", "meanflow"])
 
 # %% [markdown]
-# **What to notice.** For small $\alpha$ the gap falls like $\alpha$. `"alphaflow"` and `"soflow"` begin with a large
-# $\alpha$ and let it fall during the training; `"ect"` does so at $t = 1$. They differ in the schedule of $\alpha$ and
-# in the weight. So the family has two choices: $t = 1$ or every $t$, and $\alpha$ above 0 or going to 0. Discrete
-# consistency training, continuous consistency training and mean flow are members of it.
+# **What to notice.** For small $\alpha$ the gap falls like $\alpha$. `"alphaflow"` begins with $\alpha = 1$, `"soflow"`
+# with $0.1$, and both let it fall during the training; `"ect"` does so at $t = 1$. They differ in the schedule of
+# $\alpha$ and in the weight. So the family has two choices: $t = 1$ or every $t$, and $\alpha$ above 0 or going to 0.
+# Discrete consistency training, continuous consistency training and mean flow are members of it.
+#
+# Between its two ends the family reads $v_{u,t}$ at a point that depends on $\dot I_s$. So its target is not linear in
+# the slope, and by section 4 the true map need not be its minimum. To first order in $\alpha$ the target is linear, so
+# this bias vanishes as $\alpha \to 0$.
 #
 # **Try.** What does the loss train at $\alpha = 1$?
 #
@@ -950,8 +958,9 @@ figures.table(saved["rows"])
 # Flow matching has no jumps: with one evaluation it is far behind.
 #
 # With 16 evaluations the order is another one, and the printed line names the rows between which three seeds do not
-# decide. Rows that hold nothing ("none") differentiate a derivative once more; look at their memory. A row that knows
-# $t = 1$ alone adds new noise between its jumps, and more evaluations need not help it.
+# decide. Rows that hold nothing ("none") let the gradient through every term: they need the most memory. A row that
+# knows $t = 1$ alone adds new noise between its jumps, and more evaluations need not help it: five of nine have a
+# larger median at 16 than at 4, one of them whatever the seed.
 #
 # This is no ranking of publications. It is one problem in the plane, a short budget, and a recipe that was made for
 # self-distillation; mean flow and sCM were made for images. Not only the five choices differ from row to row: also the
@@ -1017,10 +1026,9 @@ verdict = "nearer" if better(mine, lsd) else "farther" if better(lsd, mine) else
 course.compare(prediction, verdict)
 
 # %% [markdown]
-# **What to notice.** The row trains, although we know of nobody who has published it. In all three seeds its one-step
-# map ends farther from the exact one than that of `"lsd"`. The two have the same residual and a different gradient:
-# "semi" leaves out how $\partial_t v$ depends on the weights, and differentiates no derivative. These are short
-# trainings; longer ones may end otherwise.
+# **What to notice.** The row trains. In all three seeds its one-step map ends farther from the exact one than that of
+# `"lsd"`. The two have the same residual and a different gradient: "semi" leaves out how $\partial_t v$ depends on the
+# weights, and differentiates no derivative. These are short trainings; longer ones may end otherwise.
 #
 # **Try.** Compose a row: change the condition, the times, the weight or the stop-gradient of any row, and measure it
 # with `distance`. Choices that contradict each other are refused with a reason.

@@ -437,13 +437,16 @@ print("\n".join(f"{name:>20}: relative error {error.item():.2%}" for name, error
 # ## 7. How good is it?
 #
 # ```bash
-# flowmap-edu evaluate runs/cifar10 --device cuda --weights FILE --samples 50000
+# flowmap-edu evaluate runs/cifar10 --device cuda --images 50000
 # ```
 #
-# computes the FID at 1, 2, 4, 8 and 16 steps, with the Inception network's published weights in a file of yours. That
-# network computes on the CPU, whatever `--device` is, so plan hours for it. The number depends on how many pictures
-# are drawn. Papers usually take 50,000. Real emoji show this dependence. They are compared with the 1,691 training
-# emoji, in the features of a small classifier.
+# computes the FID at 1, 2, 4, 8 and 16 steps. The features are those of the Inception network, with its published
+# weights. They are fetched once; `--weights FILE` takes them from a file of yours. The map and that network compute on
+# `--device`. The features of the training pictures are computed once, then they are kept on disk.
+#
+# The number depends on how many pictures are drawn. Papers usually take 50,000. The flow-map paper's page does not say
+# how many it took. Real emoji show this dependence. They are compared with the 1,691 training emoji, in the features of
+# a small classifier.
 #
 # **Predict.** 187 real held-out emoji have some distance to the training emoji. With only 40 of them, how many times as
 # large is it?

@@ -60,7 +60,7 @@ def run(method="lsd", **changes):
 # %% [markdown]
 # ## 1. Which loss has the noisiest gradient?
 #
-# The Eulerian residual holds the derivative of the map in space, $\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\,
+# The Eulerian residual contains the derivative of the map in space, $\partial_s X_{s,t}(x) + \nabla X_{s,t}(x)\,
 # v_{s,s}(x)$. For 64 pixels $\nabla X$ is a matrix of 64 x 64. The source of these losses found the Eulerian ones
 # unstable on pictures. Are their gradients worse here?
 #
@@ -162,7 +162,8 @@ def gradients(net, method, stopgrad):
 
 
 # %% [markdown]
-# **Predict.** Which of "PSD-M", "LSD" and "ESD, convex" has the largest noise over mean, in each of three networks?
+# **Predict.** Which of "PSD-M", "LSD" and "ESD, convex" has the largest noise over mean, so clearly that its range over
+# three networks lies above the other two?
 
 # %%
 prediction = None  # one of the three names, or "mixed"
@@ -179,11 +180,11 @@ three = ("PSD-M", "LSD", "ESD, convex")
 course.compare(prediction, figures.lowest({name: -noise[name] for name in three}))
 
 # %% [markdown]
-# **What to notice.** By length PSD-M's gradient is by far the smallest. The lengths of the others lie in ranges that
-# overlap. By noise over mean three networks do not put the losses into an order: the ranges overlap. PSD-M, which has
-# the shortest gradient, is not the quietest, so a long gradient is not by itself a noisy one. At 8 x 8 pixels these
-# numbers give no reason to expect trouble from ESD. The source's pictures are larger; such pictures are not measured
-# here. (Three networks, sixteen batches of 32 jumps each.)
+# **What to notice.** By length PSD-M's gradient is by far the smallest. By noise over mean PSD-M is not the quietest:
+# its range lies above that of every other loss but LSD's, and with LSD's it overlaps. So a long gradient is not by
+# itself a noisy one. Among the other five no order can be read from three networks: neighbouring ranges overlap or
+# touch. At 8 x 8 pixels these numbers give no reason to expect trouble from ESD. The source's pictures are larger; such
+# pictures are not measured here. (Three networks, sixteen batches of 32 jumps each.)
 #
 # **Try.** Put `digits_lsd.slope.requires_grad_(True)` in the place of `neutral`, with `digits_lsd =
 # training.runs.load("digits-lsd")`. Why is that comparison not fair?
@@ -233,8 +234,8 @@ def measured(state):
 # Two things can make the residual off the diagonal small: the map moves towards the velocity, or the velocity moves
 # towards the map. Under "convex" no gradient asks for the second.
 #
-# **Predict.** Which of the two trainings ends with the smaller residual *off* the diagonal, in each of three seeds? (A
-# few minutes.)
+# **Predict.** Which of the two trainings ends with the smaller residual *off* the diagonal, so clearly that its range
+# over three seeds lies below the other one's? (A few minutes.)
 
 # %%
 prediction = None  # "convex", "none" or "mixed"
@@ -245,10 +246,11 @@ found = figures.trainings({"convex": measured(plain), "none": measured(loose)})
 course.compare(prediction, figures.lowest({name: rows[:, 3] for name, rows in found.items()}))
 
 # %% [markdown]
-# **What to notice.** All four ranges overlap. So three seeds of 400 steps do not separate the two stop-gradients on
-# these digits. The residual off the diagonal tends to be smaller under "none", and the digits do not become better by
-# it. One seed alone could have told a clear story here, in either direction. Lesson 04b makes the same comparison on
-# the checkerboard.
+# **What to notice.** In all four columns the two ranges overlap. But a seed gives both trainings the same start and the
+# same batches, so we may also compare seed by seed (`found["none"] - found["convex"]`). Off the diagonal the residual
+# is smaller under "none" with each seed, and the Fréchet distance is larger with each seed. So the smaller residual
+# does not make better digits. Three pairs are a hint and no more. Lesson 04b makes the same comparison on the
+# checkerboard.
 #
 # **Try.** `run("esd", stopgrad="full")` raises an error: the stop-gradient belongs to the method. Which line trains it?
 #
@@ -304,17 +306,19 @@ figures.sheet(torch.stack(rows), names, "Digits after 400 steps")
 
 # %% [markdown]
 # **What to notice.** With the learned weight the labels are read back as often as by guessing. The residual off the
-# diagonal is smaller than the plain run's, the one on the diagonal is much larger. The weight is largest for jumps
-# over about half of the time that start at 0 or end at 1. The last printed number is a rough form of the run's *own*
-# measure: the logarithms of the two residuals, weighted by their shares of the batch. By it the run is worse than the
-# plain one. That suggests that after 400 steps it is not at the best point of its own loss.
+# diagonal is smaller than the plain run's, the one on the diagonal is much larger. In the network of the figure the
+# weight is largest for jumps over about half of the time that start at 0 or end at 1. The last printed lines have, of
+# three seeds, a rough form of the run's *own* measure: the logarithms of the two residuals, weighted by their shares of
+# the batch. By it the run is worse than the plain one with each seed. That suggests that after 400 steps it is not at
+# the best point of its own loss.
 #
 # Does it fail because of the start? There the network's output is zero, so the residual off the diagonal is zero,
 # too. The control starts from a network that draws something: a plain run of 200 steps. Then it trains 200 steps with
 # the learned weight, so that all runs have 400 steps. A restart alone changes a map (the learning rate begins anew), so
 # the control needs a control: the same restart without the weight.
 #
-# **Predict.** How often are the labels read back after 200 plain steps and 200 steps with the learned weight?
+# **Predict.** How often are the labels read back after 200 plain steps and 200 steps with the learned weight? (Seed 0
+# is compared with your number; the table has the range of three.)
 
 # %%
 prediction = None  # a number between 0 and 1
@@ -414,8 +418,8 @@ figures.averages({name: values[:, 4::5] for name, values in errors.items()})
 # Now the digits, one run with a constant learning rate and two averages. (The library's average starts with a shorter
 # memory: at step $k$ it uses at most $d = (1 + k) / (10 + k)$.)
 #
-# **Predict.** After 400 steps, which has the smallest Fréchet distance in each of three seeds: the last weights, $d =
-# 0.9$ or $d = 0.99$?
+# **Predict.** After 400 steps, which has the smallest Fréchet distance, so clearly that its range over three seeds lies
+# below the other two: the last weights, $d = 0.9$ or $d = 0.99$?
 
 # %%
 prediction = None  # "last", "0.9", "0.99" or "mixed"
@@ -428,9 +432,9 @@ distances = figures.distances({name: score(net)[0] for name, net in (nets | fall
 course.compare(prediction, figures.lowest({name: distances[name] for name in nets}))
 
 # %% [markdown]
-# **What to notice.** None of the three is the best in every seed. So at this length the average is no clear gain. The
-# run with the falling rate has a larger distance in each seed, whichever of its weights is taken. Its last steps are
-# very short; whether that is the reason is not tested.
+# **What to notice.** In each seed another one of the three is the best. So at this length the average is no clear gain.
+# The run with the falling rate has a larger distance in each seed, whichever of its weights is taken. Its last steps
+# are very short; whether that is the reason is not tested.
 #
 # **Try.** Which $d$ would you take for a run a hundred times as long?
 #
@@ -480,8 +484,8 @@ print("the second jump takes away, of three seeds:", ", ".join(f"{share:.0%}" fo
 
 # %% [markdown]
 # **What to notice.** The second jump takes a fifth to a quarter of the excess away. Further ones take hardly any, while
-# the Fréchet distance goes on falling. So most of the grey does not come from jumping too far. This map's velocity was
-# trained for 400 steps; whether a longer training takes the rest away is not shown here.
+# the range of the Fréchet distance goes on falling. So most of the grey does not come from jumping too far. This map's
+# velocity was trained for 400 steps; whether a longer training takes the rest away is not shown here.
 #
 # Where one jump and sixteen differ, the map is not consistent with itself. That needs no data and no classifier.
 #
@@ -519,12 +523,14 @@ figures.sheet(torch.stack([one_jump, many, 2 * gap / gap.max() - 1]), names, tit
 # ## Summary
 #
 # - Compare gradients by noise over mean. The length alone says little under Adam.
-# - A stop-gradient keeps the velocity from moving towards the map. On these digits three short runs show no clear
-#   difference. A residual says less than the samples do.
+# - A stop-gradient keeps the velocity from moving towards the map. On these digits the ranges of three short runs
+#   overlap. Seed by seed "none" had the smaller residual and the larger Fréchet distance: a residual says less than the
+#   samples do.
 # - A learned weight turns a loss into its logarithm, which has no lower bound where a residual can be zero. In our
-#   short runs from the first step the labels were read back as often as by guessing. From a trained network the digits
-#   stayed in one seed, and were lost in another.
-# - In the model, averages of the weights help once the weights wander around the minimum. Before, they are behind.
+#   short runs from the first step the labels were read back as often as by guessing. From a trained network half of the
+#   labels stayed readable in one seed, and they were lost in another.
+# - In the model with one weight, an average helps once the weight wanders around the minimum. Before, it is behind. On
+#   the digits 400 steps show no clear gain.
 # - The share of grey pixels shows how undecided pictures are. One jump against many shows where a map contradicts
 #   itself.
 #

@@ -104,14 +104,19 @@ def monitored(states: Iterator[State], problem: Problem, out: Path, arguments: a
     if arguments.fid_every:
         named = {"n": ("--fid-images", arguments.fid_images), "weights": ("--weights", arguments.weights)}
         options = asked(problem, **named) | on_device(problem, distributed.device_of(arguments.device))
-        fid = functools.partial(one_step_distance, problem, options)
+        divided = ready.takes(problem, "spread") and distributed.world() > 1
+        if divided:
+            options["spread"] = distributed.divided
+        if divided or distributed.rank() == 0:
+            fid = functools.partial(one_step_distance, problem, options)
     every = {"grid_every": arguments.grid_every, "fid_every": arguments.fid_every}
     return monitor.watched(states, out, **every, fid=fid, tensorboard=arguments.tensorboard)
 
 
-def one_step_distance(problem: Problem, options: Mapping[str, Any], X: FlowMap) -> float:
-    """What `--fid-every` computes: the Fréchet distance of one jump."""
-    return float(problem.evaluate(X, [1], **options)[0][str(problem.distance)])
+def one_step_distance(problem: Problem, options: Mapping[str, Any], X: FlowMap) -> float | None:
+    """What `--fid-every` computes: the Fréchet distance of one jump; None where another process measures."""
+    rows = problem.evaluate(X, [1], **options)
+    return float(rows[0][str(problem.distance)]) if rows else None
 
 
 def name_of(method: Method) -> str:
@@ -132,17 +137,16 @@ def asked(problem: Problem, **options: tuple[str, Any]) -> dict[str, Any]:
         ValueError: if the problem's `evaluate` does not take one of them.
     """
     found = {name: value for name, (_, value) in options.items() if value is not None}
-    takes = inspect.signature(problem.evaluate).parameters
+    any_name = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(problem.evaluate).parameters.values())
     for name in found:
-        if name not in takes and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        if not ready.takes(problem, name) and not any_name:
             raise ValueError(f"{options[name][0]} is not for {type(problem).__name__}: its evaluation takes no {name}")
     return found
 
 
 def on_device(problem: Problem, device: torch.device) -> dict[str, Any]:
     """The argument `device` of the problem's evaluation, where it takes one."""
-    takes = inspect.signature(problem.evaluate).parameters
-    return {"device": device} if "device" in takes and device.type != "cpu" else {}
+    return {"device": device} if ready.takes(problem, "device") and device.type != "cpu" else {}
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

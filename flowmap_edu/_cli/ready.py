@@ -1,11 +1,13 @@
 """What is looked at before the work: folders, files, libraries, numbers that fit the run. Nothing is written here."""
 
 import argparse
+import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from flowmap_edu import _checks as checks
+from flowmap_edu.problems.images import ImageProblem, feature_extractor
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import Training
 
@@ -96,11 +98,16 @@ def rhythm(every: int | None, training: Training, steps: int | None = None) -> i
     return every
 
 
+def takes(problem: Problem, name: str) -> bool:
+    """Whether the problem's evaluation has an argument of that name."""
+    return name in inspect.signature(problem.evaluate).parameters
+
+
 def watching(problem: Problem, arguments: argparse.Namespace) -> None:
     """Look at what `train` is to show as it goes.
 
     Raises:
-        ValueError: if the problem has no such thing, or an option would be ignored.
+        ValueError: if the problem has no such thing, an option would be ignored, or FID's network cannot be had.
         ImportError: if a library is missing.
     """
     what = f"{type(problem).__name__}, whose samples have shape {problem.shape}"
@@ -116,5 +123,7 @@ def watching(problem: Problem, arguments: argparse.Namespace) -> None:
         if problem.distance is None:
             raise ValueError(f"--fid-every is for data sets of images with a Fréchet distance, not for {what}")
         checks.extra("torchmetrics", "images")
+        if isinstance(problem, ImageProblem) and takes(problem, "weights"):
+            feature_extractor(problem.name, arguments.weights)
     if arguments.tensorboard:
         checks.extra("torch.utils.tensorboard", "images")

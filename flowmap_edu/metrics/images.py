@@ -118,10 +118,11 @@ class Reference:
     def __init__(self, features: nn.Module, parts: Iterable[Tensor]):
         self.features, given = features, Extracted(length_of(features))
         frechet, kernel = (checks.extra(f"torchmetrics.image.{name}", "images") for name in ("fid", "kid"))
-        self.metric = frechet.FrechetInceptionDistance(feature=given, reset_real_features=False)
+        own = {"reset_real_features": False, "sync_on_compute": False}  # this process's images, whatever others do
+        self.metric = frechet.FrechetInceptionDistance(feature=given, **own)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save all")
-            self.kernel = kernel.KernelInceptionDistance(feature=given, reset_real_features=False)
+            self.kernel = kernel.KernelInceptionDistance(feature=given, **own)
         self.n, self.held = self.add(parts, real=True), 0
 
     def add(self, parts: Iterable[Tensor], real: bool) -> int:

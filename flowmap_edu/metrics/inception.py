@@ -8,6 +8,7 @@ import io
 import warnings
 from pathlib import Path
 
+import filelock
 import torch
 from torch import Tensor, nn
 
@@ -85,17 +86,22 @@ def inception(weights: str | Path | None = None) -> Inception:
 def fetched_inception() -> Path:
     """Where torch.hub keeps the published weights, fetched if they are not there yet.
 
+    Of several processes that come at once, the first fetches them and the others wait.
+
     Raises:
         ValueError: if they do not arrive, or not as published.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_URL.rpartition("/")[2]
-    if not path.is_file():
+    if path.is_file():
+        return path
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(INCEPTION_URL, str(path), hash_prefix=INCEPTION_SHA256)
-        except (OSError, RuntimeError) as error:
-            raise ValueError(
-                f"the weights of FID's Inception network did not arrive ({error}); fetch {INCEPTION_URL} where there "
-                f"is a network, and give the file as weights=, or put it at {path}"
-            ) from error
+        with filelock.FileLock(f"{path}.lock"):
+            if not path.is_file():  # unless another process has fetched it meanwhile
+                torch.hub.download_url_to_file(INCEPTION_URL, str(path), hash_prefix=INCEPTION_SHA256)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"the weights of FID's Inception network did not arrive ({error}); fetch {INCEPTION_URL} where there "
+            f"is a network, and give the file as weights=, or put it at {path}"
+        ) from error
     return path

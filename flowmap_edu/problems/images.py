@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from flowmap_edu import _checks as checks
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.metrics import images as distances
 from flowmap_edu.nets import UNet
+from flowmap_edu.problems.features import Spread, of_real, one_by_one, usable
 from flowmap_edu.problems.pixels import Images
 from flowmap_edu.problems.problem import STEPS, Problem
 from flowmap_edu.problems.readers import Part
@@ -109,14 +110,25 @@ class ImageProblem(Problem):
 
         That is, cut off at -1 and 1 and rounded to 8 bits. Their classes are those of training images drawn at random.
         """
+        return (draw() for draw in self.drawings(X, steps, n, seed, device))
+
+    def drawings(
+        self, X: FlowMap, steps: int, n: int, seed: int, device: str | torch.device = "cpu"
+    ) -> Iterator[Callable[[], Tensor]]:
+        """A function for each part of `drawn`, which draws it: the noise is drawn now, the map is computed then."""
         data, generator = self.data(), torch.Generator().manual_seed(seed)
+
+        def draw(x0: Tensor, fresh: int, label: Tensor | None) -> Tensor:
+            label = None if label is None else label.to(device)
+            return distances.from_bytes(distances.as_bytes(X.sample(x0.to(device), steps, seed=fresh, label=label)))
+
         for start in range(0, n, CHUNK):
             size = min(CHUNK, n - start)
             index = torch.randint(len(data), (size,), generator=generator)
-            x0 = self.base(size, generator).to(device)
+            x0 = self.base(size, generator)
             fresh = int(torch.randint(2**62, (), generator=generator))  # the seed of the noise added on the way
-            label = data.labels[index].to(device) if self.classes and data.labels is not None else None
-            yield distances.from_bytes(distances.as_bytes(X.sample(x0, steps, seed=fresh, label=label)))
+            label = data.labels[index] if self.classes and data.labels is not None else None
+            yield functools.partial(draw, x0, fresh, label)
 
     def evaluate(
         self,
@@ -128,6 +140,7 @@ class ImageProblem(Problem):
         weights: str | Path | None = None,
         features: nn.Module | None = None,
         device: str | torch.device = "cpu",
+        spread: Spread = one_by_one,
     ) -> list[dict[str, Any]]:
         """Fréchet and kernel distance of n drawn images to the training images, for each number of steps.
 
@@ -138,6 +151,8 @@ class ImageProblem(Problem):
         `n_held_out` says how many were taken, and fewer make both numbers larger. With one image they are None. The
         kernel distance has no such bias.
 
+        The Inception network's features of real images are kept on disk (features.py).
+
         Args:
             X: the map.
             steps: the numbers of steps.
@@ -146,36 +161,50 @@ class ImageProblem(Problem):
             weights: a file with the weights of FID's Inception network.
             features: what maps images to features; None: our classifier where there is one, else Inception.
             device: where X computes, and the features, which are moved there.
+            spread: who computes the parts. With `training.distributed.divided` all processes of a run call `evaluate`
+                together and divide the parts among them.
 
         Returns:
-            rows with the keys steps, fid, fid_held_out, kid, n, floor and n_held_out.
+            rows with the keys steps, fid, fid_held_out, kid, n, floor and n_held_out; where `spread` divides the parts
+            among processes, in the first of them, and no rows in the others.
 
         Raises:
-            ValueError: if a number is too small, or the data or the features cannot be had.
+            ValueError: if a number is too small, torch sees no such device, the data or the features cannot be had, or
+                weights would be ignored.
         """
         n = 10_000 if n is None else n
         checks.count("n", n)
         checks.at_least("n", n, 2)
         for k in steps:
             checks.count("steps", k)
+        where = usable(device)
+        if not callable(spread):
+            raise ValueError(f"spread must be a function such as training.distributed.divided, got {spread!r}")
+        if features is not None and weights is not None:
+            raise ValueError("weights would be ignored: features is given; leave one of them out")
         if features is None:
             features, _ = feature_extractor(self.name, weights)
-        features = features.to(device)
+        features = features.to(where)
+        extract, given = functools.partial(distances.extract, features), distances.length_of(features)
         data, held_out = self.data(), self.data(train=False)
-        kept, extract = (
-            distances.Extracted(distances.length_of(features)),
-            functools.partial(distances.extract, features),
-        )
-        target = distances.Reference(kept, map(extract, in_parts(real(data), len(data), "reference")))
+        every = torch.arange(len(data)).split(CHUNK)
         some = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[:n]
+        jobs = of_real(features, data, every, f"{self.name}-train", where)
+        known = [*shown(spread(jobs), len(data), "reference")]
+        target = distances.Reference(distances.Extracted(given), known) if known else None
         unseen, floor = None, None
         if len(some) >= 2:
-            others = [*map(extract, in_parts(real(held_out, some), len(some), "held-out images"))]
-            unseen, floor = distances.Reference(kept, others), target.hold(others).frechet()
+            jobs = of_real(features, held_out, some.split(CHUNK), f"{self.name}-held-out", where)
+            others = [*shown(spread(jobs), len(some), "held-out images")]
+            if target:
+                unseen = distances.Reference(distances.Extracted(given), others)
+                floor = target.hold(others).frechet()
         rows = []
         for count in steps:
-            parts = in_parts(self.drawn(X, count, n, seed, device), n, f"{count} step{'s' * (count > 1)}")
-            seen = [*map(extract, parts)]
+            jobs = (composed(extract, draw) for draw in self.drawings(X, count, n, seed, where))
+            seen = [*shown(spread(jobs), n, f"{count} step{'s' * (count > 1)}")]
+            if target is None:  # another process measures
+                continue
             fid, kid = target.hold(seen).frechet(), target.kid(seed=seed).mean
             to_unseen = None if unseen is None else unseen.hold(seen).frechet()
             row = {"steps": count, "fid": fid, "fid_held_out": to_unseen, "kid": kid}
@@ -208,15 +237,14 @@ def feature_extractor(name: str, weights: str | Path | None = None) -> tuple[nn.
     return inception.inception(weights), "FID"
 
 
-def in_parts(parts: Iterable[Tensor], n: int, label: str) -> Iterable[Tensor]:
-    """The parts of n images, with a progress bar where a terminal shows it."""
-    if not sys.stderr.isatty():
+def composed(extract: Callable[[Tensor], Tensor], draw: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """The function that draws a part, and gives its features."""
+    return lambda: extract(draw())
+
+
+def shown(parts: Iterable[Tensor], n: int, label: str) -> Iterable[Tensor]:
+    """The parts of n images, with a progress bar where a terminal shows it, in the first of torchrun's processes."""
+    if not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0":
         return parts
     bar = checks.extra("tqdm", "images").tqdm
     return bar(parts, desc=label, total=-(-n // CHUNK), unit=f" x {CHUNK} images", leave=False)
-
-
-def real(data: Images, index: Tensor | None = None) -> Iterator[Tensor]:
-    """Real images, those at `index` or all, in parts of 250."""
-    for part in (torch.arange(len(data)) if index is None else index).split(CHUNK):
-        yield data.values(part)

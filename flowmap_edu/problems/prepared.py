@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import filelock
 import numpy as np
@@ -28,6 +29,19 @@ def digest(text: str, length: int) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:length]
 
 
+def cache(name: str) -> Path:
+    """A folder for what is made from data: in $FLOWMAP_EDU_CACHE, or in ~/.cache/flowmap_edu.
+
+    Raises:
+        ValueError: if the home that it names is nobody's.
+    """
+    root = os.environ.get("FLOWMAP_EDU_CACHE") or "~/.cache/flowmap_edu"
+    try:
+        return Path(root).expanduser() / name
+    except RuntimeError as error:
+        raise ValueError(f"FLOWMAP_EDU_CACHE must name a folder that can be written, got {root!r}: {error}") from error
+
+
 def place_of(files: list[Path], folder: Path, name: str) -> Path:
     """The file that keeps `files` of the data set in `folder`, prepared.
 
@@ -41,8 +55,7 @@ def place_of(files: list[Path], folder: Path, name: str) -> Path:
         except OSError as error:
             raise ValueError(f"{file} cannot be read; PNG or JPEG is expected: {error}") from error
         lines.append(f"{file.relative_to(folder).as_posix()} {about.st_size} {about.st_mtime_ns}")
-    cache = Path(os.environ.get("FLOWMAP_EDU_CACHE") or "~/.cache/flowmap_edu").expanduser() / "prepared"
-    return cache / f"{name}-{digest(str(folder.resolve()), 8)}-{digest(chr(10).join(lines), 16)}.npy"
+    return cache("prepared") / f"{name}-{digest(str(folder.resolve()), 8)}-{digest(chr(10).join(lines), 16)}.npy"
 
 
 def family(place: Path) -> str:
@@ -76,26 +89,39 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def keep(array: np.ndarray, place: Path) -> None:
-    """Write an array whole or not at all, and remove what was prepared of the same folder before.
+def written(place: Path, write: Callable[[BinaryIO], object], instead: str) -> bool:
+    """Write a file whole or not at all; whether it was written.
 
     A folder that cannot be written, or a full disk, costs a warning.
+
+    Args:
+        place: the file.
+        write: what writes the content.
+        instead: what happens without the file, for the warning.
     """
     part = place.with_name(f"{place.name}.{os.getpid()}.part")
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:  # not through a memory map: on a full disk that ends the process
-            np.lib.format.write_array(file, array, allow_pickle=False)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         part.replace(place)
     except OSError as error:
         warnings.warn(
-            f"{place} cannot be written ({error}): the images stay in memory and are prepared again the next time; "
-            "let FLOWMAP_EDU_CACHE name a folder with room",
-            stacklevel=2,
+            f"{place} cannot be written ({error}): {instead}; let FLOWMAP_EDU_CACHE name a folder with room",
+            stacklevel=3,
         )
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def keep(array: np.ndarray, place: Path) -> None:
+    """Write an array whole or not at all, and remove what was prepared of the same folder before."""
+    instead = "the images stay in memory and are prepared again the next time"
+    if not written(place, lambda file: np.lib.format.write_array(file, array, allow_pickle=False), instead):
         return
     for old in place.parent.glob(f"{family(place)}-*"):  # what a killed process has left there as well
         if old != place:

@@ -22,6 +22,7 @@ def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
             with warnings.catch_warnings(), config.patch(activation_memory_budget=MEMORY):
                 warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)  # torch's compiler on itself
                 warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+                warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)  # `tf32` says whether
                 fast = torch.compile(f, fullgraph=True)  # refuses by itself on a Python that is too new
                 value = fast(*args)
             chosen.append(fast)

@@ -18,9 +18,10 @@ wait for the first where the gradients are averaged. They wait at most WAIT; aft
 import contextlib
 import datetime
 import gc
+import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
 import torch
@@ -122,6 +123,24 @@ def together(f: Callable[[], T]) -> T:
     if failed := [message for message in every if message is not None]:
         raise ValueError(failed[0])
     return cast(T, value)
+
+
+def divided(jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """What the jobs return, in their order: process k of n does every n-th one, and the first process gets all.
+
+    The others get nothing. All of them must call it with the same jobs, and use up what it yields. Nobody waits longer
+    than the others' one job takes.
+
+    Raises:
+        ValueError: in all of them, if a job raises ValueError or OSError.
+    """
+    left, number, n = iter(jobs), rank(), world()
+    while some := [*itertools.islice(left, n)]:
+        mine = together(some[number] if number < len(some) else lambda: None)
+        every: list[Any] | None = [mine] * n if number == 0 else None
+        if n > 1:
+            dist.gather_object(mine, every, dst=0)
+        yield from (every or [])[: len(some)]
 
 
 def mean(x: Tensor) -> Tensor:

@@ -124,7 +124,8 @@ def pupils(found: Mapping[str, Found], teachers: Sequence[float], seeds: Mapping
     axes[0].legend(fontsize=8)
     axes[1].plot([-1] * len(teachers), teachers, "_", color="0.3", ms=14)
     marks(axes[1], seeds, (0, 2, 1))
-    names = ["the teacher's\nflow", *(name.replace(", ", ",\n") for name in seeds)]
+    words = [name.replace(", ", ",\n").replace("learned ", "learned\n") for name in seeds]
+    names = ["the teacher's\nflow", *words]
     axes[1].set_xticks(range(-1, len(seeds)), names, fontsize=8)
     axes[1].set(xlim=(-1.5, len(seeds) - 0.5), title="at the end, a mark a seed")
     plt.show()
@@ -165,7 +166,7 @@ def costs(
         if name in limits:
             left.plot([20, before[name]], [limits[name]] * 2, LOOKS[k], color=plots.COLOURS[k], lw=3, alpha=0.4)
     left.set(xlabel="steps of teacher and pupil together", ylabel="distance to the exact map, one jump")
-    left.set_title("seed 0; thick: the teacher, as it will be")
+    left.set_title("seed 0; thick: the trained teacher's flow")
     marks(right, {name.removesuffix(" for the teacher"): values for name, values in seeds.items()})
     right.set_title("at the end, a mark a seed")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)

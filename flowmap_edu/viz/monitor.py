@@ -45,7 +45,7 @@ def watched(
     *,
     grid_every: int | None = None,
     fid_every: int | None = None,
-    fid: Callable[[FlowMap], float] | None = None,
+    fid: Callable[[FlowMap], float | None] | None = None,
     tensorboard: bool = False,
 ) -> Iterator[State]:
     """Yield the states as they come, and write what they show into the run's folder; only the first process writes.
@@ -54,7 +54,8 @@ def watched(
         states: from `training.train` or `fit`.
         out: the run's folder.
         grid_every: steps between two sample grids, rounded up to the states' own rhythm; None for none.
-        fid_every, fid: the same for the one-step Fréchet distance, and what computes it.
+        fid_every, fid: the same for the one-step Fréchet distance, and what computes it. A process other than the
+            first calls it too, and drops what it gives: None there for a distance that the first computes alone.
         tensorboard: whether to log for TensorBoard.
 
     Raises:
@@ -65,7 +66,10 @@ def watched(
         if every is not None:
             checks.count(name, every)
     if distributed.rank() > 0:
-        yield from states
+        for state in states:
+            if fid and due(state, fid_every):
+                fid(state.X)
+            yield state
         return
     log: Any = None
     begun = False
