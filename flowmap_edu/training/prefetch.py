@@ -15,9 +15,9 @@ Drawn = tuple[dict[int, losses.Batch], dict[str, Any]]  # a step's shares, and w
 class Prefetched:
     """`Batches`, one step ahead of the training: the same batches in the same order, in pinned memory for a GPU.
 
-    One thread draws at a time, and nothing else draws meanwhile: the numbers are those of `Batches` to the bit. The place
-    that is saved is the one after the batches that were used, so a resumed run draws the next one again. The problem's
-    `sample` must draw from the generator that it is given, and from no other.
+    One thread draws at a time, and nothing else draws meanwhile: the numbers are those of `Batches` to the bit. The
+    place that is saved is the one after the batches that were used, so a resumed run draws the next one again. The
+    problem's `sample` must draw from the generator that it is given, and from no other.
 
     Args:
         batches: of the run; from now on they are read through this object.
