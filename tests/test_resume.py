@@ -198,20 +198,6 @@ def test_a_thread_draws_and_its_errors_come_here(monkeypatch):
         list(fit(*small(stf_batch=0)._replace(problem=Watched(fails=True))))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_gets_the_batches_of_the_cpu_from_pinned_memory():
-    """The same numbers as the CPU's, one step ahead."""
-    run = small(shares=2)
-    plain, ahead = Batches(run.problem, run.method, run.training), State(*run, device=torch.device("cuda")).batches
-    assert isinstance(ahead, Prefetched)
-    for _ in range(20):
-        wanted = plain.next()
-        for k, share in ahead.next().items():
-            assert share.diagonal.x.is_pinned()
-            assert torch.equal(share.to(torch.device("cuda")).jumps.x.cpu(), wanted[k].jumps.x)
-    list(fit(*small(shares=2), device="cuda"))
-
-
 def test_minutes_become_steps_by_the_mean_time_of_a_step(out):
     """steps = done * 60 minutes / CPU seconds so far."""
     spent = runs.read_checkpoint(out)["cpu_seconds"]

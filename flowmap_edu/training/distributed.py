@@ -11,8 +11,8 @@ PyTorch's DistributedDataParallel averages the gradients. It listens to the modu
 derivative cannot pass through it: so what is wrapped is the whole loss (`loop.Loss`), which calls the bare network
 inside.
 
-Only the first process writes files and computes distances. Meanwhile the others take their shares of the next step, and
-wait for the first where the gradients are averaged. They wait at most WAIT; after that PyTorch ends the run.
+Only the first process writes the files of a run and its grids. Meanwhile the others take their shares of the next step,
+and wait for the first where the gradients are averaged. They wait at most WAIT; after that PyTorch ends the run.
 """
 
 import contextlib
