@@ -15,7 +15,9 @@ from flowmap_edu.metrics import classifier
 from flowmap_edu.problems import Checkerboard, Digits, Emoji
 from flowmap_edu.recipes import Recipe, recipe
 from flowmap_edu.training import State, runs
+from flowmap_edu.training.batches import Batches
 from flowmap_edu.training.loop import Loss, MemoryShortError, gradient
+from flowmap_edu.training.prefetch import Prefetched
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="wants a CUDA device")
 SELF_DISTILLED = ("lsd", "esd", "psd-m", "psd-u")
@@ -32,7 +34,7 @@ def of_a_batch(run: Recipe, device: str) -> torch.Tensor:
     state = State(problem, problem.network(), method, settings, device=torch.device(device))
     gpu_parts.with_gains(state.net)
     batch = training.draw_batch(problem, method, settings, torch.Generator().manual_seed(0))
-    loss = gradient(state, Loss(state), batch, torch.tensor(1.0, device=device))
+    loss = gradient(state, Loss(state), {0: batch}, torch.tensor(1.0, device=device))
     grads = [p.grad.flatten().cpu() for p in state.net.parameters() if p.grad is not None]
     return torch.cat([torch.tensor([loss]), *grads])
 
@@ -146,3 +148,16 @@ def test_the_bench_measures():
     n, a_sample = gpu.largest("digits", 64)
     assert n == 64
     assert a_sample > 0
+
+
+def test_the_next_batch_is_drawn_ahead_into_pinned_memory():
+    """The batches of the CPU, in their order, for each share; after a levels' change as well."""
+    run = digits(shares=2)
+    plain = Batches(run.problem, run.method, run.training)
+    ahead = State(*digits(shares=2), device=torch.device("cuda")).batches
+    assert isinstance(ahead, Prefetched)
+    for levels in (1, 1, 1, 2, 2):
+        wanted = plain.next(levels)
+        for k, share in ahead.next(levels).items():
+            assert share.diagonal.x.is_pinned()
+            assert torch.equal(share.to(torch.device("cuda")).jumps.x.cpu(), wanted[k].jumps.x)

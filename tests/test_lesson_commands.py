@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowmap_edu import cli
+from flowmap_edu import METHODS, cli
 from flowmap_edu._cli import words
 from flowmap_edu.recipes import RECIPES
 
@@ -50,8 +50,7 @@ def test_a_command_is_accepted(name, launch, line):
         changes = words.trained_by(words.parse_overrides(arguments.set)["training"], arguments)
         training = dataclasses.replace(RECIPES[arguments.problem].training, **changes)
         world = int(launch.split()[-1]) if launch else 1
-        on = round(training.batch * training.diagonal)
-        assert on % (world * training.accumulate) == 0 == (training.batch - on) % (world * training.accumulate)
+        training.check_parts(METHODS[arguments.method or "lsd"], world)  # raises where it cannot be cut
 
 
 def test_a_wrong_command_is_refused():

@@ -210,12 +210,12 @@ print(f"on a GPU of 80 GB: {accumulate(512, 0.75, 0.222, 1.31, 80.0)}")
 # all processes make the same step:
 #
 # ```bash
-# torchrun --nproc-per-node 8 -m flowmap_edu.cli train cifar10 --device cuda --out runs/cifar10 \
+# torchrun --nproc-per-node 8 -m flowmap_edu.cli train cifar10 --device cuda --out runs/cifar10 --set shares=8 \
 #     --set precision=bf16 --set weighting=false --grid-every 5000 --tensorboard --save-seconds 600
 # ```
 #
-# Eight GPUs take more than an eighth of the time. They exchange gradients, and each process draws the whole batch
-# before it keeps its part. How much more is not measured here.
+# `--set shares=8` draws the batch in eight equal shares. Each share has a seed of its own, and each process takes one.
+# Eight GPUs take more than an eighth of the time, since they exchange gradients. How much more is not measured here.
 #
 # For this lesson we take pictures that come with the library, in CIFAR-10's format: emoji.
 
@@ -294,11 +294,12 @@ figures.resumed([row[0] for row in resumed.history], [row[1] for row in resumed.
 # **What to notice.** The curve goes on over the dotted line as if nothing had happened. Bit by bit this is shown here
 # for one process on a CPU and a network without dropout. On a GPU the order of sums can change the last bits.
 #
-# **Try.** Delete `checkpoint.pt` in the folder and resume. What does the error say?
+# **Try.** Delete `checkpoint.pt` in the folder and resume. What does the warning say?
 #
 # <details><summary>Answer</summary>
 #
-# It says that the folder has no checkpoint to go on from. Nothing is overwritten.
+# It says that `checkpoint.pt` is missing, and that the run goes on from the checkpoint before it. A run keeps two. If
+# both are gone, an error says so.
 #
 # </details>
 
@@ -488,7 +489,7 @@ print(paper.fid_table("cifar10", "lsd", []))
 # - Count first: samples, times passes, times operations a pass, over a speed that you believe. The same for memory.
 # - A checkpoint holds the random numbers, too. On a CPU a resumed run has the bits of the unbroken one.
 # - A mean may be cut into equal parts, one after the other (`accumulate`) or over processes (`torchrun`). With
-#   dropout the masks change, so only the mean over masks stays the same.
+#   dropout the masks change with the parts of `accumulate`, so only the mean over masks stays the same.
 # - In 16 bits a difference quotient lost a fifth of its value here. Values and forward-mode derivatives lost less
 #   than a percent.
 # - A Fréchet distance belongs to a number of pictures.

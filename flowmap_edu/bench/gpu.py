@@ -43,7 +43,7 @@ class Step:
 
     def take(self) -> None:
         """One step; it waits for the GPU, as training does, which reads the loss."""
-        gradient(self.state, self.loss, self.batch, self.ramp)
+        gradient(self.state, self.loss, {0: self.batch}, self.ramp)
         clipped(self.state.parameters(), self.state.training.clip)
         self.state.take_step()
 

@@ -67,7 +67,7 @@ def errors(name: str = "cifar10", n: int = 8) -> Iterator[dict[str, Any]]:
         chosen = dataclasses.replace(state.training, weighting=False, compile=False, **training)
         own = State(run.problem, net, run.method, chosen, device=state.device)
         own.net.eval()
-        gradient(own, Loss(own), batch, ramp.to(batch.diagonal.x.dtype))
+        gradient(own, Loss(own), {0: batch}, ramp.to(batch.diagonal.x.dtype))
         return torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
 
     true = of_the_loss(exact_net, {}, batch.changed(lambda z: z.double() if z.is_floating_point() else z))
