@@ -72,8 +72,8 @@ def waits() -> list[str]:
     rates = {row["precision"]: row["images_s"] for row in measured("inception")}
     return [
         *lines,
-        f"- The Inception network takes {rates['fp32']:,} images a second in float32, as `evaluate` computes it: "
-        f"60,000 in {60_000 / rates['fp32']:.0f} s. (In TF32 it would take {rates['tf32']:,}.)",
+        f"- The Inception network takes {rates['fp32']:,} images a second in float32, as `evaluate` computes it.",
+        f"  That is {60_000 / rates['fp32']:.0f} s for 60,000. In TF32 it would take {rates['tf32']:,} a second.",
     ]
 
 
