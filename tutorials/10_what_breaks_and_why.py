@@ -162,8 +162,7 @@ def gradients(net, method, stopgrad):
 
 
 # %% [markdown]
-# **Predict.** Which of "PSD-M", "LSD" and "ESD, convex" has the largest noise over mean, so clearly that its range over
-# three networks lies above the other two?
+# **Predict.** Which of "PSD-M", "LSD" and "ESD, convex" has the largest noise over mean in each of three networks?
 
 # %%
 prediction = None  # one of the three names, or "mixed"
@@ -234,8 +233,10 @@ def measured(state):
 # Two things can make the residual off the diagonal small: the map moves towards the velocity, or the velocity moves
 # towards the map. Under "convex" no gradient asks for the second.
 #
-# **Predict.** Which of the two trainings ends with the smaller residual *off* the diagonal, so clearly that its range
-# over three seeds lies below the other one's? (A few minutes.)
+# A seed gives both trainings the same start and the same batches, so we compare them seed by seed.
+#
+# **Predict.** Which of the two ends with the smaller residual *off* the diagonal in each of three seeds? (A few
+# minutes.)
 
 # %%
 prediction = None  # "convex", "none" or "mixed"
@@ -324,7 +325,7 @@ figures.sheet(torch.stack(rows), names, "Digits after 400 steps")
 # the control needs a control: the same restart without the weight.
 #
 # **Predict.** How often are the labels read back after 200 plain steps and 200 steps with the learned weight? (Seed 0
-# is compared with your number; the table has the range of three.)
+# is compared with your number; the table has all three.)
 
 # %%
 prediction = None  # a number between 0 and 1
@@ -424,8 +425,8 @@ figures.averages({name: values[:, 4::5] for name, values in errors.items()})
 # Now the digits, one run with a constant learning rate and two averages. (The library's average starts with a shorter
 # memory: at step $k$ it uses at most $d = (1 + k) / (10 + k)$.)
 #
-# **Predict.** After 400 steps, which has the smallest Fréchet distance, so clearly that its range over three seeds lies
-# below the other two: the last weights, $d = 0.9$ or $d = 0.99$?
+# **Predict.** After 400 steps, which has the smallest Fréchet distance in each of three seeds: the last weights, $d =
+# 0.9$ or $d = 0.99$?
 
 # %%
 prediction = None  # "last", "0.9", "0.99" or "mixed"
