@@ -11,11 +11,19 @@ from torch import Tensor, nn
 from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.viz import plots
 
+KEYS = ("fd", "labels", "on", "off")
+
+
+def from_file() -> dict[str, Any]:
+    """What data/lessons/make_10.py has made."""
+    text = (shipped_folder() / "lessons" / "10.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
 
 def other_seeds() -> list[dict[str, Any]]:
-    """What the seeds 1 and 2 gave, by data/lessons/make_10.py."""
-    text = (shipped_folder() / "lessons" / "10.json").read_text(encoding="utf-8")
-    seeds: list[dict[str, Any]] = json.loads(text)["seeds"]
+    """What the seeds 1 and 2 gave."""
+    seeds: list[dict[str, Any]] = from_file()["seeds"]
     return seeds
 
 
@@ -45,13 +53,26 @@ def trainings(first: Mapping[str, Sequence[float]]) -> dict[str, Tensor]:
         by name, shape (3, 4).
     """
     found = {}
-    print(f"{'seeds 0, 1, 2':>14}{'FD, one jump':>19}{'labels':>16}{'on the diagonal':>22}{'off it':>18}")
     for name, numbers in first.items():
-        others = [[one["trainings"][name][key] for key in ("fd", "labels", "on", "off")] for one in other_seeds()]
+        others = [[one["trainings"][name][key] for key in KEYS] for one in other_seeds()]
         found[name] = torch.tensor([list(numbers), *others])
-        cells = [each(found[name][:, k], form) for k, form in enumerate((".1f", ".0%", ".2f", ".2f"))]
-        print(f"{name:>14}{cells[0]:>19}{cells[1]:>16}{cells[2]:>22}{cells[3]:>18}")
+    table(found)
     return found
+
+
+def longer() -> Tensor:
+    """Print what the learned weight gave after 800 steps, three seeds by data/lessons/make_10.py; shape (3, 4)."""
+    rows = torch.tensor([[one[key] for key in KEYS] for one in from_file()["longer"]])
+    table({"weight, 800": rows})
+    return rows
+
+
+def table(found: Mapping[str, Tensor]) -> None:
+    """Print the numbers of three seeds, a line a training; shape (3, 4) each."""
+    print(f"{'seeds 0, 1, 2':>14}{'FD, one jump':>19}{'labels':>16}{'on the diagonal':>22}{'off it':>18}")
+    for name, rows in found.items():
+        cells = [each(rows[:, k], form) for k, form in enumerate((".1f", ".0%", ".2f", ".2f"))]
+        print(f"{name:>14}{cells[0]:>19}{cells[1]:>16}{cells[2]:>22}{cells[3]:>18}")
 
 
 def pairs(found: Mapping[str, Tensor]) -> None:
