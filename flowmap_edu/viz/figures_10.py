@@ -82,7 +82,7 @@ def pairs(found: Mapping[str, Tensor]) -> None:
         ax.plot(rows[:, 3], rows[:, 0], "os"[k], color=plots.COLOURS[k], label=f'"{name}"', zorder=2)
     for seed, (one, other) in enumerate(zip(*found.values(), strict=True)):
         ax.plot([one[3], other[3]], [one[0], other[0]], color="0.6", lw=1, zorder=1)
-        ax.annotate(f"seed {seed}", (one[3], one[0]), (6, -3), textcoords="offset points", fontsize=8)
+        ax.annotate(f"seed {seed}", (one[3], one[0]), (-5, -9), ha="right", textcoords="offset points", fontsize=8)
     ax.set(xlabel="mean squared residual off the diagonal", ylabel="Fréchet distance, one jump")
     ax.margins(x=0.15, y=0.15)
     ax.set_title("A line joins the two trainings of a seed")
