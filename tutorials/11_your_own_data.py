@@ -307,9 +307,9 @@ course.compare(prediction, figures.lowest({"lsd": library} | others))
 # %% [markdown]
 # **What to notice.** With each seed LSD has the smallest distance, by 0.003 to 0.011. That is less than what the seeds
 # of one method differ by, so the ranges overlap. Three seeds are a hint that LSD is a little ahead on this data and at
-# this length. Other reasons to choose remain. PSD needs no forward-mode derivative: take it if your network has none (a fused attention, for
-# example), or if memory is short. ESD failed in lesson 04b under the stop-gradient "full" with Fourier features; its
-# recipe has "convex".
+# this length. Other reasons to choose remain. PSD needs no forward-mode derivative: take it if your network has none (a
+# fused attention, for example), or if memory is short. ESD failed in lesson 04b under the stop-gradient "full" with
+# Fourier features; its recipe has "convex".
 #
 # ## 5. A table of measurements
 #
@@ -490,10 +490,10 @@ figures.mistakes(wrong, floor)
 # %% [markdown]
 # **What to notice.** Each dot is one seed. Columns of different size do by far the most harm: $\sigma$ is one number,
 # and here it fits neither column (exercise 1). By the medians a mean far from 0 comes next, then the wrong $\sigma$,
-# then the small batch. The ranges of these three overlap, and only that of the mean is apart from the first row's.
-# Seed by seed, each of these four mistakes does harm with each seed. Without the jumps at $s = 0$ the distance is larger
-# with two seeds and smaller with one, at this length of training. We chose the size of each
-# mistake, and another size can change the order. The library warns of the first three mistakes.
+# then the small batch. The ranges of these three overlap, and only that of the mean is apart from the first row's. Each
+# of these four mistakes does harm with each seed. Without the jumps at $s = 0$ the distance is larger with two seeds
+# and smaller with one, at this length of training. We chose the size of each mistake, and another size can change the
+# order. The library warns of the first three mistakes.
 #
 # The batch of 24 saw a 16th of the samples of the first row, in the same number of steps. What if the batch of 384
 # sees no more samples than it? Then it has a 16th of the steps.
@@ -512,7 +512,7 @@ course.compare(prediction, figures.lowest({"24": wrong["batch 24 in place of 384
 # **What to notice.** With as many samples as the batch of 24, the large batch is far worse with each seed. After its 37
 # steps the map is hardly better than the untrained one of section 3. So at equal samples the many steps of the small
 # batch are worth more. In the first row and in "batch 24" the number of steps is the same, and there the large batch is
-# better. That comparison does not say whether the samples seen or the quiet gradient does it.
+# better. That comparison does not say whether the samples seen or the less noisy gradient does it.
 #
 # **Try.** There is a second way to give both the same number of samples. Which?
 #
