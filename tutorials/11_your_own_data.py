@@ -156,6 +156,7 @@ def distance(X, problem, seed=0, scale=1.0):
     return sliced_wasserstein(X.sample(x0, 1) / scale, problem.held_out / scale)
 
 
+# %%
 def trained(problem, method="lsd", net=None, seed=0, settings=None, steps=STEPS, **changes):
     """The map of one training; `settings` in place of the recipe's."""
     torch.manual_seed(seed)
@@ -305,8 +306,8 @@ others = compare({name: {"method": name} for name in ("esd", "psd-m")}, problem)
 course.compare(prediction, figures.lowest({"lsd": library} | others))
 
 # %% [markdown]
-# **What to notice.** With each seed LSD has the smallest distance, by 0.003 to 0.011. That is less than what the seeds
-# of one method differ by, so the ranges overlap. Three seeds are a hint that LSD is a little ahead on this data and at
+# **What to notice.** With each seed LSD has the smallest distance. But the methods differ by less than the seeds of one
+# method do, so the ranges overlap. Three seeds are a hint that LSD is a little ahead on this data and at
 # this length. Other reasons to choose remain. PSD needs no forward-mode derivative: take it if your network has none (a
 # fused attention, for example), or if memory is short. ESD failed in lesson 04b under the stop-gradient "full" with
 # Fourier features; its recipe has "convex".
