@@ -98,7 +98,7 @@ def digits(jobs: int, fresh: bool = True) -> list[str]:
     return [
         *lines, "",
         f"{real['n']} digits a map, means over {real['draws']} draws; 1,400 to train, 397 held out at random. The last "
-        "line is of real digits, as many on both sides. CPU-s is the most a seed took, the compiler's included. The four "
+        "line is of real digits, as many on both sides. CPU-s is the most a seed took, the compiler's too. The four "
         "shares are those of one step; the gradient's norm is the largest of a run's second half.",
     ]  # fmt: skip
 
