@@ -24,6 +24,7 @@ import torch
 from benchmark import RUNS, SEEDS, write_table
 
 from flowmap_edu import training
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.bench import costs
 from flowmap_edu.recipes import STEPS, recipe
 from flowmap_edu.training import loop, runs
@@ -47,7 +48,7 @@ def finished(task: tuple[str, int]) -> bool:
     return about["steps_done"] == about["steps"]
 
 
-def one_training(task: tuple[str, int]) -> dict[str, Any]:
+def trained(task: tuple[str, int]) -> dict[str, Any]:
     """Train (or read back) one map of digits, and what `evaluate` says of it."""
     (method, seed), out = task, folder(task)
     words = [sys.executable, "-W", "ignore", "-m", "flowmap_edu.cli", "--threads", "1"]
@@ -58,6 +59,11 @@ def one_training(task: tuple[str, int]) -> dict[str, Any]:
         subprocess.run([*words, *train], check=True, stderr=subprocess.DEVNULL)
     if not (out / "evaluation.json").is_file():
         subprocess.run([*words, "evaluate", str(out)], check=True, stderr=subprocess.DEVNULL)
+    return said(out)
+
+
+def said(out: Path) -> dict[str, Any]:
+    """What the folder of a finished and evaluated run says."""
     about = runs.read_metadata(out).header
     largest = [float(line.split(",")[3]) for line in (out / "history.csv").read_text().split()[1:]]
     second_half = largest[len(largest) // 2 :]
@@ -73,25 +79,27 @@ def middle(values: list[float], form: str) -> str:
 
 
 def digits(jobs: int, fresh: bool = True) -> list[str]:
-    """The numbers of every training, median and range over its seeds; without `fresh` of the finished ones alone."""
+    """The numbers of the shipped map and of the trainings, median and range; without `fresh` of the finished ones."""
     tasks = [task for task in TASKS if fresh or finished(task)]
     with ThreadPoolExecutor(jobs) as pool:
-        found = dict(zip(tasks, pool.map(one_training, tasks), strict=True))
+        found = dict(zip(tasks, pool.map(trained, tasks), strict=True))
     heads = " | ".join(f"{n} step{'s' * (n > 1)}" for n in STEPS)
     lines = [
         f"| FD-digits to training digits | steps | CPU-s | {heads} | to held-out, 1 step | {' | '.join(READ)} | "
         "largest gradient |",
         "| --- |" + " --- |" * (len(STEPS) + 4 + len(READ)),
     ]
-    for method in dict.fromkeys(method for method, _ in found):
-        seeds = [result for (trained, _), result in found.items() if trained == method]
+    rows = {"`digits-lsd`": [said(shipped_folder() / "digits-lsd")]}
+    for (method, _), result in found.items():
+        rows.setdefault(method.upper(), []).append(result)
+    for name, seeds in rows.items():
         cells = [middle([r["steps"] for r in seeds], ",.0f"), f"{max(r['seconds'] for r in seeds):.0f}"]
         cells += [middle([r["rows"][i]["fd_train"] for r in seeds], ".2f") for i in range(len(STEPS))]
         cells.append(middle([r["rows"][0]["fd_held_out"] for r in seeds], ".2f"))
         cells += [middle([r["rows"][0][name] for r in seeds], ".1%") for name in READ]
         cells.append(middle([r["gradient"] for r in seeds], ".0f"))
-        lines.append(f"| {method.upper()} ({len(seeds)} seed{'s' * (len(seeds) > 1)}) | " + " | ".join(cells) + " |")
-    real = found[tasks[0]]["rows"][0]
+        lines.append(f"| {name} ({len(seeds)} seed{'s' * (len(seeds) > 1)}) | " + " | ".join(cells) + " |")
+    real = next(iter(rows.values()))[0]["rows"][0]
     cells = ["", "", *[f"{real['real_fd_train']:.2f}"] * len(STEPS), f"{real['real_fd_held_out']:.2f}"]
     cells += ["5.0%" if name == "copied" else f"{real[f'real_{name}']:.1%}" for name in READ]
     lines.append("| real digits | " + " | ".join([*cells, ""]) + " |")

@@ -18,7 +18,7 @@ from flowmap_edu.metrics import classifier, coverage, memorising
 from flowmap_edu.metrics import images as image_metrics
 from flowmap_edu.nets import UNet
 from flowmap_edu.nets.layers import Weight
-from flowmap_edu.problems import Digits, labelled
+from flowmap_edu.problems import Digits, Emoji, labelled
 from flowmap_edu.recipes import STEPS, Recipe, recipe
 from flowmap_edu.recipes import classifier as classifier_training
 from flowmap_edu.training import runs
@@ -160,6 +160,28 @@ def test_the_shipped_classifier_reads_held_out_digits():
     torch.testing.assert_close(net.logits(x), net(x) @ net.head.weight.T + net.head.bias)
     with pytest.raises(ValueError, match=r"images must have shape \(B, 1, 8, 8\), got \(2, 8, 8\)"):
         net(torch.zeros(2, 8, 8))
+
+
+def test_in_the_order_of_the_file_the_held_out_digits_are_no_random_part():
+    """The held-out digits of three seeds are about as far from the training ones; the end of the file is further away.
+
+    So only a random part says what a perfect map would score.
+    """
+    file, *seeds = (labelled.Judge(Digits(split=split)).real(397, 0)["real_fd_train"] for split in (None, 0, 1, 2))
+    assert max(seeds) < 1.5 * min(seeds)
+    assert file > 2 * max(seeds)
+
+
+@pytest.mark.parametrize("kind", [Digits, Emoji])
+def test_copies_are_told_from_held_out_images(kind):
+    """All training images are copies, 5 % of held-out ones; a share c of copies among them gives c + 0.05 (1 - c)."""
+    train, held = (kind().data(part).values() for part in (True, False))
+    n = len(held)
+    some = train[torch.randperm(len(train), generator=seeded())[:n]]
+    for share in (0.0, 0.5, 1.0):
+        copies = round(share * n)
+        found = memorising.suspects(torch.cat([some[:copies], held[copies:]]), train, held)
+        assert abs(found - (share + 0.05 * (1 - share))) < 4 * (0.05 * 0.95 / n) ** 0.5
 
 
 def test_jittered_pictures_are_moved_by_a_pixel_at_most():
