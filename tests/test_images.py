@@ -163,13 +163,12 @@ def test_the_shipped_classifier_reads_held_out_digits():
 
 
 def test_in_the_order_of_the_file_the_held_out_digits_are_no_random_part():
-    """The held-out digits of three seeds are about as far from the training ones; the end of the file is further away.
+    """The end of the file is further from the training digits than the held-out ones of any of three seeds.
 
     So only a random part says what a perfect map would score.
     """
     file, *seeds = (labelled.Judge(Digits(split=split)).real(397, 0)["real_fd_train"] for split in (None, 0, 1, 2))
-    assert max(seeds) < 1.5 * min(seeds)
-    assert file > 2 * max(seeds)
+    assert file > 1.5 * max(seeds)
 
 
 @pytest.mark.parametrize("kind", [Digits, Emoji])
