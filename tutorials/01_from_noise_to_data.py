@@ -214,10 +214,10 @@ print("difference in standard errors", (b - exact) / error)
 # >
 # > $$\frac{d}{dt} \int \varphi\, p_t\, dx = \int \nabla\varphi \cdot b_t\, p_t\, dx .$$
 # >
-# > In short, $\partial_t p_t + \nabla \cdot (p_t\, b_t) = 0$, the *continuity equation*. Both start as the noise. Suppose
-# > that for every $T < 1$ the velocity is Lipschitz in $x$, with one constant for all $t \le T$. Then this equation has
-# > only one solution up to $T$, and the two distributions agree. The supposition is true here: if the data are bounded,
-# > $E[x_1 | I_t = x]$ has bounded derivatives for $t \le T$. $\square$
+# > In short, $\partial_t p_t + \nabla \cdot (p_t\, b_t) = 0$, the *continuity equation*. Both start as the noise.
+# > Suppose that for every $T < 1$ the velocity is Lipschitz in $x$, with one constant for all $t \le T$. Then this
+# > equation has only one solution up to $T$, and the two distributions agree. The supposition is true here: if the data
+# > are bounded, $E[x_1 | I_t = x]$ has bounded derivatives for $t \le T$. $\square$
 #
 # Step 3 is needed. The velocity $b(x) = 2\sqrt{|x|}$ is not Lipschitz at 0. From 0 a point can stay at 0, or it can
 # move as $x_t = t^2$. Both are paths of the same velocity from the same start.
