@@ -26,9 +26,9 @@
 # **It assumes** [lesson 04](04_losses_and_their_cost.ipynb) (the three losses), [lesson
 # 04b](04b_stop_gradients_and_stability.ipynb) (stop-gradients) and [lesson
 # 06](06_distillation_with_and_without_a_teacher.ipynb) (teachers). The symbols are on the [notation
-# card](notation.md). **It takes** two sittings, sections 1 to 4 and sections 5 to 8. Each takes half an hour to read, and
-# three quarters of an hour more to write the code and do the exercises. All cells together run in about five minutes on
-# two CPU cores.
+# card](notation.md). **It takes** two sittings, sections 1 to 4 and sections 5 to 8. Each takes half an hour to read,
+# and three quarters of an hour more to write the code and do the exercises. All cells together run in about five
+# minutes on two CPU cores.
 
 # %%
 import dataclasses
