@@ -203,23 +203,23 @@ print("difference in standard errors", (b - exact) / error)
 # > that vanishes far away. (Take for $\varphi$ a smooth bump that is 1 in a small region: $E\, \varphi$ is about the
 # > share of points there.) So we follow such means in time.
 # >
-# > *Step 1, the lines.* By the chain rule, and then because given $I_t$ only the mean of $\dot I_t$ counts,
+# > *Step 1, the lines.* By the chain rule,
+# > $\frac{d}{dt} E\, \varphi(I_t) = E\big[\nabla\varphi(I_t) \cdot \dot I_t\big]$.
+# > Given $I_t$, only the mean of $\dot I_t$ counts, so this is
 # >
-# > $$\frac{d}{dt} E\, \varphi(I_t) = E\big[\nabla\varphi(I_t) \cdot \dot I_t\big]
-# >   = E\big[\nabla\varphi(I_t) \cdot E[\dot I_t \mid I_t]\big] = E\big[\nabla\varphi(I_t) \cdot b_t(I_t)\big] .$$
+# > $$E\big[\nabla\varphi(I_t) \cdot E[\dot I_t \mid I_t]\big] = E\big[\nabla\varphi(I_t) \cdot b_t(I_t)\big] .$$
 # >
 # > *Step 2, the paths.* By the chain rule,
 # > $\frac{d}{dt} E\, \varphi(x_t) = E\big[\nabla\varphi(x_t) \cdot b_t(x_t)\big]$.
 # >
 # > *Step 3, uniqueness.* So both distributions $p_t$ obey the same equation, for every test function,
 # >
-# > $$\frac{d}{dt} \int \varphi\, p_t\, dx = \int \nabla\varphi \cdot b_t\, p_t\, dx ,
-# >   \qquad \text{in short} \quad \partial_t p_t + \nabla \cdot (p_t\, b_t) = 0$$
+# > $$\frac{d}{dt} \int \varphi\, p_t\, dx = \int \nabla\varphi \cdot b_t\, p_t\, dx .$$
 # >
-# > (the *continuity equation*), and both start as the noise. Suppose that for every $T < 1$ the velocity is Lipschitz
-# > in $x$, with one constant for all $t \le T$. Then this equation has only one solution up to $T$, and the two
-# > distributions agree. The supposition is true here: if the data are bounded, $E[x_1 | I_t = x]$ has bounded
-# > derivatives for $t \le T$. $\square$
+# > In short, $\partial_t p_t + \nabla \cdot (p_t\, b_t) = 0$, the *continuity equation*. Both start as the noise.
+# > Suppose that for every $T < 1$ the velocity is Lipschitz in $x$, with one constant for all $t \le T$. Then this
+# > equation has only one solution up to $T$, and the two distributions agree. The supposition is true here: if the data
+# > are bounded, $E[x_1 | I_t = x]$ has bounded derivatives for $t \le T$. $\square$
 #
 # Step 3 is needed. The velocity $b(x) = 2\sqrt{|x|}$ is not Lipschitz at 0. From 0 a point can stay at 0, or it can
 # move as $x_t = t^2$. Both are paths of the same velocity from the same start.
