@@ -598,7 +598,7 @@ figures.sheet(torch.stack([drawn[1][0][picked], train[closest]]), ["one jump", "
 #
 # MNIST's digits have 28 x 28 pixels. `problems.Mnist()` has 5,000 of them, parted at random: 4,000 to train, 1,000 held
 # out. Six methods were trained on them for three CPU minutes each, with the same network. This network is an MLP with
-# residuals: at so short a training it did better than a U-Net ([docs/results.md](../docs/results.md)). LSD and PSD-M
+# residuals: at so short a training it did better than a U-Net (`docs/results.md`). LSD and PSD-M
 # have three seeds, the other methods one. The trainings are not repeated here. `python tests/benchmark_mnist.py` made
 # them, and `data/mnist/mnist.json` has their numbers: distances of 1,000 drawn digits to the 4,000 training digits.
 #
