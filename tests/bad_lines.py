@@ -81,7 +81,12 @@ SETTINGS = [
         if v
     ],
     ("$T --set batch=0", f"batch {COUNT} 0"),
-    ("$T --set accumulate=5", "cannot be cut into 5 equal parts"),
+    ("$T --set accumulate=5", "cannot be cut into 5 equal parts: shares=1 times accumulate=5"),
+    ("$T --set shares=5", "cannot be cut into 5 equal parts: shares=5 times accumulate=1"),
+    ("$D --set shares=2 --set accumulate=3", "cannot be cut into 6 equal parts: shares=2 times accumulate=3"),
+    *[(f"$T --set shares={v}", f"shares {COUNT} {v}") for v in (0, -1)],
+    *[(f"$T --set shares={v}", "--set shares must be a whole number") for v in ("1.5", "null", "two", "[2]")],
+    ("$T --set shares=257", "shares must be at most 256, got 257"),
     ("$T --set optimizer=sgd", "optimizer must be one of 'adam', 'radam', 'soap'; got 'sgd'"),
     *[(f"$T --set lr={v}", "--set lr must be a number, got") for v in ("null", "[0.1]", "true", "x", "{}")],
     *[(f"$T --set lr={v}", f"--set lr {FAR}") for v in ("inf", "nan", "1e31")],
@@ -207,6 +212,8 @@ PLACES = [
         for name, v in (("batch", 8), ("seed", 3), ("optimizer", "adam"), ("net.hidden", 8), ("method.times", "square"))
     ],
     ("train --resume --out run --set lr=0", "lr must be"),
+    ("train --resume --out run --set shares=5", "cannot be cut into 5 equal parts: shares=5 times accumulate=1"),
+    ("train --resume --out run --set shares=0", f"shares {COUNT} 0"),
     ("train --resume --out run --steps 1", "a new budget must not end before, got steps=1"),
     ("train --resume --out run --grid-every 1", "--grid-every is for images"),
     *[(f"{c} {v}", "neither a run's folder") for c in ("evaluate", "sample") for v in ("gone", "file", "folder")],

@@ -90,7 +90,7 @@ def layouts(rounds: int = 7) -> list[str]:
 
             def step(state=state, loss=loss, data=data, ramp=ramp) -> float:
                 started = time.process_time()
-                loop.gradient(state, loss, data, ramp)
+                loop.gradient(state, loss, {0: data}, ramp)
                 state.optimizer.zero_grad()
                 return time.process_time() - started
 

@@ -45,21 +45,18 @@ def test_a_step_costs_its_parts():
     counted = dataclasses.replace(costs.counted("digits"), samples=10 * 128)
     assert 3.7 < counted.step / counted.forward < 4.1
     assert counted.parameters == sum(p.numel() for p in Digits().network().parameters())
-    assert counted.hours(2, speed=1e6) == pytest.approx(counted.step * 1280 / 2e6 / 3600)
     with pytest.raises(ValueError, match=r"costs are counted for images, the samples of 'checkerboard'"):
         costs.counted("checkerboard")
 
 
 def test_the_page_is_what_its_own_numbers_give():
-    """Samples are the recipe's; the hours are operations over the assumed speed; CIFAR-10's pass is counted anew."""
+    """Samples are the recipe's, a sample is four passes; CIFAR-10's pass is counted anew."""
     table = PAGE.read_text().split("<!-- costs -->")[1].split("<!-- /costs -->")[0]
     rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.strip().splitlines()[2:]]
     assert [row[0] for row in rows] == ["cifar10", "celeba64", "afhq64"]
-    for name, parameters, samples, forward, step, _, state, one, eight in rows:
+    for name, parameters, samples, forward, step, _, state in rows:
         config, number = RECIPES[name].training, lambda text: float(re.sub(r"[^\d.]", "", text))
         assert number(samples) == round(config.batch * config.steps / 1e6)
-        hours = number(step) * 1e9 * config.batch * config.steps / (costs.SHARE * costs.PEAK) / 3600
-        assert (number(one), number(eight)) == (round(hours), round(hours / 8))
         assert number(state) == pytest.approx(6 * 4 * number(parameters) / 1e3, abs=0.01)
         assert 3.9 < number(step) / number(forward) < 4.1
     net = Cifar10(labels=False).network()

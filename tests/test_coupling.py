@@ -136,7 +136,7 @@ def test_points_on_a_trajectory_and_their_chords():
     run = small("cmt", batch=64)
     state = training.State(*run, TEACHER)
     pool = state.batches.trajectories
-    s, _, t, x, dx, _ = state.batches.next().jumps
+    s, _, t, x, dx, _ = state.batches.next()[0].jumps
     ends = x + (1 - s)[:, None] * dx
     where = torch.cdist(ends, pool.points[:, -1]).argmin(1)
     torch.testing.assert_close(ends, pool.points[where, -1], rtol=1e-4, atol=1e-4)

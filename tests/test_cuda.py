@@ -9,13 +9,15 @@ import torch
 
 from flowmap_edu import METHODS, training
 from flowmap_edu._precision import float32_products
-from flowmap_edu.bench import gpu
+from flowmap_edu.bench import gpu, gpu_parts
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.metrics import classifier
 from flowmap_edu.problems import Checkerboard, Digits, Emoji
 from flowmap_edu.recipes import Recipe, recipe
 from flowmap_edu.training import State, runs
+from flowmap_edu.training.batches import Batches
 from flowmap_edu.training.loop import Loss, MemoryShortError, gradient
+from flowmap_edu.training.prefetch import Prefetched
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="wants a CUDA device")
 SELF_DISTILLED = ("lsd", "esd", "psd-m", "psd-u")
@@ -30,9 +32,9 @@ def of_a_batch(run: Recipe, device: str) -> torch.Tensor:
     problem, _, method, settings = run
     torch.manual_seed(0)
     state = State(problem, problem.network(), method, settings, device=torch.device(device))
-    gpu.with_gains(state.net)
+    gpu_parts.with_gains(state.net)
     batch = training.draw_batch(problem, method, settings, torch.Generator().manual_seed(0))
-    loss = gradient(state, Loss(state), batch, torch.tensor(1.0, device=device))
+    loss = gradient(state, Loss(state), {0: batch}, torch.tensor(1.0, device=device))
     grads = [p.grad.flatten().cpu() for p in state.net.parameters() if p.grad is not None]
     return torch.cat([torch.tensor([loss]), *grads])
 
@@ -68,7 +70,7 @@ def test_the_precision_ends_with_its_block():
 
 
 def test_bf16_keeps_derivatives_in_full_precision():
-    net = gpu.with_gains(Digits().network().cuda())
+    net = gpu_parts.with_gains(Digits().network().cuda())
     X = FlowMap(net).conditioned(label=torch.zeros(4, dtype=torch.int64, device="cuda"))
     t, x = torch.rand(4, device="cuda"), torch.randn(4, 1, 8, 8, device="cuda")
     with torch.no_grad():
@@ -140,9 +142,22 @@ def test_one_process_under_torchrun(tmp_path):
 
 def test_the_bench_measures():
     """Its errors are ordered: float32, then TF32, then bfloat16; a largest batch that fits."""
-    found = {row["precision"]: row for row in gpu.errors("digits", 16)}
+    found = {row["precision"]: row for row in gpu_parts.errors("digits", 16)}
     assert found["fp32"]["value"] < found["tf32"]["value"] < found["bf16"]["value"]
     assert found["bf16"]["derivative"] == pytest.approx(found["fp32"]["derivative"], rel=0.5)
     n, a_sample = gpu.largest("digits", 64)
     assert n == 64
     assert a_sample > 0
+
+
+def test_the_next_batch_is_drawn_ahead_into_pinned_memory():
+    """The batches of the CPU, in their order, for each share; after a levels' change as well."""
+    run = digits(shares=2)
+    plain = Batches(run.problem, run.method, run.training)
+    ahead = State(*digits(shares=2), device=torch.device("cuda")).batches
+    assert isinstance(ahead, Prefetched)
+    for levels in (1, 1, 1, 2, 2):
+        wanted = plain.next(levels)
+        for k, share in ahead.next(levels).items():
+            assert share.diagonal.x.is_pinned()
+            assert torch.equal(share.to(torch.device("cuda")).jumps.x.cpu(), wanted[k].jumps.x)

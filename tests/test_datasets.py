@@ -27,7 +27,7 @@ from flowmap_edu import cli, training
 from flowmap_edu.problems import AFHQ64, CelebA64, Cifar10, Digits, Emoji, Images, prepared, readers
 from flowmap_edu.problems.images import ImageProblem, loaded
 from flowmap_edu.recipes import recipe
-from flowmap_edu.training import files, saving
+from flowmap_edu.training import saving
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 EACH = 2  # images in a small batch of CIFAR-10
@@ -509,7 +509,7 @@ def test_sampling_a_map_needs_no_data_set(tmp_path, monkeypatch):
     problem = Cifar10(root=tmp_path / "nowhere")
     net = {"width": 8, "multipliers": (1,), "blocks": 1, "attention": ()}
     state = training.State(*recipe("cifar10", "lsd", problem=problem, net=net, steps=1, compile=False))
-    files.write_all(tmp_path / "run", saving.contents(state, {"teacher": None}))
+    saving.write_run(tmp_path / "run", state, {"teacher": None})
     for name in (str(tmp_path / "run"), "digits-lsd"):
         out = tmp_path / f"{Path(name).name}.npy"
         assert cli.main(["sample", name, "--steps", "1", "--samples", "4", "--out", str(out)]) == 0

@@ -57,6 +57,21 @@ def steps_of(out: Path) -> tuple[int, int, int]:
     return runs.read_metadata(out).header["steps_done"], step, runs.read_checkpoint(out)["step"]
 
 
+def step_before(out: Path) -> int:
+    """The step of the checkpoint that is kept, as config.json says it and as it is."""
+    step = runs.read_checkpoint(out, "checkpoint-before.pt")["step"]
+    assert runs.read_metadata(out).header["before"]["steps_done"] == step
+    return step
+
+
+def flip(path: Path, chance: random.Random | None = None) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    place, bit = (chance.randrange(len(content)), chance.randrange(8)) if chance else (len(content) // 2, 0)
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
+
+
 MAPS = {s.step: next(iter(s.average.module.parameters())).detach().clone() for s in fit(*study(), every=3)}
 
 
@@ -65,7 +80,8 @@ def whole(tmp_path_factory) -> Path:
     """The run that nothing happened to."""
     trained(out := tmp_path_factory.mktemp("faults") / "whole")
     assert steps_of(out) == (12, 12, 12)
-    assert {path.name for path in out.iterdir()} == {*WANTED, ".lock"}
+    assert {path.name for path in out.iterdir()} == {*WANTED, "checkpoint-before.pt", ".lock"}
+    assert step_before(out) == 9
     return out
 
 
@@ -99,6 +115,8 @@ class Counter:
                 raise self.fault
             done = real(*args, **kwargs)
             if due:
+                if hasattr(done, "close"):
+                    done.close()  # as the end of a process does
                 raise self.fault
             return done
 
@@ -117,7 +135,7 @@ def calls_of_a_run(tmp_path, monkeypatch) -> int:
 def test_killed_at_every_write_of_a_save(whole, tmp_path, monkeypatch, after):
     """At each of them the folder holds one step, whole; resumed it ends at the unbroken run, to the bit."""
     total = calls_of_a_run(tmp_path, monkeypatch)
-    assert total == 4 * (3 * len(WANTED))
+    assert total == 4 * (3 * len(WANTED)) + 3  # from the second save on a checkpoint is kept
     seen = set()
     for at in range(1 + after, total + 1, 2):  # the odd calls before they happen, the even ones after
         out = tmp_path / f"{at}"
@@ -135,7 +153,33 @@ def test_killed_at_every_write_of_a_save(whole, tmp_path, monkeypatch, after):
             trained(out)
         assert files_of(out) == files_of(whole)
         assert not list(out.glob("*.part"))
+        assert step_before(out) == 9
     assert seen == {3, 6, 9, 12}
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_every_write_and_the_newest_checkpoint_damaged(whole, tmp_path, monkeypatch, after):
+    """At each call of the third save the one before is there, wherever the moves stopped: the run goes on from it."""
+    a_save, seen = 3 * len(WANTED) + 1, []
+    for at in range(2 * a_save + after, 3 * a_save, 2):
+        out = tmp_path / f"{at}"
+        with monkeypatch.context() as patch:
+            Counter(patch, at, Killed(), after)
+            with pytest.raises(Killed):
+                trained(out)
+        info = runs.read_metadata(out)
+        newest = [
+            path for path in out.glob("checkpoint*") if files.digest(path.read_bytes()) == info.digests["checkpoint.pt"]
+        ]
+        assert len(newest) == 1
+        flip(newest[0])
+        seen.append(info.header["steps_done"])
+        with pytest.warns(UserWarning, match=rf"checkpoint.pt is .* The run goes on from .* of step {seen[-1] - 3}$"):
+            trained(out, resume=True)
+        assert files_of(out) == files_of(whole)
+        assert not list(out.glob("*.part"))
+        assert step_before(out) == 9
+    assert set(seen) == {6, 9}
 
 
 def moved_to(out: Path) -> Path | None:
@@ -163,7 +207,7 @@ def test_every_write_fails_in_turn(whole, tmp_path, monkeypatch, code):
             counter = Counter(patch, at, fault)
             place = out if (moved := moved_to(out)) is None else moved
         assert counter.calls >= at
-        assert (place == out) or at > total - 3 * len(WANTED)
+        assert (place == out) or at > total - 3 * len(WANTED) - 1
         assert place != out or said or code == "EACCES"  # a refused move is tried again
         assert files_of(place) == files_of(whole)
         if place != out:
@@ -250,9 +294,7 @@ def test_a_damaged_map_is_written_again_from_the_checkpoint(whole, tmp_path):
         if name in ("config.json", "checkpoint.pt"):
             continue
         shutil.copytree(whole, out := tmp_path / name)
-        content = bytearray((out / name).read_bytes())
-        content[len(content) // 2] ^= 1
-        (out / name).write_bytes(content)
+        flip(out / name)
         if name.startswith("map"):
             with pytest.raises(ValueError, match=r"is not the file that was .* `flowmap-edu train --resume` writes it"):
                 load(out, ema=0.9 if name != "map.safetensors" else None)
@@ -264,22 +306,73 @@ def test_a_damaged_map_is_written_again_from_the_checkpoint(whole, tmp_path):
 
 
 def test_every_flipped_bit_is_seen(whole, tmp_path, monkeypatch):
-    """In the map and in the checkpoint, wherever it is."""
+    """In the map and in the two checkpoints, wherever it is."""
     monkeypatch.setattr(reading.time, "sleep", lambda _: None)
     shutil.copytree(whole, out := tmp_path / "run")
     chance = random.Random(0)
-    for name, read in (
-        ("map.safetensors", load),
-        ("checkpoint.pt", lambda out: next(runs.train(*study(), out, resume=True))),
-    ):
-        good = (out / name).read_bytes()
-        for _ in range(10):
-            content = bytearray(good)
-            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    said = r" is not the file that was written with config\.json"
+    good = {name: (out / name).read_bytes() for name in ("map.safetensors", "checkpoint.pt", "checkpoint-before.pt")}
+    for _ in range(10):
+        flip(out / "map.safetensors", chance)
+        with pytest.raises(ValueError, match=rf"map\.safetensors{said}"):
+            load(out)
+        (out / "map.safetensors").write_bytes(good["map.safetensors"])
+    for _ in range(10):
+        flip(out / "checkpoint.pt", chance)
+        with pytest.warns(
+            UserWarning, match=rf"checkpoint\.pt{said}.* goes on from the checkpoint before it, of step 9$"
+        ):
+            assert runs.newest_checkpoint(out) == "checkpoint-before.pt"
+        flip(out / "checkpoint-before.pt", chance)
+        with pytest.raises(ValueError, match=rf"{said}; checkpoint-before\.pt, .* is missing or damaged as well"):
+            next(runs.train(*study(), out, resume=True))
+        for name, content in good.items():
             (out / name).write_bytes(content)
-            with pytest.raises(ValueError, match=rf"{name} is not the file that was written with config\.json"):
-                read(out)
-        (out / name).write_bytes(good)
+
+
+@pytest.mark.parametrize("damage", [flip, Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_run_goes_on_from_the_checkpoint_before(whole, tmp_path, monkeypatch, damage):
+    """The map and the other files become those of its step first; a save in between does not lose the good one."""
+    shutil.copytree(whole, out := tmp_path / "run")
+    damage(out / "checkpoint.pt")
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "fit", lambda *_, **__: iter([]))
+        with pytest.warns(UserWarning, match="checkpoint before it, of step 9$"):
+            trained(out, resume=True)
+    assert steps_of(out) == (9, 9, 9)
+    assert step_before(out) == 9
+    flip(out / "checkpoint.pt")
+    with pytest.warns(UserWarning, match="checkpoint before it, of step 9$"):
+        trained(out, resume=True)
+    assert files_of(out) == files_of(whole)
+    assert (steps_of(out), step_before(out)) == ((12, 12, 12), 9)
+
+
+def test_a_damaged_checkpoint_before_disturbs_no_one(whole, tmp_path, recwarn):
+    """It is read only where the newest cannot be."""
+    shutil.copytree(whole, out := tmp_path / "run")
+    flip(out / "checkpoint-before.pt")
+    trained(out, resume=True)
+    assert not recwarn
+    assert files_of(out) == files_of(whole)
+
+
+def test_what_a_save_could_not_move_is_moved_by_the_next(whole, tmp_path, monkeypatch):
+    """Another program holds checkpoint.pt for one save: no checkpoint is lost, and the next save finishes the moves."""
+    out, real, refused = tmp_path / "run", files.move, []
+
+    def move(path, place):
+        if place.name.startswith("checkpoint") and runs.read_metadata(out).header["steps_done"] == 9 and not refused:
+            refused.append(place)
+            raise OSError(13, "held by another program")
+        real(path, place)
+
+    monkeypatch.setattr(files, "move", move)
+    with pytest.warns(UserWarning, match="step 9 cannot be saved"):
+        trained(out)
+    assert refused == [out / "checkpoint-before.pt"]
+    assert files_of(out) == files_of(whole)
+    assert step_before(out) == 9
 
 
 def test_resuming_names_what_changed(tmp_path, monkeypatch):
@@ -331,6 +424,8 @@ def test_a_teacher_is_known_by_its_weights(tmp_path, monkeypatch):
         ({"problem": None}, "problem must be a dict"),
         ({"teacher": 7}, "teacher must be a folder or null"),
         ({"files": [1]}, "files must be a dict"),
+        ({"before": [1]}, "before must be a dict"),
+        ({"before": {"files": [1]}}, "files of before must be a dict"),
     ],
 )
 def test_a_header_of_wrong_values_is_refused(whole, tmp_path, change, message):
@@ -405,7 +500,7 @@ def test_a_run_is_read_while_it_trains(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "move", slow)
         trained(tmp_path / "run")
-    assert len(read) == 4 * len(WANTED)
+    assert len(read) == 4 * len(WANTED) + 3
     assert all(len(set(steps)) == 1 for steps in read)
 
 

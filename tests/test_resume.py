@@ -1,16 +1,21 @@
 """Going on with a run under another budget or learning rate, and how often a long run is saved."""
 
+import contextlib
 import json
+import threading
 
 import pytest
 import torch
 
-from flowmap_edu import cli
+from flowmap_edu import cli, problems
 from flowmap_edu.recipes import Recipe, recipe
-from flowmap_edu.training import fit, runs
+from flowmap_edu.training import State, fit, runs
+from flowmap_edu.training import state as state_of_a_run
+from flowmap_edu.training.batches import Batches
+from flowmap_edu.training.prefetch import Prefetched
 
 
-def small(**changes) -> Recipe:
+def small(method="lsd", **changes) -> Recipe:
     """A run on the checkerboard that takes less than a second."""
     settings = {
         "steps": 30,
@@ -19,9 +24,8 @@ def small(**changes) -> Recipe:
         "warmup": 5,
         "compile": False,
         "decay": "none",
-        "diagonal": 0.75,
-    }
-    return recipe("checkerboard", "lsd", net={"hidden": 16, "layers": 2, "fourier": 8}, **settings | changes)
+    } | ({"diagonal": 0.75} if method == "lsd" else {})
+    return recipe("checkerboard", method, net={"hidden": 16, "layers": 2, "fourier": 8}, **settings | changes)
 
 
 def weights(out) -> dict[str, torch.Tensor]:
@@ -92,6 +96,108 @@ def test_smaller_parts_of_a_batch_give_the_same_steps(out):
         torch.testing.assert_close(weights(out)[name], value, rtol=1e-3, atol=1e-4)
 
 
+def test_the_number_of_shares_may_change_and_no_batch_comes_twice(tmp_path):
+    """One share, then two, then four, then one: the change is recorded, and no point is drawn again."""
+    out, seen, done = tmp_path / "run", [], []
+    real = Batches.next
+
+    def kept(self, levels):
+        shares = real(self, levels)
+        seen.extend(share.diagonal.x for share in shares.values())
+        done.append(len(shares))
+        return shares
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Batches, "next", kept)
+        for k, shares in enumerate((1, 2, 4, 1)):
+            said = pytest.warns(UserWarning, match=f"shares {shares} instead of") if k else contextlib.nullcontext()
+            with said:
+                list(runs.train(*small(shares=shares, steps=20 * (k + 1)), out, resume=k > 0, every=10))
+    assert done == [1] * 20 + [2] * 20 + [4] * 20 + [1] * 20
+    assert len(torch.cat(seen).unique(dim=0)) == 80 * 24
+    changed = runs.read_metadata(out).header["changed"]
+    assert [(entry["step"], entry["shares"]) for entry in changed] == [(20, [1, 2]), (40, [2, 4]), (60, [4, 1])]
+
+
+def test_a_checkpoint_without_shares_had_one(out):
+    """A run of an older version, whose documents do not name them: the same numbers as with shares=1."""
+    held, unbroken = runs.read_checkpoint(out), list(fit(*small(steps=45)))[-1]
+    document = json.loads(held["run"])
+    del document["training"]["shares"], held["batches"]["shares"]
+    older = held | {"run": json.dumps(document)}
+    with pytest.warns(UserWarning, match="goes on with steps 45 instead of 30$"):
+        assert same(list(fit(*small(steps=45), resume=older))[-1].net.state_dict(), unbroken.net.state_dict())
+    with pytest.warns(UserWarning, match="steps 45 instead of 30, shares 4 instead of 1"):
+        assert not same(
+            list(fit(*small(steps=45, shares=4), resume=older))[-1].net.state_dict(), unbroken.net.state_dict()
+        )
+
+
+# --- batches that are drawn while the step before is computed --------------------------------------
+
+STUDIES = {
+    "one share": ("lsd", {}),
+    "two shares": ("lsd", {"shares": 2}),
+    "near points": ("lsd", {"stf_near": 0.25}),
+    "stages": ("pd", {"steps": 70, "stf_batch": 0}),
+}
+
+
+def teacher_of(method):
+    """A map that distillation reads."""
+    return State(*small("fm")).X if method == "pd" else None
+
+
+def ended(name, **options):
+    """The last state of a study; options as `fit`."""
+    method, changes = STUDIES[name]
+    return list(fit(*small(method, **changes), teacher=teacher_of(method), **options))[-1]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_drawn_ahead_or_not_the_numbers_are_the_same(name, monkeypatch):
+    """Whole, and stopped at step 17 and resumed with or without it: each weight and the place of the batches."""
+    whole, (method, changes) = ended(name), STUDIES[name]
+    with monkeypatch.context() as patch:
+        patch.setattr(state_of_a_run, "PREFETCHED", ("cpu",))
+        ahead = ended(name)
+        assert isinstance(ahead.batches, Prefetched)
+        checkpoint = next(fit(*small(method, **changes), teacher=teacher_of(method), every=17)).checkpoint()
+        again = ended(name, resume=checkpoint)
+    plain = ended(name, resume=checkpoint)
+    for state in (ahead, again, plain):
+        assert same(state.net.state_dict(), whole.net.state_dict())
+        assert same(state.average.module.state_dict(), whole.average.module.state_dict())
+        places = state.checkpoint()["batches"], whole.checkpoint()["batches"]
+        assert torch.equal(places[0].pop("begun"), places[1].pop("begun"))
+        assert places[0] == places[1]
+
+
+class Watched(problems.Gaussian):
+    """Writes down which thread draws; from the fifth draw on it can fail."""
+
+    def __init__(self, fails: bool = False):
+        super().__init__()
+        self.fails, self.threads = fails, []
+
+    def sample(self, n, generator=None):
+        self.threads.append(threading.current_thread().name)
+        if self.fails and len(self.threads) > 4:
+            raise ValueError("the fifth draw fails")
+        return super().sample(n, generator)
+
+
+def test_a_thread_draws_and_its_errors_come_here(monkeypatch):
+    """The first draw is made by the caller, all others by one thread; what fails there stops the training."""
+    monkeypatch.setattr(state_of_a_run, "PREFETCHED", ("cpu",))
+    run = small(stf_batch=0)._replace(problem=Watched())
+    list(fit(*run))
+    assert run.problem.threads[0] == threading.current_thread().name
+    assert set(run.problem.threads[1:]) == {"batches_0"}
+    with pytest.raises(ValueError, match="the fifth draw fails"):
+        list(fit(*small(stf_batch=0)._replace(problem=Watched(fails=True))))
+
+
 def test_minutes_become_steps_by_the_mean_time_of_a_step(out):
     """steps = done * 60 minutes / CPU seconds so far."""
     spent = runs.read_checkpoint(out)["cpu_seconds"]
@@ -131,11 +237,14 @@ def test_stages_are_parts_of_a_budget(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*goes on with")
 def test_the_command_line_changes_what_may_change(out, capsys):
-    assert cli.main(["train", "--resume", "--out", str(out), "--steps", "36", "--set", "clip=0.5"]) == 0
+    assert (
+        cli.main(["train", "--resume", "--out", str(out), "--steps", "36", "--set", "clip=0.5", "--set", "shares=2"])
+        == 0
+    )
     assert "36 steps" in capsys.readouterr().out
     info = runs.read_metadata(out)
-    assert (info.training.steps, info.training.clip) == (36, 0.5)
-    assert set(info.header["changed"][0]) == {"step", "steps", "clip"}
+    assert (info.training.steps, info.training.clip, info.training.shares) == (36, 0.5, 2)
+    assert set(info.header["changed"][0]) == {"step", "steps", "clip", "shares"}
 
 
 def test_saving_takes_at_most_two_percent_of_the_time():

@@ -144,11 +144,11 @@ def test_batches_go_on_where_they_were(changes):
     for _ in range(AHEAD + 5):
         first.next()
     saved = first.state_dict()
-    wanted = [first.next() for _ in range(2 * AHEAD)]
+    wanted = [first.next()[0] for _ in range(2 * AHEAD)]
     second = Batches(run.problem, run.method, run.training)
     second.load_state_dict(saved)
     for batch in wanted:
-        found = second.next()
+        found = second.next()[0]
         assert torch.equal(found.diagonal.target, batch.diagonal.target)
         assert torch.equal(found.jumps.x, batch.jumps.x)
     assert not torch.equal(wanted[0].diagonal.x, wanted[1].diagonal.x)
@@ -160,12 +160,12 @@ def test_batches_go_on_with_the_pool_that_was_there(monkeypatch):
     run = small(stf_batch=16, stf_near=0.25, batch=64)
     first = Batches(run.problem, run.method, run.training)
     for _ in range(5):
-        saved, wanted = first.state_dict(), [first.next().diagonal.target for _ in range(AHEAD)]
+        saved, wanted = first.state_dict(), [first.next()[0].diagonal.target for _ in range(AHEAD)]
         second = Batches(run.problem, run.method, run.training)
         second.load_state_dict(saved)
         first.next()  # so that what is saved next stands within a draw
         for target in wanted:
-            assert torch.equal(second.next().diagonal.target, target)
+            assert torch.equal(second.next()[0].diagonal.target, target)
 
 
 def test_batches_drawn_ahead_follow_the_levels():
@@ -174,7 +174,7 @@ def test_batches_drawn_ahead_follow_the_levels():
     state = training.State(*small("pd", problem=problem), teacher=teacher)
     for levels in (1, 3):
         for _ in range(3):
-            jumps = state.batches.next(levels).jumps
+            jumps = state.batches.next(levels)[0].jumps
             assert (jumps.t - jumps.s).max() <= 2.0 ** (levels - 7)
     assert (jumps.t - jumps.s).unique().numel() > 1
 

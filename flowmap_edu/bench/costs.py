@@ -1,9 +1,9 @@
-"""What a run costs: operations and memory counted by running one small step, hours estimated from them.
+"""What a run costs: operations and memory, counted by running one small step. gpu.py measures the time of real ones.
 
     python -m flowmap_edu.bench.costs                 the table of tutorials/scaling.md (a few minutes)
     python -m flowmap_edu.bench.costs digits emoji    the same for other recipes
 
-The hours are estimates: the operations of the whole run over a speed that is assumed and not measured.
+Operations are those of products and convolutions.
 """
 
 import multiprocessing
@@ -25,7 +25,7 @@ from flowmap_edu.training.loop import loss_of_batch
 from flowmap_edu.training.state import State
 
 PEAK = 989e12  # operations a second of an H100 SXM with dense bfloat16, as its data sheet states
-SHARE = 0.25  # of it that we assume a network of this kind to reach; not measured by us
+SHARE = 0.25  # of it, which lesson 09 assumes for an estimate
 SMALL = 4  # samples in the step that is counted: three on the diagonal, one off it
 
 
@@ -66,10 +66,6 @@ class Costs:
     state: int
     samples: int
 
-    def hours(self, machines: int = 1, speed: float = SHARE * PEAK) -> float:
-        """An estimate of the run's hours on so many GPUs of that speed, in operations a second."""
-        return self.step * self.samples / (machines * speed) / 3600
-
 
 def noise_batch(run: Recipe) -> losses.Batch:
     """A batch of images of noise, without any data set: costs do not depend on what is seen."""
@@ -85,8 +81,8 @@ def noise_batch(run: Recipe) -> losses.Batch:
 
 
 def small(name: str, method: str, batch: int) -> Recipe:
-    """The recipe with a small batch."""
-    return recipe(name, method, batch=batch, diagonal=0.75, accumulate=1)
+    """The recipe with a small batch, in the memory layout of one for a CPU."""
+    return recipe(name, method, batch=batch, diagonal=0.75, accumulate=1, channels_last=False)
 
 
 def peak(name: str, method: str, batch: int) -> int:
@@ -130,15 +126,14 @@ def table(names: Sequence[str]) -> list[str]:
     """The table in Markdown, a row a recipe."""
     lines = [
         "| recipe | parameters | samples | operations: one pass | operations: a training sample "
-        "| memory: a sample | memory: weights, moments, averages | hours on one H100 | hours on eight |",
-        "| --- |" + " --- |" * 8,
+        "| memory: a sample | memory: weights, moments, averages |",
+        "| --- |" + " --- |" * 6,
     ]
     for name in names:
         c = counted(name)
-        hours = " | ".join(f"~{c.hours(n):,.0f}" if c.samples else "" for n in (1, 8))
         lines.append(
             f"| {name} | {c.parameters / 1e6:.2f} M | {c.samples / 1e6:,.0f} M | {c.forward / 1e9:.2f} G | "
-            f"{c.step / 1e9:.1f} G | {c.memory / 1e6:,.0f} MB | {c.state / 1e9:.2f} GB | {hours} |"
+            f"{c.step / 1e9:.1f} G | {c.memory / 1e6:,.0f} MB | {c.state / 1e9:.2f} GB |"
         )
     return lines
 

@@ -25,13 +25,13 @@ SELF_DISTILLED = ("lsd", "esd", "psd-m", "psd-u")
 
 def source(state: State) -> Callable[[], losses.Batch]:
     """Where a step's batches come from, as in training/loop.py."""
-    return state.batches.next
+    return lambda: state.batches.next()[0]
 
 
 def loss_and_gradient(state: State) -> Callable[[losses.Batch], float]:
     """A call that adds the gradient of the loss over a batch to the network's, as in training/loop.py."""
     loss, ramp = Loss(state), torch.tensor(1.0)
-    return lambda batch: gradient(state, loss, batch, ramp)
+    return lambda batch: gradient(state, loss, {0: batch}, ramp)
 
 
 class Step:

@@ -11,14 +11,15 @@ from flowmap_edu import losses, times
 from flowmap_edu.interpolant import Interpolant
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
-from flowmap_edu.training import coupling, targets
+from flowmap_edu.training import coupling, distributed, targets
 from flowmap_edu.training.compiling import compiled
 from flowmap_edu.training.near import Near
-from flowmap_edu.training.training import Training
+from flowmap_edu.training.training import MOST_SHARES, Training
 from flowmap_edu.training.trajectories import Trajectories
 
 AHEAD = 16  # steps that are drawn at once where a target is averaged: one call for all is faster
 PAIRS = 2**23  # of a sample and a data point, the most that an averaged target compares at once
+SPREAD = 2_654_435_769  # 2^32 over the golden ratio: runs of near seeds are far apart in the seeds of their draws
 POOLED = 500  # draws of AHEAD steps after which the pool of near data points is renewed
 
 
@@ -42,7 +43,8 @@ def draw_batch(
 ) -> losses.Batch:
     """One fresh batch: interpolants and targets on the diagonal, jumps s <= u <= t from I_s off it.
 
-    The target is the plain or the averaged one; near data points serve in `fit` alone, which keeps a pool of them.
+    It is drawn from one generator, whatever the shares. The target is the plain or the averaged one; near data points
+    serve in `fit` alone, which keeps a pool of them.
     A run that draws from a teacher's trajectories needs them given, such as `state.batches.trajectories`.
     """
     return draw_batches(1, problem, method, training, generator, levels, trajectories=trajectories)[0]
@@ -125,10 +127,21 @@ def late(
     return target.scatter(1, where, found.view_as(x))
 
 
-class Batches:
-    """The batches of a run, in order; where it stands can be saved and restored.
+def seed_of(seed: int, share: int, draw: int) -> int:
+    """The seed of one share's draw: no two of a run are equal, also if the number of shares changes on the way.
 
-    With an averaged target some steps are drawn at once, without one each step as `draw_batch` draws it.
+    torch's generator reads the lower 32 bits of a seed. That is room for 2^24 draws of 256 shares.
+    """
+    return (SPREAD * seed + MOST_SHARES * draw + share + 1) % 2**32
+
+
+class Batches:
+    """The batches of a run, in order, as the shares that this process takes; where it stands can be saved and restored.
+
+    A batch of one share is drawn from one generator, which begins at the run's seed. With several shares, each draw of
+    each share has a seed of its own (`seed_of`). So a process needs to know nothing of the shares that others draw, and
+    the saved place is the same in all processes. With an averaged target some steps are drawn at once, without one each
+    step as `draw_batch` draws it.
 
     Args:
         problem, method, training: of the run.
@@ -142,46 +155,62 @@ class Batches:
         training: Training,
         trajectories: Callable[[], Trajectories] | None = None,
     ):
-        self.run = problem, method, training
+        self.seed, self.shares = training.seed, training.shares
+        self.own = range(distributed.rank(), training.shares, distributed.world())
         self.make_trajectories = trajectories
         fast = training.pays_to_compile
+        training = training.of_a_share(method)
+        self.run = problem, method, training
         self.stable = compiled(targets.stable) if fast else targets.stable
         self.near = Near(problem, training.interpolant, training.seed, fast=fast) if training.stf_near else None
         on, pairs = training.on_diagonal(method), training.on_diagonal(method) + training.stf_batch
         self.ahead = max(1, min(AHEAD, PAIRS // max(1, on * pairs))) if training.stf_batch else 1
         self.generator = torch.Generator().manual_seed(training.seed)
         self.begun, self.drawn, self.levels = self.generator.get_state(), 0, 0
-        self.waiting: list[losses.Batch] = []
+        self.waiting: list[dict[int, losses.Batch]] = []
 
     @functools.cached_property
     def trajectories(self) -> Trajectories | None:
         """Those of the run's teacher, or None where it draws from none."""
         return self.make_trajectories() if self.make_trajectories else None
 
-    def next(self, levels: int = times.LEVELS) -> losses.Batch:
-        """The batch of the next step; what was drawn ahead for other `levels` is left out."""
+    def next(self, levels: int = times.LEVELS) -> dict[int, losses.Batch]:
+        """This process's shares of the next batch, by number; what was drawn ahead for other `levels` is left out."""
         if not self.waiting or levels != self.levels:
             self.begun, self.levels = self.generator.get_state(), levels
             self.draw()
         return self.waiting.pop(0)
 
     def draw(self) -> None:
-        """Draw ahead, from where the generator is."""
+        """Draw ahead: one share from where the generator is, each of several from the seed of this draw."""
         if self.near is not None:
             self.near.fill(self.drawn // POOLED)
+        columns = []
+        for share in self.own:
+            if self.shares > 1:
+                self.generator.manual_seed(seed_of(self.seed, share, self.drawn))
+            how = self.stable, self.near, self.trajectories
+            columns.append(draw_batches(self.ahead, *self.run, self.generator, self.levels, *how))
         self.drawn += 1
-        how = self.stable, self.near, self.trajectories
-        self.waiting = draw_batches(self.ahead, *self.run, self.generator, self.levels, *how)
+        self.waiting = [dict(zip(self.own, step, strict=True)) for step in zip(*columns, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        """The generator's state before the last draw, how many draws there were, and how many batches wait."""
-        return {"begun": self.begun, "drawn": self.drawn, "levels": self.levels, "waiting": len(self.waiting)}
+        """The generator's state before the last draw, how many draws there were, and how many steps wait."""
+        counts = {"drawn": self.drawn, "levels": self.levels, "waiting": len(self.waiting), "shares": self.shares}
+        return {"begun": self.begun} | counts
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken, by drawing the last batches again."""
-        self.begun, self.levels, waiting = state["begun"], state["levels"], state["waiting"]
+        """Go back to where `state` was taken, by drawing the last batches again.
+
+        If the number of shares is another one now, what waited is left out, and the draws go on from new seeds.
+        """
+        self.begun, self.drawn, self.levels = state["begun"], state["drawn"], state["levels"]
+        if state.get("shares", 1) != self.shares:
+            self.generator.manual_seed(seed_of(self.seed, 0, self.drawn))
+            self.begun, self.waiting = self.generator.get_state(), []
+            return
         self.generator.set_state(self.begun)
-        self.drawn = max(0, state["drawn"] - 1)
-        if state["drawn"]:
+        if self.drawn:
+            self.drawn -= 1
             self.draw()
-        self.waiting = self.waiting[len(self.waiting) - waiting :]
+        self.waiting = self.waiting[len(self.waiting) - state["waiting"] :]

@@ -1,7 +1,7 @@
 """How noise x0 and data x1 are paired before a path is drawn between them: a choice beside that of the method.
 
     independent   x0 and x1 know nothing of each other
-    transport     those of one step are paired so that the sum of |x1 - x0|^2 is least
+    transport     those of one step, or of one share of it, are paired so that the sum of |x1 - x0|^2 is least
     reflow        x1 is where a frozen teacher's flow carries x0 (trajectories.py)
 
 Flow matching and every method built on it holds for any pairing with the right two marginals. It changes I_t between

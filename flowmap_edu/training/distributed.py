@@ -1,14 +1,22 @@
-"""Several processes as one run, on one machine or many: torchrun starts them, each takes its share of every batch.
+"""Several processes as one run, on one machine or many: torchrun starts them, each takes its shares of every batch.
 
-    torchrun --nproc-per-node 8 -m flowmap_edu.cli train cifar10 --out runs/cifar10
+    torchrun --nproc-per-node 8 -m flowmap_edu.cli train cifar10 --out runs/cifar10 --set shares=8
 
-Each process draws the whole batch from the run's seed and keeps every n-th sample of it, so that n processes take
-the steps that one would take. PyTorch's DistributedDataParallel averages the gradients. It listens to the module
-that it wraps, and a forward-mode derivative cannot pass through it: so what is wrapped is the whole loss
-(`loop.Loss`), which calls the bare network inside.
+A batch is drawn in `Training.shares` equal shares, each from a seed of its own (`batches.seed_of`). Of W processes, the
+process r takes the shares r, r + W, ... one after the other, and draws no other. So any number of processes that
+divides `shares` takes the same steps, up to rounding: one process can test what many do. The masks of dropout belong to
+a share, too, and not to a process.
+
+PyTorch's DistributedDataParallel averages the gradients. It listens to the module that it wraps, and a forward-mode
+derivative cannot pass through it: so what is wrapped is the whole loss (`loop.Loss`), which calls the bare network
+inside.
+
+Only the first process writes the files of a run and its grids. Meanwhile the others take their shares of the next step,
+and wait for the first where the gradients are averaged. They wait at most WAIT; after that PyTorch ends the run.
 """
 
 import contextlib
+import datetime
 import gc
 import itertools
 import os
@@ -21,6 +29,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+WAIT = datetime.timedelta(hours=1)  # NCCL's own is 10 minutes, which a large save or a Fréchet distance may take
 T = TypeVar("T")
 
 
@@ -59,13 +68,16 @@ def device_of(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Set up the process group if torchrun started this process, and destroy it at the end."""
+    """Set up the process group if torchrun started this process, and destroy it at the end.
+
+    A process that waits longer than WAIT for the others ends with an error.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=WAIT)
     try:
         yield
     finally:

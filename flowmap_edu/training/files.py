@@ -2,7 +2,8 @@
 
 `write_all` writes each file beside its place, then moves the header, then the others. The header says the digest of
 each of the others. So the header's move is the one moment at which all of them change: a reader that finds another
-file in a place takes the one beside it (`read`), and `tidy` finishes the moves of a process that was killed.
+file in a place takes the one beside it (`read`), and `tidy` finishes the moves of a process that was killed. A file may
+be kept under another name: it moves there before the new one takes its place, and the new header has its digest, too.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from pathlib import Path
 import filelock
 
 HEADER = "config.json"
+NONE: Mapping[str, str] = {}
 
 
 def digest(content: bytes) -> str:
@@ -50,12 +52,13 @@ def put(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+def write_all(folder: Path, contents: Mapping[str, bytes], kept: Mapping[str, str] = NONE) -> None:
     """Write several files, all of them or none; `config.json`, the header, has to name the digests of the others.
 
     Args:
         folder: where they go; it is made if it is missing.
         contents: the bytes of each file by its name.
+        kept: names whose old file moves to another name.
 
     Raises:
         OSError: if one of them cannot be written. The files that were there before are still there.
@@ -72,6 +75,8 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
                 beside(folder / name).unlink()
         raise
     for name in names[1:]:
+        if name in kept and (folder / name).exists():
+            move(folder / name, folder / kept[name])
         move(beside(folder / name), folder / name)
 
 
@@ -103,11 +108,21 @@ def read(folder: Path, name: str, digests: Mapping[str, str]) -> bytes | None:
     return None
 
 
-def tidy(folder: Path, digests: Mapping[str, str]) -> None:
+def tidy(folder: Path, digests: Mapping[str, str], kept: Mapping[str, str] = NONE) -> None:
     """Finish the moves of a writer that was killed, and remove what it left half written.
 
     To be called by the one that holds the folder (`claimed`).
+
+    Args:
+        folder: where the files lie.
+        digests: what the header says, of the kept files, too.
+        kept: as in `write_all`.
     """
+    for name, other in kept.items():
+        if parts(folder, name) and (folder / name).exists():
+            found = digest((folder / name).read_bytes())
+            if found == digests.get(other) and found != digests.get(name):
+                move(folder / name, folder / other)
     for name in (HEADER, *digests):
         for path in parts(folder, name):
             if digest(path.read_bytes()) == digests.get(name):

@@ -12,7 +12,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -84,35 +84,44 @@ class Loss(nn.Module):
         return self.step(batch, ramp)
 
 
-def gradient(state: State, loss: nn.Module, batch: losses.Batch, ramp: Tensor) -> float:
-    """Add the gradient of the mean loss over the batch to the network's; return that loss.
+def gradient(
+    state: State, loss: nn.Module, shares: Mapping[int, losses.Batch], ramp: Tensor, seed: int | None = None
+) -> float:
+    """Add the gradient of the mean loss over a batch to the network's; return that loss.
 
-    The batch is cut into as many parts as there are processes times `accumulate`; this process takes its own
-    parts one after the other.
+    Args:
+        state, loss: of the run.
+        shares: those of the batch that this process takes, by their numbers. They go through the network one after the
+            other, each in `accumulate` parts.
+        ramp: how far the method's tangent warm-up has come.
+        seed: of this step's dropout; a share's masks are drawn from it plus the share's number. None: no dropout.
 
     Raises:
         MemoryShortError: if a part does not fit; it names what needs less.
     """
-    training, rank, world = state.training, distributed.rank(), distributed.world()
+    training, parts, last = state.training, state.training.accumulate, max(shares)
     layout = torch.channels_last if training.channels_last else torch.contiguous_format
-    parts, total = training.parts(state.method, world), torch.zeros((), device=state.device)
-    for k in range(training.accumulate):
-        part = batch if parts == 1 else batch.share(rank + world * k, parts)
-        try:
-            last = k == training.accumulate - 1
-            with float32_products(state.device, training.tf32), distributed.no_sync(loss, last=last):
-                value = loss(part.to(state.device, layout), ramp) / training.accumulate
-                value.backward()
-        except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU
-            if "memory" not in str(error):
-                raise
-            raise MemoryShortError(
-                f"{training.batch // parts} samples at a time do not fit into the memory of {state.device}. A larger "
-                f"accumulate (now {training.accumulate}) takes fewer at a time for the same steps; so do more "
-                f"processes (now {world}), and precision='bf16' (now {training.precision!r}) halves what most layers "
-                f"keep. torch says: {str(error).splitlines()[0]}"
-            ) from error
-        total += value.detach()
+    total = torch.zeros((), device=state.device)
+    try:
+        for number, batch in shares.items():
+            if seed is not None:
+                torch.manual_seed(seed + number)
+            here = batch.to(state.device)
+            for k in range(parts):
+                part = here if parts == 1 else here.share(k, parts)
+                sync = distributed.no_sync(loss, last=number == last and k == parts - 1)
+                with float32_products(state.device, training.tf32), sync:
+                    value = loss(part.to(state.device, layout), ramp) / (parts * len(shares))
+                    value.backward()
+                total += value.detach()
+    except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU
+        if "memory" not in str(error):
+            raise
+        raise MemoryShortError(
+            f"{training.rows} samples at a time do not fit into the memory of {state.device}. A larger accumulate "
+            f"(now {parts}) takes fewer at a time for the same steps; precision='bf16' (now {training.precision!r}) "
+            f"halves what most layers keep. torch says: {str(error).splitlines()[0]}"
+        ) from error
     return distributed.mean(total).item()
 
 
@@ -156,10 +165,10 @@ def fit(
             before that step.
         MemoryShortError: if a step does not fit into the device's memory.
         ValueError: if the four do not fit together, a setting would be ignored, the method's teacher is missing,
-            `resume` is of another run, there is no such device, or the batch cannot be shared among the processes.
+            `resume` is of another run, there is no such device, or the processes cannot take the shares in turns.
     """
     states = taken(problem, net, method, training, teacher, resume, every, device)
-    own = threads_for(problem.shape, training.batch // training.accumulate, net)
+    own = threads_for(problem.shape, training.rows, net)
     while True:
         with cpu_threads(own):
             state = next(states, None)
@@ -180,7 +189,7 @@ def taken(
 ) -> Iterator[State]:
     """The steps of `fit`."""
     checks.count("every", every)
-    training.parts(method, distributed.world())
+    training.check_parts(method, distributed.world())
     state = State(problem, net, method, training, teacher, distributed.device_of(device))
     tried(state.net, problem)
     if resume is not None:
@@ -197,12 +206,10 @@ def taken(
         ramp = torch.tensor(
             min(1.0, done / method.tangent_warmup) if method.tangent_warmup else 1.0, device=state.device
         )
-        batch = state.batches.next(levels)
-        with torch.random.fork_rng(devices=cuda, enabled=drops):
-            if drops:  # dropout draws from torch's global generator, which gets a seed of the run's own
-                seed = int(torch.randint(2**62, (), generator=state.generator))
-                torch.manual_seed(seed + distributed.rank())
-            value = gradient(state, loss, batch, ramp)
+        shares = state.batches.next(levels)
+        with torch.random.fork_rng(devices=cuda, enabled=drops):  # dropout draws from torch's global generator
+            seed = int(torch.randint(2**62, (), generator=state.generator)) if drops else None
+            value = gradient(state, loss, shares, ramp, seed)
         norm = clipped(parameters, training.clip)
         recent.append((value, norm))
         if not math.isfinite(value + norm):

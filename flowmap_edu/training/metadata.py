@@ -2,6 +2,7 @@
 
     {"format": 2, "steps_done": 34000, "steps": 34000, "cpu_seconds": 491.1, "teacher": null,
      "files": {"map.safetensors": <SHA-256>, ...}, "made_with": {"threads": 1, "torch": "2.14.1", ...},
+     "before": {"steps_done": 33800, "files": {"checkpoint-before.pt": <SHA-256>}},
      "problem": {"import": "flowmap_edu.problems:Checkerboard", "arguments": {}},
      "shape": [2], "sigma": 0.577, "classes": 0,
      "network": {"import": "flowmap_edu.nets:MLP", "arguments": {"dim": 2, ...}},
@@ -31,8 +32,10 @@ from flowmap_edu.training import files, format1
 from flowmap_edu.training.training import Training
 
 FORMAT = 2
+CHECKPOINT, BEFORE = "checkpoint.pt", "checkpoint-before.pt"
+KEPT = {CHECKPOINT: BEFORE}  # a save moves the checkpoint that was there to this name
 # settings that a run may go on with changed: they alter how long and how fast it learns, not what it learns
-CHANGEABLE = ("steps", "minutes", "lr", "clip", "accumulate", "precision", "tf32", "channels_last", "compile")
+CHANGEABLE = ("steps", "minutes", "lr", "clip", "shares", "accumulate", "precision", "tf32", "channels_last", "compile")
 OURS = "flowmap_edu.nets:"  # networks whose size is checked before they are made
 
 
@@ -71,6 +74,11 @@ class RunInfo:
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each file that was written with this config.json; empty for runs of older versions."""
         return self.header.get("files") or {}
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """The SHA-256 of the checkpoint before, by its name; empty where there was none."""
+        return (self.header.get("before") or {}).get("files") or {}
 
     @property
     def document(self) -> dict[str, Any]:
@@ -210,9 +218,11 @@ def checked(header: Mapping[str, Any]) -> None:
     checks.positive("sigma", header["sigma"])
     checks.whole("classes", header["classes"])
     kinds = {"shape": list, "problem": dict, "network": dict, "method": dict, "training": dict}
-    for name, kind in {**kinds, **({"files": dict} if "files" in header else {})}.items():
+    for name, kind in {**kinds, **{name: dict for name in ("files", "before") if name in header}}.items():
         if not isinstance(header[name], kind) or (kind is list and not header[name]):
             raise ValueError(f"{name} must be a {kind.__name__} that is not empty, got {header[name]!r}")
+    if not isinstance(kept := header.get("before", {}).get("files", {}), dict):
+        raise ValueError(f"files of before must be a dict, got {kept!r}")
     for side in header["shape"]:
         checks.count("each side of shape", side)
     for name in ("problem", "network"):
@@ -242,6 +252,7 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], besides: Col
 
 
 def changes(there: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The CHANGEABLE settings that differ, each as [there, asked]."""
-    old, new = there["training"], asked["training"]
-    return {name: [old[name], new[name]] for name in CHANGEABLE if name in old and old[name] != new[name]}
+    """The CHANGEABLE settings that differ, each as [there, asked]; what an older document lacks had its default."""
+    plain = {f.name: f.default for f in dataclasses.fields(Training)}
+    old, new = {name: plain[name] for name in CHANGEABLE} | there["training"], asked["training"]
+    return {name: [old[name], new[name]] for name in CHANGEABLE if old[name] != new[name]}

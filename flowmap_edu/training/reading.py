@@ -3,6 +3,7 @@
 import io
 import json
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.nets.unet import renamed_keys
 from flowmap_edu.training import distributed, files, format1
-from flowmap_edu.training.metadata import RunInfo, parsed
+from flowmap_edu.training.metadata import BEFORE, CHECKPOINT, RunInfo, parsed
 from flowmap_edu.training.network import on_device
 
 
@@ -61,7 +62,7 @@ def saved_step(out: str | Path) -> int | None:
         info = read_metadata(out)
     except (ValueError, OSError):
         return None
-    return info.header["steps_done"] if (info.folder / "checkpoint.pt").is_file() else None
+    return info.header["steps_done"] if any(info.folder.glob("checkpoint*")) else None
 
 
 def read_file(name: str | Path, file: str) -> tuple[RunInfo, bytes]:
@@ -126,15 +127,38 @@ def fill(net: nn.Module, held: Mapping[str, Tensor]) -> None:
     net.load_state_dict(held)
 
 
-def read_checkpoint(out: Path) -> dict[str, Any]:
-    """The checkpoint of the run in `out`.
+def newest_checkpoint(out: Path) -> str:
+    """The name of the checkpoint to go on from; a warning says if it is the one before, since the newest is damaged.
+
+    Raises:
+        ValueError: if neither is the file that config.json means.
+    """
+    try:
+        read_file(out, CHECKPOINT)
+    except (ValueError, OSError) as error:
+        info = read_metadata(out)
+        if not info.kept:
+            raise
+        step = info.header["before"].get("steps_done")
+        if files.read(out, BEFORE, info.kept) is None:
+            raise ValueError(f"{error}; {BEFORE}, the one before, is missing or damaged as well") from error
+        warnings.warn(f"{error}. The run goes on from the checkpoint before it, of step {step}", stacklevel=2)
+        return BEFORE
+    return CHECKPOINT
+
+
+def read_checkpoint(out: Path, name: str = CHECKPOINT) -> dict[str, Any]:
+    """A checkpoint of the run in `out`.
 
     Raises:
         ValueError: if there is none, or it is damaged.
     """
-    _, content = read_file(out, "checkpoint.pt")
+    if name == BEFORE:
+        content = files.read(out, BEFORE, read_metadata(out).kept)
+    else:
+        _, content = read_file(out, name)
     try:
-        return format1.checkpoint(torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"))
+        return format1.checkpoint(torch.load(io.BytesIO(content or b""), weights_only=True, map_location="cpu"))
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{out / 'checkpoint.pt'} is damaged: {reason}") from error
+        raise ValueError(f"{out / name} is damaged: {reason}") from error

@@ -4,10 +4,14 @@
     DIR/map.safetensors      the averaged weights: the map itself; map-<decay>.safetensors: the second average's
     DIR/tensors.safetensors  arrays among the problem's arguments, if there are any
     DIR/checkpoint.pt        all that resuming needs (read with weights_only=True: no code runs)
+    DIR/checkpoint-before.pt the checkpoint of the save before, in case that the newest one is damaged
     DIR/history.csv          step, loss, gradient norm, CPU seconds
     DIR/.lock                held by the process that trains into the folder
 
-All files change as one (files.py): a kill, a full disk or a crash at any moment leaves those of one step.
+All files change as one (files.py): a kill, a full disk or a crash at any moment leaves those of one step. A save moves
+the checkpoint that is there to checkpoint-before.pt. If checkpoint.pt is missing or damaged when a run is resumed, a
+warning says so: the run goes on from the one before, and all its files, the map too, become those of that step. While a
+save is written the folder needs space for three checkpoints.
 
 A resumed run gives the numbers of the unbroken run to the bit on the same number of CPU threads, the same kind of
 processor and the same version of torch. What would change the mathematics (a setting, the data, the teacher) is
@@ -32,15 +36,16 @@ from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import distributed, files
 from flowmap_edu.training.files import write
 from flowmap_edu.training.loop import fit
-from flowmap_edu.training.metadata import CHANGEABLE, differences, document
+from flowmap_edu.training.metadata import BEFORE, CHANGEABLE, KEPT, differences, document
 from flowmap_edu.training.network import tried
-from flowmap_edu.training.reading import load, read_checkpoint, read_metadata, saved_step, shipped
-from flowmap_edu.training.saving import PLACES, contents, named, origin, save, saved_or_said
+from flowmap_edu.training.reading import load, newest_checkpoint, read_checkpoint, read_metadata, saved_step, shipped
+from flowmap_edu.training.saving import PLACES, named, origin, save, saved_or_said, write_run
 from flowmap_edu.training.state import State
 from flowmap_edu.training.training import Training, check
 
 __all__ = [
     "load",
+    "newest_checkpoint",
     "read_checkpoint",
     "read_metadata",
     "save",
@@ -85,7 +90,7 @@ def prepared(out: Path, resume: bool, asked: Mapping[str, Any], about: Mapping[s
     if differ := differences(info.document, asked, besides=CHANGEABLE):
         raise ValueError(f"{out} holds another run ({'; '.join(differ)})")
     compare_origin(out, info.header, about)
-    files.tidy(out, info.digests)
+    files.tidy(out, info.digests | info.kept, KEPT)
 
 
 def whole(out: Path, step: int) -> bool:
@@ -129,7 +134,8 @@ def train(
         every: steps between yields; a checkpoint is written at a yield.
         save_seconds: least time between two checkpoints; it grows until saving takes at most 2 % of the time. 0 for
             one at every yield.
-        device: as `fit`; of several processes, the first writes the files.
+        device: as `fit`; of several processes, the first writes the files. During a save the others compute their
+            shares of the next step and wait there (distributed.py).
 
     Raises:
         ValueError: if `out` holds a run and resume is off, or holds none or another and it is on; if another process
@@ -140,6 +146,7 @@ def train(
     out = Path(out).expanduser()
     checks.at_least("save_seconds", save_seconds, 0.0)
     check(problem, net, method, training)
+    training.check_parts(method, distributed.world())
     tried(net, problem)
     first, teacher = distributed.rank() == 0, distributed.together(lambda: named(teacher))
     about = distributed.together(lambda: origin(problem, net, training, teacher, device))
@@ -150,12 +157,13 @@ def train(
             prepared(out, resume, document(problem, net, method, training)[0], about)
 
         distributed.once(claim)
-        checkpoint = distributed.together(lambda: read_checkpoint(out)) if resume else None
+        name = distributed.once(lambda: newest_checkpoint(out)) if resume else ""
+        checkpoint = distributed.together(lambda: read_checkpoint(out, name)) if resume else None
         frozen = None if teacher is None else distributed.together(lambda: load(teacher))
         if first and checkpoint is not None and not whole(out, checkpoint["step"]):
             state = State(problem, net, method, training, frozen, distributed.device_of(device))
             state.restore(checkpoint)
-            files.write_all(out, contents(state, about))
+            write_run(out, state, about, keep=name != BEFORE)
         due, trouble = time.monotonic() + save_seconds, False
         for state in fit(problem, net, method, training, teacher=frozen, resume=checkpoint, every=every, device=device):
             if first and ((began := time.monotonic()) >= due or state.step == state.steps):

@@ -18,18 +18,56 @@ from flowmap_edu._threads import threads_for
 from flowmap_edu._version import __version__
 from flowmap_edu.problems.problem import Problem
 from flowmap_edu.training import files
-from flowmap_edu.training.metadata import differences, document
+from flowmap_edu.training.metadata import BEFORE, CHECKPOINT, KEPT, RunInfo, differences, document
 from flowmap_edu.training.reading import folder_of, read_metadata, saved_step
 from flowmap_edu.training.state import State
 from flowmap_edu.training.training import Training
 
 COLUMNS = ("step", "loss", "grad_norm", "largest_grad_norm", "cpu_seconds")
-PLACES = ("config.json", "map.safetensors", "checkpoint.pt", "history.csv", "tensors.safetensors")
+PLACES = ("config.json", "map.safetensors", CHECKPOINT, "history.csv", "tensors.safetensors", BEFORE)
 
 
-def contents(state: State, about: Mapping[str, Any]) -> dict[str, bytes]:
-    """The files of a run by their names; config.json has the digests of the others."""
-    said, tensors = document(state.problem, state.net, state.method, state.training)
+def write_run(out: Path, state: State, about: Mapping[str, Any], *, keep: bool = True) -> None:
+    """Write the files of a run as one; config.json has the digests of the others.
+
+    Args:
+        out: the run's folder.
+        state: what is written.
+        about: from `origin`.
+        keep: whether the checkpoint that is there is kept as the one before, by a move. Else that one stays as it is.
+
+    Raises:
+        OSError: if a file cannot be written; those that were there before are still there.
+    """
+    there = told(out)
+    if there is not None and files.parts(out):  # what an earlier save could not move
+        files.tidy(out, there.digests | there.kept, KEPT)
+    found = contents(state)
+    digests = {name: files.digest(content) for name, content in found.items()}
+    said, _ = document(state.problem, state.net, state.method, state.training)
+    header = {"steps_done": state.step, "steps": state.steps, "cpu_seconds": round(state.cpu_seconds, 1)}
+    header |= {"changed": state.changed} if state.changed else {}
+    before = there.header.get("before") if there is not None else None
+    old = there.digests.get(CHECKPOINT) if there is not None else None
+    moves = keep and old not in (None, digests[CHECKPOINT])
+    if there is not None and moves:
+        before = {"steps_done": there.header["steps_done"], "files": {BEFORE: old}}
+    header |= {"files": digests} | ({"before": before} if before else {})
+    config = json.dumps({**said, **about, **header}, indent=1).encode()
+    files.write_all(out, found | {files.HEADER: config}, KEPT if moves else {})
+
+
+def told(out: Path) -> RunInfo | None:
+    """What a folder says of its run; None if it says nothing that can be read."""
+    try:
+        return read_metadata(out) if (out / files.HEADER).is_file() else None
+    except (ValueError, OSError):
+        return None
+
+
+def contents(state: State) -> dict[str, bytes]:
+    """The files of a run by their names, but for config.json."""
+    _, tensors = document(state.problem, state.net, state.method, state.training)
     found = {"map.safetensors": tensors_to_bytes(state.average.module.state_dict())}
     if state.second is not None:
         second = tensors_to_bytes(state.second.module.state_dict())
@@ -39,11 +77,7 @@ def contents(state: State, about: Mapping[str, Any]) -> dict[str, bytes]:
     buffer, text = io.BytesIO(), io.StringIO()
     torch.save(state.checkpoint(), buffer)
     csv.writer(text).writerows([COLUMNS, *state.history])
-    found |= {"checkpoint.pt": buffer.getvalue(), "history.csv": text.getvalue().encode()}
-    header = {"steps_done": state.step, "steps": state.steps, "cpu_seconds": round(state.cpu_seconds, 1)}
-    header |= {"changed": state.changed} if state.changed else {}
-    digests = {"files": {name: files.digest(content) for name, content in found.items()}}
-    return found | {"config.json": json.dumps({**said, **about, **header, **digests}, indent=1).encode()}
+    return found | {CHECKPOINT: buffer.getvalue(), "history.csv": text.getvalue().encode()}
 
 
 def named(teacher: str | None) -> str | None:
@@ -55,7 +89,7 @@ def named(teacher: str | None) -> str | None:
 
 def origin(problem: Problem, net: nn.Module, training: Training, teacher: str | None, device: str) -> dict[str, Any]:
     """What a run's numbers depend on beside its four objects."""
-    threads = threads_for(problem.shape, training.batch // training.accumulate, net)
+    threads = threads_for(problem.shape, training.rows, net)
     made_with = {"flowmap_edu": __version__, "torch": torch.__version__, "threads": threads}
     held = teacher and files.digest((folder_of(teacher) / "map.safetensors").read_bytes())
     found = {"teacher": teacher, "teacher_digest": held, "data": problem.digest()}
@@ -81,7 +115,7 @@ def save(state: State, out: str | Path, teacher: str | None = None) -> None:
             if differ := differences(there.document, here):
                 raise ValueError(f"{out} holds another run ({'; '.join(differ)}): name another folder")
         about = origin(state.problem, state.net, state.training, named(teacher), state.device.type)
-        files.write_all(out, contents(state, about))
+        write_run(out, state, about)
 
 
 def saved_or_said(state: State, out: Path, about: Mapping[str, Any], trouble: bool) -> bool:
@@ -91,7 +125,7 @@ def saved_or_said(state: State, out: Path, about: Mapping[str, Any], trouble: bo
         OSError: if the last save failed; it says where the run is now.
     """
     try:
-        files.write_all(out, contents(state, about))
+        write_run(out, state, about)
     except OSError as error:
         step = saved_step(out)
         kept = "holds nothing yet" if step is None else f"still holds step {step}"
@@ -109,7 +143,7 @@ def rescued(state: State, name: str, about: Mapping[str, Any]) -> str:
     for place in (Path(tempfile.gettempdir()), Path.home(), Path.cwd()):
         try:
             folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=place))
-            files.write_all(folder, contents(state, about))
+            write_run(folder, state, about)
         except OSError:
             continue
         return f"the whole run is in {folder} instead"

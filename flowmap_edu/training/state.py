@@ -20,10 +20,12 @@ from flowmap_edu.training.average import Average
 from flowmap_edu.training.batches import Batches
 from flowmap_edu.training.metadata import CHANGEABLE, changes, differences, document
 from flowmap_edu.training.network import on_device
+from flowmap_edu.training.prefetch import Prefetched
 from flowmap_edu.training.training import OPTIMIZERS, Training, check
 from flowmap_edu.training.trajectories import Trajectories
 
 CPU = torch.device("cpu")
+PREFETCHED = ("cuda",)  # devices that compute a step while the CPU draws the next batch
 COUNTERS = ("step", "steps", "cpu_seconds", "loss", "grad_norm", "history")
 
 
@@ -40,7 +42,7 @@ class State:
         cpu_seconds: processor time of the run so far, this process's alone.
         history: one row (step, loss, grad_norm, largest grad_norm, cpu_seconds) a yield.
         changed: the settings with which the run went on otherwise than before, [{"step": k, "lr": [old, new]}, ...].
-        batches: what the steps read.
+        batches: what the steps read, on a GPU drawn one step ahead.
         generator: of what the steps draw besides, the seeds of dropout.
         device: where all of them are.
         teacher: the frozen map of a method that reads one, or None.
@@ -67,7 +69,8 @@ class State:
         self.optimizer = OPTIMIZERS[training.optimizer](self.parameters(), training.lr)
         self.step, self.steps, self.cpu_seconds = 0, training.steps, 0.0
         self.schedule = LambdaLR(self.optimizer, lambda step: self.rate(step))
-        self.batches = Batches(problem, method, training, self.trajectories if self.reads_trajectories else None)
+        batches = Batches(problem, method, training, self.trajectories if self.reads_trajectories else None)
+        self.batches = Prefetched(batches, device) if device.type in PREFETCHED else batches
         self.generator = torch.Generator().manual_seed(training.seed)
         self.loss, self.grad_norm = math.nan, math.nan
         self.history: list[tuple[float, ...]] = []
@@ -200,7 +203,7 @@ class State:
             if differ := differences(there, here, besides=CHANGEABLE):
                 raise ValueError("; ".join(differ))
             for name, part in self.parts():
-                part.load_state_dict(checkpoint[name])
+                part.load_state_dict(copy.deepcopy(checkpoint[name]))  # an optimiser would go on in the given tensors
             self.generator.set_state(checkpoint["generator"])
             for name in COUNTERS:
                 setattr(self, name, checkpoint[name])

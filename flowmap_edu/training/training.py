@@ -1,5 +1,6 @@
 """How a map is trained: the budget, the batch and the optimiser. Nothing here knows a problem or a network."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from flowmap_edu.training.network import accepts
 from flowmap_edu.training.soap import SOAP
 from flowmap_edu.training.targets import FEW
 
+MOST_SHARES = 256  # of a batch: how many seeds `batches.seed_of` has for each draw
 OPTIMIZERS: dict[str, Callable[[Iterable[Tensor], float], torch.optim.Optimizer]] = {
     "adam": lambda p, lr: torch.optim.Adam(p, lr, betas=(0.9, 0.99)),
     "radam": lambda p, lr: torch.optim.RAdam(p, lr),
@@ -34,7 +36,10 @@ class Training:
         seed: of all random draws of the run.
         batch: samples a step.
         diagonal: the share of them on the diagonal; None: the method's own, or 3/4.
-        accumulate: parts of a batch that go through the network one after the other, to save memory.
+        shares: into how many equal shares a batch is drawn, each from a seed of its own; the processes take them in
+            turn. Times are stratified, noise and data are paired, and at_zero, at_one and stf_near are rounded within a
+            share; stf_batch is for each share. Another number of shares draws other numbers.
+        accumulate: parts of a share that go through the network one after the other, to save memory.
         optimizer: "adam", "radam" or "soap".
         lr: the learning rate after the warm-up.
         warmup: steps in which it rises.
@@ -67,6 +72,7 @@ class Training:
     seed: int = 0
     batch: int = 256
     diagonal: float | None = None
+    shares: int = 1
     accumulate: int = 1
     optimizer: str = "adam"
     lr: float = 1e-3
@@ -99,7 +105,7 @@ class Training:
         checks.one_of("decay", self.decay, ("cosine", "sqrt", "none"))
         checks.one_of("precision", self.precision, ("fp32", "bf16"))
         counted = {"steps": self.steps, "decay_from": self.decay_from}
-        for name in ("batch", "warmup", "accumulate", *(k for k, v in counted.items() if v is not None)):
+        for name in ("batch", "warmup", "shares", "accumulate", *(k for k, v in counted.items() if v is not None)):
             checks.count(name, getattr(self, name))
         for name in ("lr", "clip", *(["minutes"] if self.minutes is not None else [])):
             checks.positive(name, getattr(self, name))
@@ -108,6 +114,8 @@ class Training:
         for name in ("diagonal", "second_ema"):
             if getattr(self, name) is not None:
                 checks.share(name, getattr(self, name))
+        if self.shares > MOST_SHARES:
+            raise ValueError(f"shares must be at most {MOST_SHARES}, got {self.shares}")
         checks.whole("stf_batch", self.stf_batch)
         checks.generator(self.seed)
         if self.stf_near and not self.stf_batch:
@@ -129,19 +137,35 @@ class Training:
         share = next(share for share in (self.diagonal, method.diagonal, 0.75) if share is not None)
         return round(self.batch * share)
 
-    def parts(self, method: Method, processes: int = 1) -> int:
-        """Into how many equal parts a batch is cut for so many processes: `accumulate` for each.
+    @property
+    def rows(self) -> int:
+        """How many samples go through the network at a time."""
+        return self.batch // (self.shares * self.accumulate)
+
+    def check_parts(self, method: Method, processes: int = 1) -> None:
+        """Refuse a batch that cannot be cut into equal parts, `accumulate` for each share, or shared by the processes.
 
         Raises:
-            ValueError: if the diagonal part or the rest of the batch cannot be cut so.
+            ValueError: with the numbers, and with what to change.
         """
-        parts, on = processes * self.accumulate, self.on_diagonal(method)
+        if self.shares % processes:
+            raise ValueError(
+                f"{processes} processes cannot take the shares of a batch in equal turns, got shares={self.shares}: "
+                f"--set shares={processes} draws one for each, a multiple of {processes} several"
+            )
+        parts, on = self.shares * self.accumulate, self.on_diagonal(method)
         if on % parts or (self.batch - on) % parts:
             raise ValueError(
                 f"a batch of {self.batch}, {on} on the diagonal and {self.batch - on} off it, cannot be cut into "
-                f"{parts} equal parts: {processes} process{'es' * (processes > 1)} times accumulate={self.accumulate}"
+                f"{parts} equal parts: shares={self.shares} times accumulate={self.accumulate}"
             )
-        return parts
+
+    def of_a_share(self, method: Method) -> "Training":
+        """This training with the batch of one share, as it is drawn."""
+        if self.shares == 1:
+            return self
+        on = self.on_diagonal(method) / self.batch
+        return dataclasses.replace(self, batch=self.batch // self.shares, diagonal=on, shares=1)
 
     def learning_rate(self, step: int, steps: int | None) -> float:
         """The factor on lr: a linear warm-up, then what `decay` says.
@@ -207,4 +231,4 @@ def check(problem: Problem, net: nn.Module, method: Method, training: Training) 
             f"the problem has {problem.classes} classes, and {type(net).__name__}.forward takes no label: give the "
             "network a parameter label=None, or take a problem without labels"
         )
-    training.parts(method)
+    training.check_parts(method)

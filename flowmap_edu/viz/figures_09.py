@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 from torch import Tensor
 
+from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.viz import plots
 
 
@@ -23,4 +24,13 @@ def resumed(steps: Sequence[int], loss: Sequence[float], stop: int) -> None:
     ax.axvline(stop, color="0.5", lw=1, ls=":", label="stopped and resumed")
     ax.set(xlabel="step", ylabel="loss", ylim=(0, None), title="Emoji, mean over five steps")
     ax.legend()
+    plt.show()
+
+
+def kept(name: str, title: str) -> None:
+    """A picture that is kept among the library's data."""
+    _, ax = plt.subplots(figsize=(8.0, 2.8))
+    ax.imshow(plt.imread(shipped_folder() / name))
+    ax.set_axis_off()
+    ax.set_title(title)
     plt.show()
