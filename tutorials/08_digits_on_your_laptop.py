@@ -22,8 +22,8 @@
 # - say when one method is ahead of another, and guide a map towards its labels.
 #
 # **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop. Symbols are on the
-# [notation card](notation.md). **It takes** about an hour and a quarter: half an hour to read, the rest to write
-# fifteen short pieces of code. The cells run in about ten minutes on two CPU cores.
+# [notation card](notation.md). **It takes** about an hour and a quarter: forty minutes to read, the rest to write
+# sixteen short pieces of code. The cells run in about ten minutes on two CPU cores.
 
 # %%
 import torch
@@ -170,14 +170,6 @@ print(f"{sum(p.numel() for p in net.parameters()):,} parameters, gap {found.item
 # derivative, and must treat the pictures of a batch one by one. Batch normalisation mixes the pictures of a batch,
 # and PyTorch's fused attention has no forward derivative. So the network has no batch normalisation, and its
 # attention (in larger networks) is written as matrix products.
-#
-# **Try.** How many parameters has `problems.Cifar10().network()`?
-#
-# <details><summary>Answer</summary>
-#
-# 54.7 million: `sum(p.numel() for p in problems.Cifar10().network().parameters())`. It takes a second or two.
-#
-# </details>
 
 # %% [markdown]
 # ## 3. What is the loss with labels?
@@ -664,7 +656,8 @@ figures.refinement()
 # ## 9. What do half an hour and guidance change?
 #
 # The shipped map `mnist-lsd` is LSD trained for thirty CPU minutes, with the settings of the three. `labelled.judge`
-# draws 1,000 digits three times, and returns the means of the measures of sections 6 to 8.
+# draws 1,000 digits three times, and returns the means of the measures of sections 6 to 8. Where ± is printed, it is
+# the standard deviation over the three draws.
 #
 # **Predict.** The one-jump distance of LSD to the training digits was 7.01 to 8.05 after three minutes. By which factor
 # is it smaller after thirty?
@@ -796,8 +789,8 @@ course.check("08.15", two_gaussians)
 # </details>
 #
 # **2.** Another test of copying takes 397 of the 1,400 training digits at random. It asks: is a generated digit nearer
-# to the nearest of these, or to the nearest of 397 held-out ones? Suppose that the held-out digits are a random part, so
-# that for a new digit both are equally likely. Set `of_a_copier` to the share that is nearer to the training digits,
+# to the nearest of these, or to the nearest of 397 held-out ones? Suppose that the held-out digits are a random part,
+# so that for a new digit both are equally likely. Set `of_a_copier` to the share that is nearer to the training digits,
 # for a map that returns training digits alone, each of the 1,400 equally often.
 
 # %% tags=["solution"]
@@ -827,6 +820,8 @@ course.check("08.16", of_a_copier)
 #   of diffusion models*, [arXiv 2312.02696](https://arxiv.org/abs/2312.02696), 2024: the network.
 # - M. Heusel et al., *GANs trained by a two time-scale update rule converge to a local Nash equilibrium*, [arXiv
 #   1706.08500](https://arxiv.org/abs/1706.08500), 2017: the Fréchet distance of features.
+# - J. Ho, T. Salimans, *Classifier-free diffusion guidance*, [arXiv 2207.12598](https://arxiv.org/abs/2207.12598),
+#   2022: guidance by labels.
 # - N. M. Boffi, M. S. Albergo, E. Vanden-Eijnden, *How to build a consistency model: learning flow maps via
 #   self-distillation*, [arXiv 2505.18825](https://arxiv.org/abs/2505.18825), 2025: the losses, on pictures up to 64 x
 #   64.
