@@ -50,35 +50,32 @@ def losses(steps: Sequence[int], loss: Sequence[float], first: float) -> None:
     plt.show()
 
 
-def distances(found: Mapping[int, Tensor], real: Sequence[float], held_out: float) -> None:
+def distances(found: Mapping[int, Tensor], real: Sequence[float]) -> None:
     """The Fréchet distance over the number of jumps, to the training digits and to the held-out ones.
 
     Args:
         found: of each number of jumps, the distances of each draw of the noise to both, shape (draws, 2).
         real: distances of random splits of the real digits.
-        held_out: the distance of the training digits to the held-out ones.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2), sharey=True)
     top = 1.15 * max(max(real), max(float(rows.max()) for rows in found.values()))
     for k, (ax, other) in enumerate(zip(axes, ("the training digits", "the held-out digits"), strict=True)):
         ax.axhspan(min(real), max(real), color="0.85", label="random splits of real digits")
-        if k == 1:
-            ax.axhline(held_out, color="0.4", ls="--", lw=1, label="training digits to held-out ones")
         for draw in range(len(next(iter(found.values())))):
             points = [float(rows[draw, k]) for rows in found.values()]
             ax.semilogx(list(found), points, "o", base=2, color=plots.COLOURS[0], label=None if draw else "the map")
         ax.set(xlabel="jumps", ylim=(0, top), xticks=list(found), xticklabels=list(found), title=f"Distance to {other}")
     axes[0].set_ylabel("Fréchet distance of features")
-    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     plt.show()
 
 
-def shares_within(found: Mapping[str, Tensor], thresholds: Sequence[float]) -> None:
+def shares_within(found: Mapping[str, Tensor], threshold: float) -> None:
     """Of each set of digits, the share whose nearest training digit is at most so far away.
 
     Args:
         found: of each set, by its name, the distance of each digit to its nearest training digit.
-        thresholds: the distances below which a digit is called near.
+        threshold: the distance below which a digit is called near.
     """
     _, ax = plt.subplots(figsize=(6.8, 3.2))
     styles = ("-", "--", "-.", ":", "-", "--")
@@ -86,9 +83,8 @@ def shares_within(found: Mapping[str, Tensor], thresholds: Sequence[float]) -> N
         ordered = distance.sort().values
         share = 100 * torch.arange(1, len(ordered) + 1) / len(ordered)
         ax.step(ordered, share, style, where="post", label=name)
-    for k, threshold in enumerate(thresholds):
-        ax.axvline(threshold, color="0.5", lw=1, ls=("--", "-")[k % 2], zorder=0)
-    ax.annotate("the two thresholds", (sum(thresholds) / len(thresholds), 104), ha="center", annotation_clip=False)
+    ax.axvline(threshold, color="0.5", lw=1, zorder=0)
+    ax.annotate("threshold", (threshold, 104), ha="center", annotation_clip=False)
     ax.set(xlabel="distance to the nearest training digit", ylabel="share of digits, %", ylim=(0, 101))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     plt.show()
@@ -115,12 +111,10 @@ def ranges(scores: Mapping[int, Tensor]) -> str:
     return "\n".join(lines)
 
 
-def near(found: Mapping[str, Tensor], shares: Mapping[str, Sequence[float]]) -> str:
-    """Of each set of digits the median distance, and the shares below the two thresholds, a line each."""
-    lines = [f"{'':>24}  median distance  below the first threshold  below the second"]
-    for name, distance in found.items():
-        first, second = shares[name]
-        lines.append(f"{name:>24}  {distance.median().item():>15.2f}  {first:>25.1%}  {second:>16.1%}")
+def near(found: Mapping[str, Tensor], shares: Mapping[str, float]) -> str:
+    """Of each set of digits the median distance, and the share below the threshold, a line each."""
+    lines = [f"{'':>24}  median distance   near"]
+    lines += [f"{name:>24}  {distance.median().item():15.2f} {shares[name]:6.1%}" for name, distance in found.items()]
     return "\n".join(lines)
 
 
