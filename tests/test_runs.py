@@ -75,13 +75,15 @@ def test_shipped_maps_are_what_their_tables_say():
 
 
 def test_the_shipped_digits_are_what_their_table_says():
-    """The Fréchet distance, the labels and the memorising of one jump are computed anew from the shipped map."""
+    """The numbers of one jump are computed anew from the shipped map, and are near those of real digits."""
     rows = json.loads((shipped_folder() / "digits-lsd" / "evaluation.json").read_text())["rows"]
-    found = problems.Digits().evaluate(flowmap_edu.load("digits-lsd"), [1], seed=0)[0]
-    for name in ("fd", "floor", "labels", "nearer_to_train"):
+    found = runs.read_metadata("digits-lsd").problem().evaluate(flowmap_edu.load("digits-lsd"), [1], seed=0)[0]
+    assert runs.read_metadata("digits-lsd").problem().split == 0
+    for name in ("fd_train", "fd_held_out", "labels", "copied", "precision", "recall", "real_fd_train", "real_labels"):
         assert found[name] == pytest.approx(rows[0][name], rel=0.01), name
-    assert rows[0]["fd"] < 1.15 * rows[0]["floor"]
+    assert rows[0]["fd_held_out"] < 1.5 * rows[0]["real_fd_held_out"]
     assert rows[0]["labels"] > 0.97
+    assert rows[0]["copied"] < 0.05
 
 
 def test_a_second_run_does_not_overwrite_the_first(finished):
