@@ -118,8 +118,9 @@ print(f"points outside the eight squares after one jump: {metrics.kl64(jumps[1])
 # %% [markdown]
 # ## 3. What does it take without a map?
 #
-# Most models know only the velocity. They follow it in $N$ small steps (*Euler's method*). A step is one evaluation,
-# as a jump is. For the board the exact velocity is known, so here only the step size can cause an error.
+# Most models know only the velocity. They follow it in $N$ small steps (*Euler's method*). A step goes from $x$ at time
+# $t$ to $x + b_t(x) / N$, as if the velocity stayed the same on the way. It is one evaluation, as a jump is. For the
+# board the exact velocity is known, so here only the step size can cause an error.
 #
 # *KL64* is a score of samples on the board, and less is better. Lesson 01 explains it, and why exact draws do not score
 # 0 either.
@@ -151,9 +152,9 @@ enough = min(n for n in walks if metrics.kl64(walks[n]).kl <= metrics.kl64(jumps
 course.compare(prediction_steps, enough, within=0.5)
 
 # %% [markdown]
-# **What to notice.** One Euler step sends every point to the centre, the mean of the data. The board appears only
-# after many steps. One jump of the map has it already, and more jumps lower its score. With 32 steps Euler's method
-# is better than one jump: its velocity is exact, and the map was learned.
+# **What to notice.** One Euler step sends every point to the centre, the mean of the data (lesson 01 says why). The
+# board appears only after many steps. One jump of the map has it already, and more jumps lower its score. With 32 steps
+# Euler's method is better than one jump: its velocity is exact, and the map was learned.
 
 # %% [markdown]
 # ## 4. Move it

@@ -21,10 +21,10 @@
 # - say why a reward that is read at one point ahead does not give that law, and repair it by weights or restarts,
 # - fill in and change pictures with a map that was trained for neither.
 #
-# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb), and for the last section [lesson
-# 08](08_digits_on_your_laptop.ipynb). Symbols are on the [notation card](notation.md). **It takes** about an hour and a
-# half: fifty minutes to read text and code, the rest to write seven short pieces of code. The cells run in about three
-# minutes on two CPU cores. Nothing is trained: the two maps come with the library.
+# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb), and for the digits of sections 2 and 7
+# [lesson 08](08_digits_on_your_laptop.ipynb). Symbols are on the [notation card](notation.md). **It takes** about an
+# hour and a half: fifty minutes to read text and code, the rest to write seven short pieces of code. The cells run in
+# about three minutes on two CPU cores. Nothing is trained: the two maps come with the library.
 
 # %%
 import torch
@@ -187,9 +187,10 @@ figures.tradeoff(US, rows, pictures, (0.5, 0.3))
 # seed. The landing points come near to the exact draws as a set, and are not quite there. The exact draws have about
 # twice the error of the mean. The right panel shows the same for digits: from left to right each line goes down. So the
 # mean has the least error, and the landing points are nearest to the training digits as a set. They are nearer than the
-# held-out digits themselves, at 5.987. So this distance has no floor there: it asks how much the pictures are like the
-# digits of the training. Nothing was trained for this: $u$ is chosen when the map is used. Neither end is "better": the
-# error asks about one picture, the distance about the set.
+# held-out digits themselves, at 5.987. So the value of the held-out digits is no lower bound: the distance asks how
+# much the pictures are like the digits of the training, and the map was trained on those. Nothing was trained for this
+# figure: $u$ is chosen when the map is used. Neither end is "better": the error asks about one picture, the distance
+# about the set.
 #
 # **Try.** Draw ten digits for $u = s$ and for $u = 1$ with `figures.sheet`. Which are blurred?
 #
@@ -219,8 +220,9 @@ figures.tradeoff(US, rows, pictures, (0.5, 0.3))
 #
 # **Write** `guided_step(X, s, step, x, value, sigma)`: the point after one Euler step of this velocity from time `s`,
 # shape `(B, 2)`. The result carries no gradient. `X.velocity(s, x)` is $b_s(x)$. `value(X, times, x)` stands for $\log
-# h$; `times` has the shape `(B,)`, and so has its result. The factor is infinite at $s = 0$. So take the factor and the
-# gradient at the time `max(s, step / 2)`.
+# h$; `times` has the shape `(B,)`, and so has its result. (Each entry depends on its own point only. So the gradient of
+# the *sum* of the entries has the gradient of each point in its row.) The factor is infinite at $s = 0$. So take the
+# factor and the gradient at the time `max(s, step / 2)`.
 
 
 # %% tags=["solution"]
@@ -297,14 +299,15 @@ figures.print_scores(table)
 figures.steered(samples[0])
 
 # %% [markdown]
-# **What to notice.** The table has the divergence to the *tilted* density. The row of the exact draws shows its floor
-# for 600 points. The map's velocity, the steps and the noise are the same in all rows of 16 steps. Only the value
-# differs. With the exact value the samples are near the exact draws. With the reward at the mean they are not, and with
-# the reward at the landing point the divergence is worse than without any reward. Without a reward 16 steps leave at
-# most 2 % off the squares. So the cause is what stands in for the value, and not the velocity or the number of steps. A
-# stand-in can be wrong in two ways: by its formula, and by the error of the map that computes it. The exact mean has no
-# error of a map in it, and its divergence is still above that of the exact draws, in each seed. So for the mean the
-# formula is wrong. Section 4 looks at both ways.
+# **What to notice.** (The figure has seed 0. Its titles count the points that are outside the picture.) The table has
+# the divergence to the *tilted* density. The row of the exact draws shows its floor for 600 points. The map's velocity,
+# the steps and the noise are the same in all rows of 16 steps. Only the value differs. With the exact value the samples
+# are near the exact draws. With the reward at the mean they are not, and with the reward at the landing point the
+# divergence is worse than without any reward. Without a reward 16 steps leave at most 2 % off the squares. So the cause
+# is what stands in for the value, and not the velocity or the number of steps. A stand-in can be wrong in two ways: by
+# its formula, and by the error of the map that computes it. The exact mean has no error of a map in it, and its
+# divergence is still above that of the exact draws, in each seed. So for the mean the formula is wrong. Section 4 looks
+# at both ways.
 #
 # **Try.** Steer to the left, with `Slope((-3.0, 0.0))`. Which rows of the table must be as before?
 #
@@ -470,7 +473,8 @@ assert abs(left - steering.weighed(X, board.base(20 * N, seeded(5)), slope).effe
 #
 # **Tempering** raises the reward from 0 to $r$ in small steps. After each step the samples are weighed. If their
 # effective sample size falls below half of their number, they are drawn anew by their weights. Then their *noise* is
-# moved a little, and each move costs one jump (sequential Monte Carlo; the library's `steering.tempered`).
+# moved a little. Each move costs one jump. It is accepted or taken back, by the reward at the point where this jump
+# lands (sequential Monte Carlo; the library's `steering.tempered`).
 #
 # **Restarts.** Go from a sample $x$ back to an earlier time $s$ with fresh noise $z \sim N(0, \sigma^2 I)$, and jump
 # forward again: $y = X_{s,1}((1 - s)\, z + s\, x)$. If $x$ is distributed as the data and the map is exact, so is $y$.
@@ -609,10 +613,10 @@ figures.ascent(climbs)
 # leaves the region on which the map was trained. This was not tested here.
 #
 # Is that fair? The mean can be used on the way, as in section 3. So we compare at an equal number of gradients, and
-# look at both numbers. (The noise has the same total rate, 0.4, in each row. It was not tuned.) There are guided steps
-# of two kinds. The first are the Euler steps of section 3. In the second, called *jumps*, the added term moves the
-# point, and then the map jumps from there, in the place of the Euler step of the velocity. Two rows are controls
-# without a reward.
+# look at both numbers. (When the noise is moved, the rates of its steps add up to 0.4. This was not tuned.) There are
+# guided steps of two kinds. The first are the Euler steps of section 3. In the second, called *jumps*, the added term
+# moves the point, and then the map jumps from there, in the place of the Euler step of the velocity. Two rows are
+# controls without a reward.
 
 
 # %%
@@ -645,7 +649,7 @@ figures.print_steps(found)
 # %% [markdown]
 # **What to notice.** First the controls. Without a reward one or two Euler steps leave about half of the points off the
 # squares: they are too few. (One Euler step from the noise leads to $D_{0,0}(x_0)$, which is almost the same point for
-# all noise.) Jumps leave at most 2.3 % off. With the reward at the mean it is the same: with two Euler steps 45.8 to
+# all noise.) Jumps leave at most 2.5 % off. With the reward at the mean it is the same: with two Euler steps 45.8 to
 # 48.3 % are off, with two jumps 2.3 to 3.5 %. So two steps are enough if each ends with a jump. (The order differs,
 # too: the jump comes after the added term. The table does not separate the two.)
 #
@@ -752,7 +756,7 @@ figures.sheet(torch.stack([zeros, *edits.values()]), names, "Zeros, with the lab
 # straight line between two draws do not have it. The points $\cos(a)\, x_0 + \sin(a)\, y_0$ with $a = \frac{\pi}{2}\,
 # \text{share}$ do, for two independent draws $x_0$ and $y_0$.
 #
-# **Write** `between(first, second, share)`.
+# **Write** `between(first, second, share)`: this point, with `first` for $x_0$ and `second` for $y_0$.
 
 
 # %% tags=["solution"]
@@ -795,7 +799,7 @@ figures.sheet(way, [f"{k}/6" for k in range(7)], "One jump from the noise betwee
 #   grows like $1 / s$ at early times.
 # - Weights and tempering sample the tilted law of the map with jumps, without a gradient; restarts come near to it.
 # - If only a high reward is wanted, the noise can be moved: the landing point has a gradient at time 0, where the mean
-#   has none. On the way the mean with jumps does better here from two steps on.
+#   has none. On the way, jumps with the reward at the mean do better here than moved noise, from two steps on.
 # - A mask, a way back and the noise are enough to edit.
 #
 # ## Exercises

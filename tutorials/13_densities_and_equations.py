@@ -21,9 +21,9 @@
 # - estimate a divergence in many dimensions, with its standard error,
 # - train the flow map of an equation that you know, and say when it is worth it.
 #
-# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb). Symbols are on the
-# [notation card](notation.md). **It takes** an hour and a quarter if you write the code, and about two minutes of
-# computing on two CPU cores.
+# **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb), and for section 6 the teacher of [lesson
+# 06](06_distillation_with_and_without_a_teacher.ipynb). Symbols are on the [notation card](notation.md). **It takes**
+# an hour and a quarter if you write the code, and about two minutes of computing on two CPU cores.
 
 # %%
 import time
@@ -112,8 +112,9 @@ def log_density(X, x0, steps, sigma):
 
 
 # %% [markdown]
-# On the board the truth is known: the density is the same on all squares, and 0 between them. So $\log q$ minus its
-# true value should be 0 at every sample.
+# On the board the truth is known: the density is the same on all squares, and 0 between them. With an exact map $\log
+# q$ minus its true value is 0 at every sample. (For a sample that lies between the squares we take the value of the
+# squares.)
 #
 # **Predict.** Take one jump of the shipped LSD map. What is the median of $|\log q - \log q_{\text{true}}|$?
 
@@ -147,8 +148,7 @@ figures.densities(drawn, truth)
 # <details><summary>Answer</summary>
 #
 # Some samples lie between the squares. There the true density is 0 and its logarithm is $-\infty$. One such sample
-# makes the divergence of $q$ from the truth infinite. Lesson 05 compares
-# counts on bins instead.
+# makes the divergence of $q$ from the truth infinite. KL64 (lesson 01) compares counts on bins instead.
 #
 # </details>
 #
@@ -214,7 +214,8 @@ figures.folds(x0, landed.detach(), torch.linalg.det(J).detach() < 0)
 # <details><summary>Answer</summary>
 #
 # $\nabla X = I + 0.1\, \nabla v$. Its determinant is negative only where $0.1\, \nabla v$ has an eigenvalue below
-# $-1$. A jump of length 0 never folds, whatever the network is.
+# $-1$. If the printed number is above 0, none of the 3,000 points is turned over by this jump. A jump of length 0 never
+# folds, whatever the network is.
 #
 # </details>
 #
@@ -245,7 +246,7 @@ def invert(X, s, t, y, iterations):
 
 # %% [markdown]
 # **Predict.** We let the shipped map jump from 0 to 1, and try to come back by 30 iterations. For which share of the
-# points does this succeed, to $10^{-3}$?
+# points does this succeed? (It succeeds if the jump from the place that was found lands within $10^{-3}$ of $y$.)
 
 # %%
 prediction = None  # a share between 0 and 1
@@ -291,14 +292,14 @@ for steps in (1, 4, 16):
 #
 # ## 5. And in hundreds of dimensions?
 #
-# A determinant needs one pass a coordinate. The *velocity* offers another way. Along $dx/dt = b_t(x)$ the density
-# changes with the divergence, the trace of $\nabla b_t$:
+# A determinant needs one `jvp` for each coordinate. The *velocity* offers another way. Along $dx/dt = b_t(x)$ the
+# density changes with the divergence, the trace of $\nabla b_t$:
 #
 # $$\frac{d}{dt} \log q_t(x_t) = -\operatorname{tr} \nabla b_t(x_t) , \qquad
 # \operatorname{tr} A = E\left[w \cdot A\, w\right] .$$
 #
 # The second equation is Hutchinson's estimate. The entries of $w$ are random signs, $+1$ or $-1$. One probe $w$ costs
-# one pass, in any dimension.
+# one `jvp`, in any dimension. The estimate is the mean over several probes.
 #
 # **Write** `probe(b, x, w)`: $w \cdot \nabla b(x)\, w$ for each point, shape (B,). `b` is a function of `x`, of shape
 # (B, D), and `w` has the shape of `x`. `jvp(b, (x,), (w,))` returns `b(x)` and $\nabla b(x)\, w$.
@@ -314,6 +315,9 @@ def probe(b, x, w):
 
 
 # %% [markdown]
+# The test is a linear velocity in 400 dimensions, $b(x) = A x$ with a random matrix $A$. Its trace is known. The
+# estimate is made at 100 points, each with probes of its own, and we take the root mean square of their errors.
+#
 # **Predict.** By which factor does the error fall from 4 to 64 probes?
 
 # %%
@@ -386,8 +390,8 @@ print(f"exact map exp((t-s) A) x of a stiff linear equation: largest residual {e
 # problem: its points are states along trajectories, and the target on the diagonal is $T f(x)$ itself. A pendulum of
 # angle $q$ and speed $p$ obeys $dq/d\tau = p$ and $dp/d\tau = -\sin q$. Here $T = 2$, about a third of a swing.
 #
-# **Predict.** The distance of one jump to the exact solution is measured after 600 steps of training. The states have
-# a spread of about 1. Which distance do you expect?
+# **Predict.** The distance of one jump to the exact solution (root mean square) is measured after 600 steps of
+# training. The states have a spread of about 1.3. Which distance do you expect?
 
 # %%
 prediction = None  # a number
@@ -493,14 +497,17 @@ figures.solvers([row[:2] for row in rows], jumped)
 # %% [markdown]
 # **What to notice.** One jump replaces a row of evaluations of $f$. But this $f$ costs one sine, and the network
 # thousands of multiplications. So for a cheap equation count the seconds, not the evaluations, and add the training.
-# Here SciPy also reaches errors that the map does not. A flow map is worth it where one evaluation of the velocity
+# Here SciPy also reaches errors that the map does not. (The first lines are the loosest tolerances. There the solver
+# takes two or three steps of six evaluations each, and its error does not follow the tolerance. The squares of the
+# figure are the jumps of section 6, from other states.) A flow map is worth most where one evaluation of the velocity
 # costs as much as one of the map. For a generative model this is so: there the velocity *is* a network.
 #
 # Now two more equations, with one training each. The numbers of prey $x$ and of hunters $y$ change as Lotka and
 # Volterra say: $dx/d\tau = x (1 - y)$, $dy/d\tau = y (x - 1)$. The *stiff* linear equation has the rates 1 and 50:
-# what is fast is soon gone, but an explicit solver needs short steps as long as it runs. We compare at *equal
-# accuracy*: the loosest tolerance at which the solver is as good as the jump. And at *equal cost*: the solver's least
-# error within the time of the jump.
+# what is fast is soon gone, but an explicit solver needs short steps as long as it runs. Here $T = 1$, the steps of
+# RK45 must stay below about $3 / 50$, and each takes six evaluations. We compare at *equal accuracy*: the loosest
+# tolerance at which the solver is as good as the jump. And at *equal cost*: the solver's least error within the time of
+# the jump.
 #
 # **Predict.** How often does the solver evaluate $f$ for the stiff equation, to be as good as one jump?
 
@@ -521,17 +528,20 @@ course.compare(prediction, count, within=0.5, too_low="An explicit step must sta
 
 # %% [markdown]
 # **What to notice.** There is one training each, the times are those of this run, and the training is not counted. For
-# the pendulum the solver takes less time at equal accuracy. For the other two the jump takes less. For the stiff
-# equation the solver evaluates $f$ a hundred times, although the accuracy that is asked for is poor: the map was not
-# learned well in 600 steps. An *implicit* solver has no such bound on its steps. We did not compare with one.
+# the pendulum the solver takes less time at equal accuracy. For the other two the jump takes less. But look at the
+# accuracy first. In the stiff equation the exact ends are near 0: their root mean square is $e^{-1} / \sqrt{3} = 0.21$.
+# So a map that sends every state to 0 has less than half of the jump's error, without any evaluation. The jump was not
+# learned in 600 steps, and its shorter time is no success. What the row does show is the solver's price: about a
+# hundred evaluations of $f$, although so little accuracy is asked for. An *implicit* solver has no such bound on its
+# steps. We did not compare with one.
 #
 # **Try.** Name an equation for which the balance is different.
 #
 # <details><summary>Answer</summary>
 #
 # One whose rate $f$ is itself the result of a long computation, and which is to be solved from very many starts:
-# weather, molecules, a control problem that asks for thousands of forecasts. Or one that is *stiff*: an explicit
-# solver then needs many small steps.
+# weather, molecules, a control problem that asks for thousands of forecasts. Or one that is *stiff*, if the map is
+# learned well: an explicit solver then needs many small steps.
 #
 # </details>
 #
@@ -566,7 +576,7 @@ def growth(jump, x, w, count):
 
 # %% [markdown]
 # **Predict.** Two forecasts start with the errors $10^{-4}$ and $10^{-6}$. How many Lyapunov times longer does the
-# second one stay good?
+# second one stay good? (Good: the error is below 0.3. One unit here is 10 of Lorenz's own.)
 
 # %%
 prediction = None  # a number
@@ -668,7 +678,8 @@ course.compare(prediction, middle, within=0.3)
 figures.horizons(table, exponent)
 
 # %% [markdown]
-# **What to notice.** With all three seeds the error of one jump grows with the horizon. Over $T = 0.25$ one jump is
+# **What to notice.** (The figure has the errors before the division. The dashed line is the distance by which the table
+# divides.) With all three seeds the error of one jump grows with the horizon. Over $T = 0.25$ one jump is
 # accurate. Over $T = 1.1$ it is only a little better than the mean state. Two jumps of half of the horizon were better
 # than one for $T = 0.25$ and $T = 0.5$, and not for $T = 1.1$. Chaos alone does not explain the errors of one jump:
 # eight jumps of the same map go through the same chaos, with less error. So these long jumps were not learned as well
@@ -689,8 +700,8 @@ figures.horizons(table, exponent)
 # - The logarithm of the density of samples is that of the noise, minus the sum of the logarithms of the determinants.
 # - A negative determinant is a fold: an error that is seen without the truth. Several points of noise land on one.
 # - In many dimensions the divergence of the velocity is estimated by probes. The standard error says how well.
-# - A known equation trains a flow map by the same losses. It saves evaluations in a row. It saves time only where an
-#   evaluation of the velocity is expensive.
+# - A known equation trains a flow map by the same losses. It saves evaluations in a row. Whether it saves time depends
+#   on the price of an evaluation of the velocity, on the accuracy that is wanted, and on how well the map was learned.
 # - Chaos bounds a forecast: each Lyapunov time multiplies an error by about $e$. Our maps of Lorenz's equations are
 #   limited by their training, and not by chaos alone.
 #
