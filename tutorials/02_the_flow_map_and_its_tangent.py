@@ -423,7 +423,7 @@ print(f"root mean square of (nabla b) b {rms(bend):.1f}, of the derivative of b 
 
 # %% [markdown]
 # **Predict.** For these points and short jumps: how many times larger is the gap of the slope than the gap of the
-# speed? (Below 1 if it is smaller.) Estimate it from the two printed numbers and the two formulas above. In the second
+# speed? (Below 1 if it is smaller.) Estimate it from the two printed numbers and the two factors above. In the second
 # factor the larger of the two derivatives decides.
 
 # %%
@@ -432,9 +432,8 @@ prediction = None  # a number: gap of the slope, divided by gap of the speed
 # %%
 deltas = [2.0**-k for k in range(1, 13)]
 speeds, slopes = measure(X_line, b_line, 0.9, x, deltas)
-factors = [rms(bend), rms(second)]
-print(f"gap of the speed / delta: measured {speeds[-1] / deltas[-1]:.3f}, predicted {factors[0]:.3f}")
-print(f"gap of the slope / delta: measured {slopes[-1] / deltas[-1]:.3f}, predicted {factors[1]:.3f}")
+print(f"gap of the speed / delta: measured {speeds[-1] / deltas[-1]:.3f}, predicted {rms(bend):.3f}")
+print(f"gap of the slope / delta: measured {slopes[-1] / deltas[-1]:.3f}, predicted {rms(second):.3f}")
 course.compare(
     prediction,
     slopes[-1] / speeds[-1],
@@ -444,7 +443,7 @@ course.compare(
 )
 
 # %% tags=["figure"]
-figures.closing(deltas, {"speed": speeds, "slope": slopes}, factors)
+figures.closing(deltas, {"speed": speeds, "slope": slopes}, [rms(bend), rms(second)])
 
 # %% [markdown]
 # **What to notice.** The marks are measured. The thin lines are the predicted factors times $\delta$: nothing was

@@ -127,9 +127,15 @@ def gradient(loss, b):
 
 # %%
 frozen = FlowMap(copy.deepcopy(net).requires_grad_(False))
+equal = []
 for loss in (lagrangian, eulerian):
-    assert torch.allclose(gradient(loss, X.velocity), gradient(loss, frozen.velocity), rtol=1e-4, atol=1e-7)
-course.compare(prediction, "the same", wrong={"another": "Then a gradient would pass through the held velocity."})
+    own, copied = gradient(loss, X.velocity), gradient(loss, frozen.velocity)
+    apart = (own - copied).norm() / own.norm()
+    print(f"{loss.__name__}: lengths {own.norm():.1e} and {copied.norm():.1e}, relative difference {apart:.0e}")
+    equal.append(apart < 1e-4)
+found = "the same" if all(equal) else "another"
+course.compare(prediction, found, wrong={"another": "Then a gradient would pass through the held velocity."})
+assert all(equal)
 
 # %% [markdown]
 # **What to notice.** At one step of training, self-distillation *is* distillation: its teacher is a frozen copy of
@@ -221,9 +227,11 @@ def train(method, residual, on=None, off=None, steps=STEPS, **changes):
 
 
 # %% [markdown]
-# Is it right? On the same batches `methods.loss` of the library must give the same map.
+# Is it right? On the same batches `methods.loss` of the library must give the same map. (`figures.timed` adds to what
+# `train` returns how much processor time the training took, `.seconds`. Section 4 needs it.)
 
 # %%
+train = figures.timed(train)
 points = board.base(100, torch.Generator().manual_seed(0))
 library, mine = figures.by_library("lsd", steps=20), train("lsd", lagrangian, steps=20).X
 moved = (library(0.0, 1.0, points) - points).square().mean().sqrt()
@@ -254,9 +262,9 @@ course.compare(prediction, ends["off"][0] / ends["none"][0], too_low="Then its a
 figures.distances(lsd, ends, "LSD, an exact teacher in one place")
 
 # %% [markdown]
-# **What to notice.** The printed ranges are those of three seeds. On the diagonal the exact velocity helps little, and
-# the two ranges overlap: the averaged targets of lesson 05 serve nearly as well. Off the diagonal the *exact* velocity
-# does harm, in every seed. Why?
+# **What to notice.** Compare the rows seed by seed. On the diagonal the exact velocity makes the distance less than a
+# tenth smaller, in every seed: the averaged targets of lesson 05 serve nearly as well. Off the diagonal the *exact*
+# velocity makes it at least one and a half times as large, in every seed. Why?
 #
 # Ask *where* each loss asks its teacher.
 #
@@ -385,7 +393,8 @@ course.check("06.5", flow)
 # minute. Two more seeds of everything are read in, each with a teacher of its own.)
 
 # %%
-teacher = train("lsd", None, steps=STEPS // 2).X
+half = train("lsd", None, steps=STEPS // 2)
+teacher = half.X
 noise, goal = errors.exact_pairs(board, 0.0, 1.0, 1024, 0)
 end = flow(teacher.velocity, noise, 256)
 limit = errors.root_mean_square(end - goal)
@@ -431,8 +440,8 @@ figures.pupils({"LSD, no teacher": lsd["none"]} | taught, flows, ends)
 # ## 4. What does each way cost?
 #
 # A fair comparison gives both ways the same total. We count steps: those of the teacher come before those of the pupil.
-# Lesson 04 measured that a step of flow matching is cheaper than one of LSD, so counting steps is a disadvantage for
-# the teacher. (Three trainings; two more seeds are read in.)
+# A step of flow matching is cheaper than one of LSD (lesson 04), so counting steps is a disadvantage for the teacher.
+# The processor time is printed as well. (Three trainings; two more seeds are read in.)
 #
 # **Predict.** With 800 steps in all, which way ends nearest to the exact map in each of three seeds: no teacher, a
 # quarter of the steps for the teacher, or half of them?
@@ -441,16 +450,20 @@ figures.pupils({"LSD, no teacher": lsd["none"]} | taught, flows, ends)
 prediction = None  # "no teacher", "a quarter for the teacher", "half for the teacher" or "mixed"
 
 # %%
-quarter = train("lsd", None, steps=STEPS // 4).X
+quarter = train("lsd", None, steps=STEPS // 4)
 before = {"no teacher": 0, "a quarter for the teacher": STEPS // 4, "half for the teacher": STEPS // 2}
-guides = dict(zip(list(before)[1:], (quarter, teacher), strict=True))
-equal = {name: train("lsd", lagrangian, X.velocity, X.velocity, STEPS - before[name]) for name, X in guides.items()}
-limits = [errors.root_mean_square(flow(quarter.velocity, noise, 256) - goal), limit]
+guides = dict(zip(list(before)[1:], (quarter, half), strict=True))
+velocity = {name: one.X.velocity for name, one in guides.items()}
+equal = {name: train("lsd", lagrangian, b, b, STEPS - before[name]) for name, b in velocity.items()}
+
+# %%
+limits = [errors.root_mean_square(flow(quarter.X.velocity, noise, 256) - goal), limit]
 fair = {"no teacher": ends["LSD, no teacher"]} | figures.ends(equal, "equal")
 figures.print_seeds(fair)
 nearest = min(fair, key=lambda name: max(fair[name]))
 clear = all(max(fair[nearest]) < min(values) for name, values in fair.items() if name != nearest)
 course.compare(prediction, nearest if clear else "mixed")
+figures.print_seconds({"no teacher": lsd["none"]} | equal, before, guides, STEPS)
 
 # %% tags=["figure"]
 figures.costs({"no teacher": lsd["none"]} | equal, before, dict(zip(list(before)[1:], limits)), fair)  # noqa: B905
@@ -458,8 +471,10 @@ figures.costs({"no teacher": lsd["none"]} | equal, before, dict(zip(list(before)
 # %% [markdown]
 # **What to notice.** A pupil's curve begins where its teacher's training ends, so it has fewer steps left. The thick
 # line is the distance of the teacher's flow, once the teacher is trained. The map without a teacher learns velocity and
-# jumps in the same steps. At this budget, counted in steps, it ends nearest: the printed ranges of three seeds do not
-# meet. Other budgets were not tried, and time was not counted.
+# jumps in the same steps. At this budget, counted in steps, it ends nearest in every seed, and the ranges of the three
+# seeds do not meet. Other budgets were not tried. In processor time the ways with a teacher are cheaper: 10 and 11
+# seconds here, and 12 without a teacher (seed 0). Whether a pupil catches up in the time that is left was not tried.
+# (The seconds are those of a busy machine. Yours will differ.)
 #
 # **Try.** Start the pupil from the teacher's weights, as is often done: load them into `state.net` in `train`.
 #

@@ -22,14 +22,13 @@
 #
 # **It assumes** [lesson 05](05_self_distillation_on_the_checkerboard.ipynb): the training loop and its methods. Symbols
 # are on the [notation card](notation.md). **It takes** about an hour: half an hour to read, the rest to write four
-# short pieces of code. The cells run in about eight minutes on two CPU cores. Where a cell trains many maps, the text
-# asks you for a guess on paper before you run it.
+# short pieces of code. The cells run in about eight minutes on two CPU cores. Most of them go into trainings of three
+# seeds.
 
 # %%
 import warnings
 from statistics import median
 
-import matplotlib.pyplot as plt
 import torch
 from sklearn import datasets
 from torch import nn
@@ -37,6 +36,7 @@ from tqdm.auto import tqdm
 
 from flowmap_edu import FlowMap, FromTensor, Training, course, fit, recipes, training
 from flowmap_edu.metrics.two_sample import classifier_test, sliced_wasserstein
+from flowmap_edu.viz import figures_11 as figures
 from flowmap_edu.viz import plots
 
 plots.use_style()
@@ -58,11 +58,9 @@ problem = FromTensor(x)
 run = recipes.recipe("points", "lsd", problem=problem, steps=STEPS, compile=False)
 *_, state = tqdm(fit(*run, every=STEPS // 10), total=10, desc="two moons")
 samples = state.X.sample(problem.base(3600), steps=1)
-figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.0), sharex=True, sharey=True)
-for ax, points, title in zip(axes, (problem.train, samples), ("training data", "one jump"), strict=True):
-    ax.plot(*points.T, ".", ms=2)
-    ax.set(title=title, aspect="equal")
-plt.show()
+
+# %% tags=["figure"]
+figures.clouds({"training data": problem.train, "one jump": samples})
 
 # %% [markdown]
 # **What to notice.** In this training one jump draws both moons. There are also points on the way between them. The
@@ -158,27 +156,33 @@ def distance(X, problem, seed=0, scale=1.0):
     return sliced_wasserstein(X.sample(x0, 1) / scale, problem.held_out / scale)
 
 
-def trained(problem, method="lsd", net=None, seed=0, settings=None, **changes):
+# %%
+def trained(problem, method="lsd", net=None, seed=0, settings=None, steps=STEPS, **changes):
     """The map of one training; `settings` in place of the recipe's."""
     torch.manual_seed(seed)
     net = net() if net else None
-    run = recipes.recipe("points", method, problem=problem, net=net, steps=STEPS, seed=seed, compile=False, **changes)
-    *_, state = fit(*(run if settings is None else run._replace(training=settings)), every=STEPS)
+    run = recipes.recipe("points", method, problem=problem, net=net, steps=steps, seed=seed, compile=False, **changes)
+    *_, state = fit(*(run if settings is None else run._replace(training=settings)), every=steps)
     return state.X
 
 
-# %% [markdown]
-# **Predict** (on paper). Which changes more, the settings or the network?
+def compare(cases, problem):
+    """The distances of three seeds a case, by name; printed."""
+    found = {}
+    for name, case in cases.items():
+        found[name] = [distance(trained(problem, seed=seed, **case), problem, seed) for seed in range(3)]
+        figures.show(name, found[name])
+    return found
 
+
+# %% [markdown]
+# **Predict.** Which takes more from the distance in each of three seeds: the recipe's settings in place of Adam's, or
+# then the library's network in place of the plain one? (Nine trainings.)
 
 # %%
-def compare(cases, problem):
-    """The distances of three seeds a case, printed as median and range."""
-    for name, case in cases.items():
-        found = sorted(distance(trained(problem, seed=seed, **case), problem, seed) for seed in range(3))
-        print(f"{name:<34} {median(found):.3f}   ({found[0]:.3f} to {found[-1]:.3f})")
+prediction = None  # "settings", "network" or "mixed"
 
-
+# %%
 floor = sliced_wasserstein(problem.train[: len(problem.held_out)], problem.held_out)
 print(f"{'training samples themselves':<34} {floor:.3f}")
 cases = {
@@ -186,15 +190,19 @@ cases = {
     "plain network, the recipe": {"net": Plain},
     "MLP with Fourier features, recipe": {},
 }
-compare(cases, problem)
+moons = compare(cases, problem)
+library = moons["MLP with Fourier features, recipe"]
+adam, plain, ours = torch.tensor(list(moons.values()))
+course.compare(prediction, figures.lowest({"settings": plain - adam, "network": ours - plain}))
 
 # %% [markdown]
-# **What to notice.** The medians fall from row to row. The two steps are of about the same size, so neither the
-# settings nor the network changes more. Neighbouring ranges overlap or nearly touch; those of the first row and the
-# last one are apart. The settings of the recipe change the optimiser, the batch, the target and the times together. The
-# library's `MLP` is deeper than `Plain`, and it reads Fourier features of $x$ and of the times. The table does not say
-# which of these changes does it. None reaches the first line. (All trainings have 600 steps.) To use your network from
-# the command line and in runs on disk, put it into a file: [docs/extending.md](../docs/extending.md).
+# **What to notice.** With each seed the distance falls from row to row. The step to the library's network is the larger
+# one with each seed, but with seed 0 the two steps are almost equal. Neighbouring ranges overlap or nearly touch; those
+# of the first row and the last one are apart. The settings of the recipe change the optimiser, the batch, the target
+# and the times together. The library's `MLP` is deeper than `Plain`, and it reads Fourier features of $x$ and of the
+# times. The table does not say which of these changes does it. None reaches the first line. (All trainings have 600
+# steps.) To use your network from the command line and in runs on disk, put it into a file:
+# [docs/extending.md](../docs/extending.md).
 #
 # **Try.** Which row would you add to see what the Fourier features do alone?
 #
@@ -237,8 +245,11 @@ def jump_onto(s, x, goal):
 
 
 # %% [markdown]
-# **Predict** (on paper). The table has a column for each number. Which of them will see the untrained map, which the
-# copier?
+# **Predict.** The table has a column for each number. Guess on paper which of them see the copier. And a number: how
+# large is the gap of the untrained map? (The trained one has 0.09.)
+
+# %%
+prediction = None  # a number
 
 
 # %%
@@ -252,12 +263,15 @@ def copier(s, t, x):  # noqa: ARG001
 
 
 untrained = FlowMap(recipes.recipe("points", problem=problem, steps=1).net)
+gaps = {}
 print(f"{'':<12}{'wasserstein':>12}{'classifier':>12}{'copies':>9}{'gap':>9}{'semigroup':>11}{'diagonal':>10}")
 for name, X in {"trained": state.X, "untrained": untrained, "copier": FlowMap(copier)}.items():
     row = problem.evaluate(X, [1])[0]
+    gaps[name] = row["gap"]
     print(f"{name:<12}{row['wasserstein']:>12.3f}{row['classifier']:>12.3f}{row['copies']:>9.2f}", end="")
     print(f"{row['gap']:>9.3f}{row['semigroup']:>11.3f}{row['diagonal']:>10.2f}")
 print(f"training samples: wasserstein {row['wasserstein_real']:.3f}, classifier {row['classifier_real']:.3f}")
+course.compare(prediction, gaps["untrained"], within=0.03, too_high="Its slope is near 0, so one jump and 16 return x.")
 
 # %% [markdown]
 # **What to notice.** The distance and the classifier see both bad maps. The gap and the semigroup residual see neither:
@@ -281,16 +295,22 @@ print(f"training samples: wasserstein {row['wasserstein_real']:.3f}, classifier 
 #
 # The recipe has settings for each of them. Change the name only.
 #
-# **Predict** (on paper). Do the ranges of three seeds overlap?
+# **Predict.** Which has the smallest distance in each of three seeds?
 
 # %%
-compare({name: {"method": name} for name in ("lsd", "esd", "psd-m")}, problem)
+prediction = None  # "lsd", "esd", "psd-m" or "mixed"
+
+# %%
+figures.show("lsd, from section 2", library)
+others = compare({name: {"method": name} for name in ("esd", "psd-m")}, problem)
+course.compare(prediction, figures.lowest({"lsd": library} | others))
 
 # %% [markdown]
-# **What to notice.** The ranges overlap. On this data and at this length the table gives no reason to prefer one. Other
-# reasons remain. PSD needs no forward-mode derivative: take it if your network has none (a fused attention, for
-# example), or if memory is short. ESD failed in lesson 04b under the stop-gradient "full" with Fourier features; its
-# recipe has "convex".
+# **What to notice.** With each seed LSD has the smallest distance. But the methods differ by less than the seeds of one
+# method do, so the ranges overlap. Three seeds are a hint that LSD is a little ahead on this data and at
+# this length. Other reasons to choose remain. PSD needs no forward-mode derivative: take it if your network has none (a
+# fused attention, for example), or if memory is short. ESD failed in lesson 04b under the stop-gradient "full" with
+# Fourier features; its recipe has "convex".
 #
 # ## 5. A table of measurements
 #
@@ -314,14 +334,10 @@ for row in patients.evaluate(maps[0], [1, 4]):
 
 # %%
 drawn = maps[0].sample(patients.base(len(table)), 1) * table.std(0) + table.mean(0)
+
+# %% tags=["figure"]
 names = datasets.load_diabetes().feature_names
-figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4), sharey=True)
-for ax, rows, title in zip(axes, (table, drawn), ("442 patients", "442 samples, one jump"), strict=True):
-    shown = ax.imshow(torch.corrcoef(rows.T), vmin=-1, vmax=1, cmap="PuOr")
-    ax.set(title=title, yticks=range(10), yticklabels=names)
-    ax.set_xticks(range(10), names, rotation=90)
-figure.colorbar(shown, ax=axes, label="correlation of two columns")
-plt.show()
+figures.correlations({"442 patients": table, "442 samples, one jump": drawn}, names)
 
 # %% [markdown]
 # **What to notice.** In this training the correlations of the samples look like those of the data, and the distance is
@@ -386,7 +402,14 @@ print(f"{'training patients':<22} the classifier is right in {classifier_test(kn
 # Any array $(n, C, H, W)$ is taken as well. We cut patches of 12 x 12 pixels out of a photograph that scikit-learn
 # ships. `problem.network()` suggests a U-Net of that size.
 #
-# **Predict** (on paper). What will a map of 300 steps draw: patches of sky, edges, or neither?
+# How steep is a patch? Take the mean difference of neighbouring pixels. A quarter of the training patches lie below
+# their lower quartile.
+#
+# **Predict.** A map is trained for 300 steps. Which share of its samples lies below that quartile?
+
+# %%
+prediction = None  # a number between 0 and 1
+
 
 # %%
 photo = torch.tensor(datasets.load_sample_image("china.jpg")).float().mean(2) / 127.5 - 1
@@ -397,18 +420,36 @@ small = {"width": 8, "multipliers": [1, 2]}
 run = recipes.recipe("images", "lsd", problem=patches, net=small, steps=STEPS // 2, batch=64, compile=False)
 *_, image_state = tqdm(fit(*run, every=max(1, STEPS // 20)), total=10, desc="patches")
 
+
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(8.4, 2.4))
-one_jump = image_state.X.sample(patches.base(32, generator), 1)
-for ax, shown, title in zip(axes, (patches.train[:32], one_jump), ("patches", "one jump"), strict=True):
-    plots.images(ax, shown.unflatten(0, (4, 8)))
-    ax.set_title(title)
-plt.show()
+def steepness(x):
+    """The mean absolute difference of neighbouring pixels in a row, shape (N,)."""
+    return x.diff(dim=3).abs().mean((1, 2, 3))
+
+
+# %%
+apart = patches.held_out
+one_jump = image_state.X.sample(patches.base(len(apart), generator), 1)
+quartile = steepness(patches.train).quantile(0.25)
+sets = {
+    "training patches": patches.train[: len(apart)],
+    "one jump": one_jump,
+    "noise": patches.base(len(apart), generator),
+}
+for name, found in sets.items():
+    smooth = (steepness(found) < quartile).float().mean()
+    print(f"{name:<17} distance to patches kept aside {sliced_wasserstein(found, apart):.3f}", end=", ")
+    print(f"below the quartile {smooth:.0%}, median steepness {steepness(found).median():.2f}")
+course.compare(prediction, (steepness(one_jump) < quartile).float().mean(), within=0.2)
+
+# %% tags=["figure"]
+figures.sheets({"patches": patches.train, "one jump": one_jump})
 
 # %% [markdown]
-# **What to notice.** There are light and dark samples, as there are light and dark patches. Smooth sky and sharp
-# edges are missing: all samples are grainy. This is one training of 300 steps. Lesson 08 shows a map of pictures that
-# was trained longer.
+# **What to notice.** The distance lies about halfway between that of noise and that of real patches. There are light
+# and dark samples, as there are light and dark patches. But no sample is as smooth as the smoothest quarter of the
+# training patches, and the median sample is twice as steep as the median patch: all samples are grainy. This is one
+# training of 300 steps. Lesson 08 shows a map of pictures that was trained longer.
 #
 # ## 7. What to change first when it does not work
 #
@@ -416,16 +457,20 @@ plt.show()
 # Each is made wrong here on purpose, with everything else as in section 1. Distances are in units of each column's
 # deviation.
 #
-# **Predict** (on paper). Order the five mistakes in the next cell by the harm that they do.
+# **Predict.** The five mistakes: one *column* 30 times as large, the *mean* moved by 10, a *sigma* 4.5 times the
+# data's, a *batch* of 24 in place of 384, no *jumps* at $s = 0$. Which does the most harm, by the median of three
+# seeds? (Order the others on paper. Fifteen trainings; the first row is that of section 2.)
+
+# %%
+prediction = None  # "column", "mean", "sigma", "batch" or "jumps"
 
 # %%
 units = torch.tensor([1.0, 30.0])
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the library warns of the first three
     uneven, far, wide = FromTensor(x * units.numpy()), FromTensor(x + 10), FromTensor(x, sigma=4.5)
-found = {}
+wrong = {"as in section 1": library}
 for name, (data, case) in {
-    "as in section 1": (problem, {}),
     "one column 30 times as large": (uneven, {}),
     "the mean moved by 10": (far, {}),
     "sigma 4.5 times the data's": (wide, {}),
@@ -433,37 +478,49 @@ for name, (data, case) in {
     "no jumps at s = 0": (problem, {"at_zero": 0.0}),
 }.items():
     scale = units if data is uneven else 1.0
-    found[name] = [distance(trained(data, seed=k, **case), data, k, scale) for k in range(3)]
+    wrong[name] = [distance(trained(data, seed=k, **case), data, k, scale) for k in range(3)]
 
 # %%
-for name, values in found.items():
-    print(f"{name:<34} {median(values):.3f}   ({min(values):.3f} to {max(values):.3f})")
+for name, values in wrong.items():
+    figures.show(name, values)
+short = dict(zip(list(wrong)[1:], ("column", "mean", "sigma", "batch", "jumps"), strict=True))
+course.compare(prediction, short[max(short, key=lambda name: median(wrong[name]))])
 
-# %%
-figure, ax = plt.subplots(figsize=(6.4, 2.6))
-for k, values in enumerate(found.values()):
-    ax.plot(values, [k] * 3, "o", color=plots.COLOURS[k])
-ax.axvline(floor, color="0.5", ls="--", lw=1, label="training samples")
-ax.set(yticks=range(len(found)), yticklabels=found, xscale="log", xlabel="sliced Wasserstein distance, in deviations")
-ax.set_xticks([0.06, 0.1, 0.2, 0.4], ["0.06", "0.1", "0.2", "0.4"])
-ax.minorticks_off()
-ax.invert_yaxis()
-ax.legend()
-plt.show()
-
+# %% tags=["figure"]
+figures.mistakes(wrong, floor)
 # %% [markdown]
 # **What to notice.** Each dot is one seed. Columns of different size do by far the most harm: $\sigma$ is one number,
 # and here it fits neither column (exercise 1). By the medians a mean far from 0 comes next, then the wrong $\sigma$,
-# then the small batch. The ranges of these three overlap, and only that of the mean is apart from the first row's.
-# Without the jumps at $s = 0$ no harm can be seen in three seeds, at this length of training. We chose the size of each
-# mistake, and another size can change the order. The library warns of the first three mistakes.
+# then the small batch. The ranges of these three overlap, and only that of the mean is apart from the first row's. Each
+# of these four mistakes does harm with each seed. Without the jumps at $s = 0$ the distance is larger with two seeds
+# and smaller with one, at this length of training. We chose the size of each mistake, and another size can change the
+# order. The library warns of the first three mistakes.
 #
-# **Try.** "batch 24" saw fewer samples than the first row, at the same number of steps. Which control separates the
-# two?
+# The batch of 24 saw a 16th of the samples of the first row, in the same number of steps. What if the batch of 384
+# sees no more samples than it? Then it has a 16th of the steps.
+#
+# **Predict.** Which has the smaller distance in each of three seeds: the batch of 24 with 600 steps, or that of 384
+# with 37?
+
+# %%
+prediction = None  # "24", "384" or "mixed"
+
+# %%
+few = compare({"batch 384, a 16th of the steps": {"steps": max(1, STEPS // 16)}}, problem)
+course.compare(prediction, figures.lowest({"24": wrong["batch 24 in place of 384"], "384": next(iter(few.values()))}))
+
+# %% [markdown]
+# **What to notice.** With as many samples as the batch of 24, the large batch is far worse with each seed. After its 37
+# steps the map is hardly better than the untrained one of section 3. So at equal samples the many steps of the small
+# batch are worth more. In the first row and in "batch 24" the number of steps is the same, and there the large batch is
+# better. That comparison does not say whether the samples seen or the less noisy gradient does it.
+#
+# **Try.** There is a second way to give both the same number of samples. Which?
 #
 # <details><summary>Answer</summary>
 #
-# The same number of samples: 16 times as many steps with the batch of 24. Whether it catches up is not measured here.
+# 16 times as many steps with the batch of 24: `{"batch": 24, "steps": 16 * STEPS}`. It takes several minutes a seed,
+# and is not run here. So we do not know whether the small batch catches up with the first row.
 #
 # </details>
 #

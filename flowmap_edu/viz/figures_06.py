@@ -1,8 +1,10 @@
 """The figures and tables of lesson 06: one function each."""
 
+import functools
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import torch
@@ -23,10 +25,23 @@ SHARES = {0.5: "median", 0.99: "99th percentile"}
 
 
 class Found(NamedTuple):
-    """What a training of the lesson gives: the averaged map, and rows (step, distance, norm of the gradient)."""
+    """What a training gives: the averaged map, rows (step, distance, norm of the gradient), and processor time."""
 
     X: FlowMap
     rows: Tensor
+    seconds: float = 0.0
+
+
+def timed(train: Callable[..., Found]) -> Callable[..., Found]:
+    """The function `train`, which returns the processor time of its training as well."""
+
+    @functools.wraps(train)
+    def with_time(*arguments: Any, **named: Any) -> Found:
+        began = time.process_time()
+        found = train(*arguments, **named)
+        return found._replace(seconds=time.process_time() - began)
+
+    return with_time
 
 
 def other_seeds() -> dict[str, list[dict[str, float]]]:
@@ -74,9 +89,20 @@ def marks(ax: Axes, seeds: Mapping[str, Sequence[float]], colours: Sequence[int]
 
 
 def print_seeds(seeds: Mapping[str, Sequence[float]]) -> None:
-    """Print the range over seeds."""
+    """Print what each seed gave."""
     for name, values in seeds.items():
-        print(f"{name:<30} {min(values):.4f} to {max(values):.4f}   ({len(values)} seeds)")
+        print(f"{name:<30} {', '.join(f'{value:.4f}' for value in values)}   (seeds 0, 1, 2)")
+
+
+def print_seconds(
+    found: Mapping[str, Found], before: Mapping[str, int], guides: Mapping[str, Found], steps: int
+) -> None:
+    """Print the processor time of the ways of `costs`, that of their teachers included."""
+    for name, one in found.items():
+        teacher = guides[name].seconds if name in guides else 0.0
+        own = f"a step of the map {1000 * one.seconds / (steps - before[name]):.0f} ms"
+        guide = f", of the teacher {1000 * teacher / before[name]:.0f} ms" if before[name] else ""
+        print(f"{name:<30} {teacher + one.seconds:.0f} s of processor time, seed 0 ({own}{guide})")
 
 
 def speeds(problem: Checkerboard, X: FlowMap, times: Sequence[float]) -> dict[str, Tensor]:

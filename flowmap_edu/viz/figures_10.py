@@ -11,19 +11,26 @@ from torch import Tensor, nn
 from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.viz import plots
 
+KEYS = ("fd", "labels", "on", "off")
+
+
+def from_file() -> dict[str, Any]:
+    """What data/lessons/make_10.py has made."""
+    text = (shipped_folder() / "lessons" / "10.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
 
 def other_seeds() -> list[dict[str, Any]]:
-    """What the seeds 1 and 2 gave, by data/lessons/make_10.py."""
-    text = (shipped_folder() / "lessons" / "10.json").read_text(encoding="utf-8")
-    seeds: list[dict[str, Any]] = json.loads(text)["seeds"]
+    """What the seeds 1 and 2 gave."""
+    seeds: list[dict[str, Any]] = from_file()["seeds"]
     return seeds
 
 
 def lowest(found: Mapping[str, Tensor]) -> str:
-    """The name all of whose numbers, one a seed, are below all of every other name's; "mixed" if there is none."""
-    best = min(found, key=lambda name: found[name].max().item())
-    clear = all(found[best].max() < values.min() for name, values in found.items() if name != best)
-    return best if clear else "mixed"
+    """The name with the smallest number in every seed; "mixed" if the seeds do not agree."""
+    best = torch.stack(list(found.values())).argmin(0)
+    return list(found)[best[0]] if (best == best[0]).all() else "mixed"
 
 
 def span(values: Tensor, form: str) -> str:
@@ -31,8 +38,13 @@ def span(values: Tensor, form: str) -> str:
     return f"{values.min().item():{form}} to {values.max().item():{form}}"
 
 
+def each(values: Tensor, form: str) -> str:
+    """Some numbers, seed 0 first."""
+    return ", ".join(f"{value:{form}}" for value in values.tolist())
+
+
 def trainings(first: Mapping[str, Sequence[float]]) -> dict[str, Tensor]:
-    """Print the ranges over three seeds, and return the numbers.
+    """Print what each of three seeds gave, and return the numbers.
 
     Args:
         first: of seed 0, by the name of a training: Fréchet distance, labels, residuals on and off the diagonal.
@@ -41,23 +53,51 @@ def trainings(first: Mapping[str, Sequence[float]]) -> dict[str, Tensor]:
         by name, shape (3, 4).
     """
     found = {}
-    print(f"{'':>14}  {'FD, one jump':>14}{'labels':>14}{'on the diagonal':>18}{'off it':>16}")
     for name, numbers in first.items():
-        others = [[one["trainings"][name][key] for key in ("fd", "labels", "on", "off")] for one in other_seeds()]
+        others = [[one["trainings"][name][key] for key in KEYS] for one in other_seeds()]
         found[name] = torch.tensor([list(numbers), *others])
-        cells = [span(found[name][:, k], form) for k, form in enumerate((".1f", ".0%", ".2f", ".2f"))]
-        print(f"{name:>14}  {cells[0]:>14}{cells[1]:>14}{cells[2]:>18}{cells[3]:>16}")
+    table(found)
     return found
 
 
+def longer() -> Tensor:
+    """Print what the learned weight gave after 800 steps, three seeds by data/lessons/make_10.py; shape (3, 4)."""
+    rows = torch.tensor([[one[key] for key in KEYS] for one in from_file()["longer"]])
+    table({"weight, 800": rows})
+    return rows
+
+
+def table(found: Mapping[str, Tensor]) -> None:
+    """Print the numbers of three seeds, a line a training; shape (3, 4) each."""
+    print(f"{'seeds 0, 1, 2':>14}{'FD, one jump':>19}{'labels':>16}{'on the diagonal':>22}{'off it':>18}")
+    for name, rows in found.items():
+        cells = [each(rows[:, k], form) for k, form in enumerate((".1f", ".0%", ".2f", ".2f"))]
+        print(f"{name:>14}{cells[0]:>19}{cells[1]:>16}{cells[2]:>22}{cells[3]:>18}")
+
+
+def pairs(found: Mapping[str, Tensor]) -> None:
+    """The residual off the diagonal and the Fréchet distance of two trainings; a line joins the two of a seed."""
+    _, ax = plt.subplots(figsize=(4.8, 2.9))
+    for k, (name, rows) in enumerate(found.items()):
+        ax.plot(rows[:, 3], rows[:, 0], "os"[k], color=plots.COLOURS[k], label=f'"{name}"', zorder=2)
+    for seed, (one, other) in enumerate(zip(*found.values(), strict=True)):
+        ax.plot([one[3], other[3]], [one[0], other[0]], color="0.6", lw=1, zorder=1)
+        ax.annotate(f"seed {seed}", (one[3], one[0]), (-5, -9), ha="right", textcoords="offset points", fontsize=8)
+    ax.set(xlabel="mean squared residual off the diagonal", ylabel="Fréchet distance, one jump")
+    ax.margins(x=0.15, y=0.15)
+    ax.set_title("A line joins the two trainings of a seed")
+    ax.legend()
+    plt.show()
+
+
 def gradients(first: Mapping[str, tuple[float, float]]) -> dict[str, Tensor]:
-    """Print length and noise over mean of each loss for three networks, draw the noise, and return it by name."""
+    """Print length and noise over mean of each loss in three networks, draw the noise, and return it by name."""
     others = [one["gradients"] for one in other_seeds()]
     _, ax = plt.subplots(figsize=(5.8, 2.6))
     found = {}
     for k, (name, numbers) in enumerate(first.items()):
         length, noise = torch.tensor([list(numbers), *(one[name] for one in others)]).T
-        print(f"{name:>15}: length of the mean {span(length, '.1f'):>16}, noise over mean {span(noise, '.2f')}")
+        print(f"{name:>15}: length of the mean {each(length, '.0f'):>13}; noise over mean {each(noise, '.2f')}")
         ax.plot(noise, [k] * len(noise), "o", color=plots.COLOURS[0])
         found[name] = noise
     ax.set(yticks=range(len(first)), yticklabels=first, xlabel="noise over mean", xlim=(0, None))
@@ -73,7 +113,7 @@ def distances(first: Mapping[str, float]) -> dict[str, Tensor]:
     found = {}
     for name, value in first.items():
         found[name] = torch.tensor([value, *(one["averages"][name] for one in other_seeds())])
-        print(f"{name:>16}: FD {', '.join(f'{fd:.1f}' for fd in found[name].tolist())}")
+        print(f"{name:>16}: FD {each(found[name], '.1f')}")
     return found
 
 
