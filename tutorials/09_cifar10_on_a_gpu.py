@@ -544,7 +544,7 @@ figures.kept("gpu/emoji-step-320.png", "CIFAR-10's network on emoji, step 320, o
 # - A checkpoint holds the random numbers, too. On a CPU a resumed run has the bits of the unbroken one.
 # - A mean may be cut into equal parts, one after the other (`accumulate`) or over processes (`torchrun`). With
 #   dropout the masks change with the parts of `accumulate`, so only the mean over masks stays the same.
-# - In 16 bits a difference quotient lost a fifth of its value here. Values lost about one percent, forward-mode
+# - In 16 bits a difference quotient lost almost a fifth of its value here. Values lost about one percent, forward-mode
 #   derivatives one to three, in two networks. TF32 lost less than two parts in a thousand.
 # - A Fréchet distance belongs to a number of pictures.
 #
