@@ -8,6 +8,7 @@ A lesson whose code cells are those of its notebook is not run: its texts alone 
 import argparse
 import hashlib
 import os
+import re
 import time
 from pathlib import Path
 
@@ -37,8 +38,16 @@ def fold(notebook: nbformat.NotebookNode) -> None:
             cell.metadata["jupyter"] = {"source_hidden": True}
 
 
+def is_bar(data: dict[str, str]) -> bool:
+    """Whether nothing is left of an output, or only the text of a progress bar."""
+    return not data or (list(data) == ["text/plain"] and re.search(r"\| \d+/\d+ \[", data["text/plain"]) is not None)
+
+
 def settle(notebook: nbformat.NotebookNode) -> None:
-    """Take out what cannot come back or is of one machine: views and states of widgets, warnings, timings of cells."""
+    """Take out what cannot come back or is of one machine: views and states of widgets, warnings, timings of cells.
+
+    The text of a progress bar goes, too: it is the bar's first state, 0 %, and looks as if nothing had run.
+    """
     notebook.metadata.pop("widgets", None)
     seen: dict[str, int] = {}
     for cell in notebook.cells:  # ids by content, so that a lesson that is made again differs only where it changed
@@ -50,7 +59,7 @@ def settle(notebook: nbformat.NotebookNode) -> None:
         for out in cell.outputs:
             for mime in [mime for mime in out.get("data", {}) if "widget" in mime]:
                 del out["data"][mime]
-        cell.outputs = [out for out in cell.outputs if "data" not in out or out["data"]]
+        cell.outputs = [out for out in cell.outputs if "data" not in out or not is_bar(out["data"])]
 
 
 def make(source: Path, again: bool) -> str:

@@ -13,7 +13,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -50,14 +50,22 @@ def name_of(thing: Any) -> str:
 
 
 class Recorded:
-    """A base class whose objects remember their arguments, so that a run's folder can name them."""
+    """A base class whose objects remember their arguments, so that a run's folder can name them.
+
+    An argument that is not given is not remembered, unless its name stands in `noted`.
+    """
+
+    noted: ClassVar[tuple[str, ...]] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make an object that remembers its arguments."""
         made = super().__new__(cls)
         with contextlib.suppress(TypeError):  # __init__ will say what is wrong
             known = cls.__init__ is not object.__init__
-            record(made, name_of(cls), arguments_of(cls.__init__, made, *args, **kwargs) if known else {})
+            takes = inspect.signature(cls.__init__).parameters
+            default = {name: takes[name].default for name in cls.noted if name in takes}
+            given = arguments_of(cls.__init__, made, *args, **kwargs) if known else {}
+            record(made, name_of(cls), default | given)
         return made
 
 
@@ -204,5 +212,6 @@ def make(reference: str, **arguments: Any) -> Any:
             raise ValueError(f"{reference} does not take these arguments ({error}); it takes {names}") from error
         made = found(**arguments)
     with contextlib.suppress(AttributeError, TypeError):  # a text, a number: whoever asked for it will refuse it
-        record(made, reference, arguments)
+        if getattr(made, RECORD, ("",))[0] != reference:  # its class may have noted more
+            record(made, reference, arguments)
     return made

@@ -50,7 +50,7 @@ OPTIONS = [
     ("$T --fid-every 1", "--fid-every is for data sets of images with a Fréchet distance, not for Checkerboard"),
     ("train x.npy --steps 2 --out new --fid-every 1", "not for FromTensor, whose samples have shape (3,)"),
     *[(f"$D --fid-every 1 --fid-images={v}", "--fid-images must be a whole number of at least 2") for v in (0, 1, -5)],
-    ("$D --fid-every 1 --fid-images 10", "--fid-images is not for Digits: its evaluation takes no n"),
+    ("$D --fid-every 1 --weights file", "--weights is not for Digits: its evaluation takes no weights"),
     ("train emoji --steps 2 --out new --fid-every 1 --weights gone", "gone is missing, damaged or not made of tensors"),
     (
         "train emoji --steps 2 --out new --fid-every 1 --weights x.npy",

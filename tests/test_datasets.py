@@ -121,16 +121,40 @@ def windows(pixels: np.ndarray) -> np.ndarray:
 
 
 def test_digits_are_scikit_learns():
-    """The two parts are its 1,797 pictures in order, 1,400 and 397; 0 and 16 are -1 and +1."""
+    """In the order of the file the two parts are its 1,797 pictures, 1,400 and 397; 0 and 16 are -1 and +1."""
     from sklearn.datasets import load_digits
 
-    train, held_out = load(Digits), load(Digits, train=False)
+    train, held_out = (Digits(split=None).data(part) for part in (True, False))
     assert (len(train), len(held_out), train.shape, train.classes) == (1400, 397, (1, 8, 8), 10)
     images, target = load_digits(return_X_y=True)
     values = torch.cat([train.values(), held_out.values()]).flatten(1)
     assert torch.equal(values, torch.from_numpy(images / 8 - 1).float())
     assert torch.equal(torch.cat([train.labels, held_out.labels]), torch.from_numpy(target))
     assert (values.min().item(), values.max().item()) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(("kind", "n", "held"), [(Digits, 1400, 397), (Emoji, 1691, 187)])
+def test_a_seed_parts_a_collection_at_random(kind, n, held):
+    """Each image with its label once in one of the parts; the seed is the order, 0 the default, none the file's."""
+
+    def rows(split, train: bool) -> list[bytes]:
+        data = kind(split=split).data(train)
+        return [bytes(x) for x in torch.cat([data.pixels.flatten(1), data.labels[:, None].byte()], 1).numpy()]
+
+    parts = {split: (rows(split, True), rows(split, False)) for split in (None, 0, 1)}
+    assert all((len(train), len(aside)) == (n, held) for train, aside in parts.values())
+    whole = sorted(parts[None][0] + parts[None][1])
+    assert sorted(parts[0][0] + parts[0][1]) == sorted(parts[1][0] + parts[1][1]) == whole
+    assert parts[0] == (rows(0, True), rows(0, False))
+    assert torch.equal(kind().data().pixels, kind(split=0).data().pixels)
+    assert len({kind(split=split).digest() for split in (None, 0, 1)}) == 3
+    share, file = held / (n + held), set(parts[None][1])
+    for train, aside in ((parts[0], parts[1]), (parts[0], parts[None])):
+        common = len(set(train[1]) & set(aside[1]))  # hypergeometric: of held, each with the chance `share`
+        assert abs(common - held * share) < 5 * (held * share * (1 - share) ** 2) ** 0.5
+    assert len(file) == held
+    with pytest.raises(ValueError, match="seed"):
+        kind(split=-1)
 
 
 def test_cifar10_planes_rows_and_labels(tmp_path):
@@ -675,7 +699,7 @@ def test_a_folder_that_cannot_take_the_download_is_named(archive, tmp_path, monk
 
 
 def test_the_shipped_emoji_are_what_their_page_says():
-    """The checksums and counts of README.md; every class in both parts; no picture twice."""
+    """The checksums and counts of README.md; every class in the part to train on; no picture twice."""
     packed = (DATA / "emoji" / "pictures.bin.xz").read_bytes()
     page = (DATA / "emoji" / "README.md").read_text()
     for content in (packed, lzma.decompress(packed)):
@@ -688,7 +712,7 @@ def test_the_shipped_emoji_are_what_their_page_says():
     assert [(int(label), int(a), int(b)) for label, _, a, b in rows] == [
         (k, *counts_k) for k, counts_k in enumerate(zip(*counts, strict=True))
     ]
-    assert min(map(min, counts)) > 0
+    assert min(counts[0]) > 0
     assert len({pixels.numpy().tobytes() for part in (train, held_out) for pixels in part.pixels}) == 1878
     assert (train.values().min().item(), train.values().max().item()) == (-1.0, 1.0)
 

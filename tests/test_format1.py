@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.datasets import load_digits
 
 from flowmap_edu import METHODS, problems
-from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.nets import UNet
 from flowmap_edu.training import format1, runs
 
 FIXTURE = Path(__file__).parent / "fixtures" / "format1-run"
+DIGITS = FIXTURE.with_name("format1-digits")
 PARAMETERS = {"digits": 0.1075e6, "emoji": 0.678e6, "cifar10": 54.67e6, "celeba64": 124.26e6, "afhq64": 124.26e6}
 
 
@@ -32,17 +33,19 @@ def test_a_run_of_format_1_loads_and_is_not_trained_further(tmp_path):
         assert torch.equal(weight, weights[name])
 
 
-@pytest.mark.parametrize("name", ["digits-lsd"])
-def test_a_shipped_run_of_format_1_says_what_it_is(name):
-    """Problem, network, method and training as the file of format 1 has them."""
-    config = json.loads((shipped_folder() / name / "config.json").read_text())["config"]
-    info = runs.read_metadata(name)
+def test_a_run_of_format_1_on_digits_says_what_it_is():
+    """Problem, network, method and training as the file has them; its digits are the first of scikit-learn's file."""
+    config = json.loads((DIGITS / "config.json").read_text())["config"]
+    info = runs.read_metadata(DIGITS)
     problem, net, training = info.problem(), info.network(), info.training
     assert info.method.title == METHODS[config["method"]].title
     assert info.method.stopgrad == (config["stopgrad"] or METHODS[config["method"]].stopgrad)
     assert (problem.shape, problem.sigma, problem.classes) == (info.shape, info.sigma, info.classes)
     assert isinstance(net, UNet)
     assert (training.stratified, training.batch) == (config["even"], config["batch"])
+    images, target = load_digits(return_X_y=True)
+    assert torch.equal(problem.data().pixels.flatten(1).double(), torch.from_numpy(images[:1400]))
+    assert torch.equal(problem.data().labels, torch.from_numpy(target[:1400]))
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -18,7 +18,7 @@ from flowmap_edu.metrics import classifier, coverage, memorising
 from flowmap_edu.metrics import images as image_metrics
 from flowmap_edu.nets import UNet
 from flowmap_edu.nets.layers import Weight
-from flowmap_edu.problems import Digits
+from flowmap_edu.problems import Digits, Emoji, labelled
 from flowmap_edu.recipes import STEPS, Recipe, recipe
 from flowmap_edu.recipes import classifier as classifier_training
 from flowmap_edu.training import runs
@@ -160,6 +160,27 @@ def test_the_shipped_classifier_reads_held_out_digits():
     torch.testing.assert_close(net.logits(x), net(x) @ net.head.weight.T + net.head.bias)
     with pytest.raises(ValueError, match=r"images must have shape \(B, 1, 8, 8\), got \(2, 8, 8\)"):
         net(torch.zeros(2, 8, 8))
+
+
+def test_in_the_order_of_the_file_the_held_out_digits_are_no_random_part():
+    """The end of the file is further from the training digits than the held-out ones of any of three seeds.
+
+    So only a random part says what a perfect map would score.
+    """
+    file, *seeds = (labelled.Judge(Digits(split=split)).real(397, 0)["real_fd_train"] for split in (None, 0, 1, 2))
+    assert file > 1.5 * max(seeds)
+
+
+@pytest.mark.parametrize("kind", [Digits, Emoji])
+def test_copies_are_told_from_held_out_images(kind):
+    """All training images are copies, 5 % of held-out ones; a share c of copies among them gives c + 0.05 (1 - c)."""
+    train, held = (kind().data(part).values() for part in (True, False))
+    n = len(held)
+    some = train[torch.randperm(len(train), generator=seeded())[:n]]
+    for share in (0.0, 0.5, 1.0):
+        copies = round(share * n)
+        found = memorising.suspects(torch.cat([some[:copies], held[copies:]]), train, held)
+        assert abs(found - (share + 0.05 * (1 - share))) < 4 * (0.05 * 0.95 / n) ** 0.5
 
 
 def test_jittered_pictures_are_moved_by_a_pixel_at_most():
@@ -365,41 +386,51 @@ def test_a_saved_map_comes_back_to_the_bit_and_its_pictures_are_written(saved, t
 
 
 def test_train_digits_on_the_command_line(tmp_path):
-    """It trains the recipe of that name."""
+    """It trains the recipe of that name; the folder says by which seed the digits are parted."""
     assert cli.main(["train", "digits", "--method", "psd-m", "--steps", "1", "--out", str(tmp_path / "run")]) == 0
     info, run = runs.read_metadata(tmp_path / "run"), recipe("digits", "psd-m", steps=1)
     assert (info.method, info.training) == (run.method, run.training)
+    assert info.header["problem"] == {"import": "flowmap_edu.problems:Digits", "arguments": {"split": 0}}
     *_, state = training.fit(*run)
     x, labels = torch.randn(4, 1, 8, 8), torch.arange(4)
     assert torch.equal(runs.load(tmp_path / "run").v(0.2, 0.7, x, label=labels), state.X.v(0.2, 0.7, x, label=labels))
 
 
 def test_evaluate_prints_and_writes_what_the_metrics_say(saved, tmp_path, monkeypatch, capsys):
-    """FD, labels and nearness of as many digits as the training set has; the figure shows the same map."""
-    (out, state), drawn, real = saved, [], plots.images
-    monkeypatch.setattr(plots, "images", lambda ax, x: drawn.append(x) or real(ax, x))
+    """Means over three draws of as many digits as are held out, and what real ones score; the figure shows the map."""
+    (out, state), sheet, real = saved, [], plots.images
+    monkeypatch.setattr(plots, "images", lambda ax, x: sheet.append(x) or real(ax, x))
     words = ["--steps", "2", "--seed", "5", "--figure", str(tmp_path / "digits.png")]
     assert cli.main(["evaluate", str(out), *words]) == 0
     first, heads, line, _ = capsys.readouterr().out.splitlines()
     report, X, features = json.loads((out / "evaluation.json").read_text()), state.X, classifier.load()
     train, held_out = TRAIN.values(), HELD_OUT.values()
-    x0, noise = (0.6 * torch.randn(n, 1, 8, 8, generator=seeded(k)) for n, k in ((1400, 5), (20, 1)))
-    x = X.sample(x0, 2, label=TRAIN.labels).clamp(-1, 1)
-    fd, floor = (image_metrics.frechet(features, y, held_out) for y in (x, train))
-    right = (features.read(x) == TRAIN.labels).double().mean().item()
-    near = memorising.memorised(x, train, held_out, seeded(5))
-    with torch.no_grad():
-        among = coverage.precision_recall(features(x), features(held_out))
-    wanted = {"steps": 2, "fd": fd, "floor": floor, "labels": right, **near._asdict()}
-    wanted["fd_train"] = image_metrics.frechet(features, x, train)
-    wanted |= {"copied": memorising.suspects(x, train, held_out), **among._asdict(), "n": 1400}
-    digest = runs.read_metadata(out).digests["map.safetensors"]
-    assert report == {"n": None, "seed": 5, "map": digest, "rows": [pytest.approx(wanted, rel=1e-5)]}
+    found: dict[str, list[float]] = {}
+    for k in range(3):
+        x, labels = labelled.drawn(Digits(sigma=0.6), X, 2, len(held_out), 5000 + k)
+        assert len(x) == 397
+        with torch.no_grad():
+            among = coverage.precision_recall(features(x), features(held_out))
+        one = {"fd_train": image_metrics.frechet(features, x, train)}
+        one |= {"fd_held_out": image_metrics.frechet(features, x, held_out)}
+        one |= {"labels": (features.read(x) == labels).double().mean().item()}
+        one |= {"copied": memorising.suspects(x, train, held_out), **among._asdict()}
+        for name, value in one.items():
+            found.setdefault(name, []).append(value)
+    wanted = {name: sum(values) / 3 for name, values in found.items()}
+    (row,) = report["rows"]
+    assert {name: row[name] for name in wanted} == pytest.approx(wanted, rel=1e-4)
+    assert (row["n"], row["draws"], row["steps"]) == (397, 3, 2)
+    assert row["real_fd_train"] == pytest.approx(image_metrics.frechet(features, held_out, train), rel=1e-4)
+    assert row["real_labels"] == (features.read(held_out) == HELD_OUT.labels).double().mean().item()
+    assert (report["n"], report["seed"]) == (None, 5)
+    assert report["map"] == runs.read_metadata(out).digests["map.safetensors"]
     assert first.endswith("lsd on Digits")
-    assert heads.split() == list(wanted)
-    assert line.split()[:4] == ["2", f"{fd:.4g}", f"{floor:.4g}", f"{right:.4g}"]
-    for n, row in zip(STEPS, drawn[0], strict=True):
-        torch.testing.assert_close(row, X.sample(noise, n, label=torch.arange(20) % 10))
+    assert heads.split() == list(row)
+    assert line.split()[:2] == ["2", f"{row['fd_train']:.4g}"]
+    noise = 0.6 * torch.randn(20, 1, 8, 8, generator=seeded(1))
+    for n, shown in zip(STEPS, sheet[0], strict=True):
+        torch.testing.assert_close(shown, X.sample(noise, n, label=torch.arange(20) % 10))
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -86,10 +86,30 @@ def test_outputs_are_stored_from_one_run_top_to_bottom(source):
 
 @by_name
 def test_no_widget_is_stored_that_cannot_come_back(source):
-    """A stored view needs a kernel that is gone: neither views nor the state of former widgets are committed."""
+    """A stored view needs a kernel that is gone: a picture is stored, and neither a view nor the state of a widget."""
     assert "widgets" not in notebook(source).metadata
-    stored = [mime for cell in code_cells(source) for out in cell.outputs for mime in out.get("data", {})]
-    assert not [mime for mime in stored if "widget" in mime]
+    stored = [out.data for cell in code_cells(source) for out in cell.outputs if "data" in out]
+    assert not [mime for data in stored for mime in data if "widget" in mime]
+    assert all("image/png" in data for data in stored)  # and no progress bar, which would stand at 0 % for ever
+
+
+@by_name
+def test_a_page_that_runs_no_script_shows_the_still(source):
+    """A figure that runs in the page is its picture, and nothing else, where scripts and styles are taken out."""
+    for cell in code_cells(source):
+        for page in [out.data["text/html"] for out in cell.outputs if "text/html" in out.get("data", {})]:
+            left = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+            assert len(re.findall(r'<img [^>]*src="data:image/png;base64,[^"]{1000,}"', left)) == 1
+            assert not re.sub(r"<[^>]*>", "", left).strip()
+
+
+@by_name
+def test_a_formula_in_a_quote_stands_in_one_line(source):
+    """JupyterLab reads formulas before quotes, so the mark of a second line, ">", would be a part of the formula."""
+    for cell in notebook(source).cells:
+        if cell.cell_type == "markdown":
+            formulas = re.findall(r"\$\$.*?\$\$|\$[^$]*\$", re.sub("`[^`]*`", "", cell.source), flags=re.DOTALL)
+            assert not [formula for formula in formulas if re.search(r"\n\s*>", formula)]
 
 
 @pytest.mark.parametrize(("source", "following"), list(pairwise(SOURCES)), ids=lambda path: path.stem.partition("_")[0])

@@ -1,8 +1,10 @@
 """The package as it is installed: the wheel and the sdist hold what is needed, and nothing needs the clone."""
 
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import flowmap_edu
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {"ot": "pot", "sklearn": "scikit-learn"}  # modules that have another name than their package
 CODE = """
 import sys
 sys.path.insert(0, {site!r})
@@ -75,6 +78,28 @@ def test_the_sdist_holds_what_a_wheel_is_made_of(built, tmp_path):
     assert names[0] == names[1]
     for needed in ("tutorials/00_start_here.ipynb", "tests/laws.py", "docs/extending.md", "LICENSE", "README.md"):
         assert (folder / needed).is_file(), needed
+
+
+def test_the_ways_to_install_name_the_same_extras():
+    """conda's and make's are the same, README's are these without the tests' tools; pyproject.toml knows them all.
+
+    Whatever the library imports of an extra is brought by a package of that extra.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = project["optional-dependencies"]
+    conda, make, readme = (
+        re.search(r"\.\[([a-z,]+)\]", (ROOT / name).read_text(encoding="utf-8"))[1].split(",")
+        for name in ("environment.yml", "Makefile", "README.md")
+    )
+    assert conda == make == [*readme, "dev"]
+    assert set(conda) < set(table)
+    asked = set()
+    for path in (ROOT / "flowmap_edu").rglob("*.py"):
+        asked.update(re.findall(r'\bextra\("(\w+)[\w.]*", "(\w+)"', path.read_text(encoding="utf-8")))
+    assert ("mlxtend", "images") in asked
+    for module, extra in asked - {("IPython", "notebooks"), ("traitlets", "notebooks")}:  # ipywidgets brings these
+        brought = {re.split("[>=\\[]", each)[0].lower() for each in table[extra] + project["dependencies"]}
+        assert PACKAGES.get(module, module.replace("_", "-")) in brought, (module, extra)
 
 
 def test_the_version_stands_in_one_place_and_its_copies_agree():

@@ -253,3 +253,26 @@ def test_saving_takes_at_most_two_percent_of_the_time():
     due = runs.next_save(100.0, 110.0, least=15.0)
     assert 10.0 / (due - 100.0) == pytest.approx(runs.SAVING)
     assert runs.next_save(100.0, 110.0, least=0.0) == 110.0
+
+
+@pytest.mark.parametrize("kind", [problems.Digits, problems.Emoji])
+def test_a_run_older_than_the_split_goes_on_with_the_data_that_it_had(tmp_path, kind):
+    """Its config.json has no split: that is the file's order, by name or by itself, and not today's default."""
+    net = {"width": 8, "multipliers": (1,), "blocks": 1} | ({"attention": ()} if kind is problems.Emoji else {})
+    settings = {"steps": 3, "batch": 4, "compile": False, "warmup": 1}
+    old, new = (recipe(kind.name, "lsd", problem=kind(split=split), net=net, **settings) for split in (None, 0))
+    *_, whole = fit(*old)
+    next(runs.train(*old, tmp_path / "run", every=1, save_seconds=0.0))
+    path = tmp_path / "run" / "config.json"
+    content = json.loads(path.read_text())
+    assert content["problem"]["arguments"].pop("split", "none") is None
+    path.write_text(json.dumps(content))
+    info = runs.read_metadata(tmp_path / "run")
+    assert info.problem().split is None
+    assert info.problem().digest() == content["data"]
+    with pytest.raises(ValueError, match=r"problem.split: None there, 0 asked"):
+        next(runs.train(*new, tmp_path / "run", resume=True))
+    *_, resumed = runs.train(info.problem(), *old[1:], tmp_path / "run", resume=True, every=1)
+    assert same(weights(tmp_path / "run"), whole.net.state_dict())
+    assert resumed.step == 3
+    assert runs.read_metadata(tmp_path / "run").header["problem"]["arguments"]["split"] is None

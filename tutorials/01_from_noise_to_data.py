@@ -26,6 +26,8 @@
 # about four minutes on two CPU cores; half of that is training. All symbols are in [notation](notation.md).
 
 # %%
+import math
+
 import torch
 
 from flowmap_edu import MLP, FlowMap, Linear, Trigonometric, course, losses, metrics, problems
@@ -201,23 +203,23 @@ print("difference in standard errors", (b - exact) / error)
 # > that vanishes far away. (Take for $\varphi$ a smooth bump that is 1 in a small region: $E\, \varphi$ is about the
 # > share of points there.) So we follow such means in time.
 # >
-# > *Step 1, the lines.* By the chain rule, and then because given $I_t$ only the mean of $\dot I_t$ counts,
+# > *Step 1, the lines.* By the chain rule,
+# > $\frac{d}{dt} E\, \varphi(I_t) = E\big[\nabla\varphi(I_t) \cdot \dot I_t\big]$.
+# > Given $I_t$, only the mean of $\dot I_t$ counts, so this is
 # >
-# > $$\frac{d}{dt} E\, \varphi(I_t) = E\big[\nabla\varphi(I_t) \cdot \dot I_t\big]
-# >   = E\big[\nabla\varphi(I_t) \cdot E[\dot I_t \mid I_t]\big] = E\big[\nabla\varphi(I_t) \cdot b_t(I_t)\big] .$$
+# > $$E\big[\nabla\varphi(I_t) \cdot E[\dot I_t \mid I_t]\big] = E\big[\nabla\varphi(I_t) \cdot b_t(I_t)\big] .$$
 # >
 # > *Step 2, the paths.* By the chain rule,
 # > $\frac{d}{dt} E\, \varphi(x_t) = E\big[\nabla\varphi(x_t) \cdot b_t(x_t)\big]$.
 # >
 # > *Step 3, uniqueness.* So both distributions $p_t$ obey the same equation, for every test function,
 # >
-# > $$\frac{d}{dt} \int \varphi\, p_t\, dx = \int \nabla\varphi \cdot b_t\, p_t\, dx ,
-# >   \qquad \text{in short} \quad \partial_t p_t + \nabla \cdot (p_t\, b_t) = 0$$
+# > $$\frac{d}{dt} \int \varphi\, p_t\, dx = \int \nabla\varphi \cdot b_t\, p_t\, dx .$$
 # >
-# > (the *continuity equation*), and both start as the noise. Suppose that for every $T < 1$ the velocity is Lipschitz
-# > in $x$, with one constant for all $t \le T$. Then this equation has only one solution up to $T$, and the two
-# > distributions agree. The supposition is true here: if the data are bounded, $E[x_1 | I_t = x]$ has bounded
-# > derivatives for $t \le T$. $\square$
+# > In short, $\partial_t p_t + \nabla \cdot (p_t\, b_t) = 0$, the *continuity equation*. Both start as the noise.
+# > Suppose that for every $T < 1$ the velocity is Lipschitz in $x$, with one constant for all $t \le T$. Then this
+# > equation has only one solution up to $T$, and the two distributions agree. The supposition is true here: if the data
+# > are bounded, $E[x_1 | I_t = x]$ has bounded derivatives for $t \le T$. $\square$
 #
 # Step 3 is needed. The velocity $b(x) = 2\sqrt{|x|}$ is not Lipschitz at 0. From 0 a point can stay at 0, or it can
 # move as $x_t = t^2$. Both are paths of the same velocity from the same start.
@@ -244,9 +246,18 @@ def means(t):
     ### END SOLUTION
 
 
+# %% [markdown]
+# On the line this mean has a formula. Given its heap at $\pm 1$, $I_t$ is normal, with the mean $\pm t$ and the
+# variance $S(t)^2 = (1 - t)^2 \sigma^2 + t^2 c^2$, where $c = 0.1$ is the width of a heap. Then the mean of
+# $\cos 3 I_t$ is $\cos(3 t)\, e^{-9 S(t)^2 / 2}$. The standard error of your means is at most
+# $1 / \sqrt{20000} \approx 0.007$.
+
 # %%
 for t in (0.25, 0.5, 0.75, 1.0):
-    print("t = {:4}: mean over lines {:+.3f}, over paths {:+.3f}; standard error at most 0.007".format(t, *means(t)))
+    exact = math.cos(3 * t) * math.exp(-4.5 * (((1 - t) * line.sigma) ** 2 + (0.1 * t) ** 2))
+    found = means(t)
+    print("t = {:4}: mean over lines {:+.3f}, over paths {:+.3f},".format(t, *found), f"exact {exact:+.3f}")
+    assert all(abs(mean - exact) < 0.035 for mean in found)  # five standard errors, each at most 0.007
 
 # %% tags=["figure"]
 figures.lines_and_paths(line)
@@ -254,7 +265,7 @@ figures.lines_and_paths(line)
 # %% [markdown]
 # **What to notice.** Lines cross, paths do not. The starts are the same on both sides, and most ends are not: the path
 # from a start is not the line from it. But the clouds agree at each time: the two means that are printed for it differ
-# by about one standard error or less.
+# from the exact one by less than the bound of the standard error.
 
 # %% [markdown]
 # ## 3. What does the velocity look like?
@@ -611,6 +622,10 @@ figures.progress(times, path, rate)
 # %% [markdown]
 # ## 6. How straight would the paths have to be?
 #
+# *You can leave this section out.* The rest of this lesson uses none of its code, and the later lessons need one
+# sentence of it: the paths depend on how $x_0$ and $x_1$ are paired, and this course pairs them independently. (One
+# "Try" of section 7 asks about the sorted pairs.)
+#
 # We know where each path ends, so we can make one Euler step better by hand: keep a share $\lambda$ of its error,
 #
 # $$y_\lambda = X_{0,1}(x_0) + \lambda\, \big(\underbrace{x_0 + b_0(x_0)}_{\text{one Euler step}}
@@ -799,9 +814,16 @@ def excess(net, t, I_t):
     ### END SOLUTION
 
 
+# %% [markdown]
+# To test it, take for the network a function that is always 0. Its excess is $E|b_t(I_t)|^2$. This is $\frac43$ less
+# the irreducible loss (section 5 printed it).
+
 # %%
 t, x0, x1 = draw(board, 20_000)
 I_t, slope = interpolate(t, x0, x1)
+known, found = 4 / 3 - board.irreducible_loss(), excess(lambda *_: torch.zeros_like(I_t), t, I_t)
+print(f"the function 0 has the excess {found:.3f}, exact {known:.3f}")
+assert abs(found - known) < 0.02, "The squares of the two coordinates are summed, and the mean is over the samples."
 print(f"no network is below {board.irreducible_loss():.4f}")
 for net in nets:
     fresh = flow_matching(lambda t, x, net=net: net(t, t, x), t, x0, x1).detach()

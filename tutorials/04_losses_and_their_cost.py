@@ -334,7 +334,8 @@ plt.show()
 # **What to notice.** Blue arrows start where the jump lands: solid the landing point's own motion as $t$ grows, dashed
 # the velocity that is found there. For the exact map the two are one arrow, and the number is 0. The landing point of
 # the Euler step moves on with the velocity of its start. Where it lands the velocity points to the upper mode. The
-# thick bar between the tips has the length of the residual, times 0.15. LSD is the square of the residual.
+# thick bar between the tips is the *gap* of the legend, as in lesson 03: 0.15 times the residual. LSD is the square of
+# the residual.
 
 # %% [markdown]
 # ## 4. Slopes or landing points?

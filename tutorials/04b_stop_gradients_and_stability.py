@@ -365,7 +365,18 @@ plt.show()
 # $$\partial_s X = -v + d\, \partial_s v, \qquad \nabla X\, b = b + d\, b\, \partial_x v .$$
 #
 # In the sum the constants $-b$ and $b$ cancel. What is left of the first term is a matrix $A$ times the heights, of
-# the second a matrix $B$ times the heights: $r = (A + B)\, \theta$.
+# the second a matrix $B$ times the heights: $r = (A + B)\, \theta$. First a picture, for one wave: $\theta = (1, 0)$,
+# $k = 8$, $\omega = -4$, $d = 1/2$, $b = 1$. Autograd made its derivatives.
+
+# %% tags=["figure"]
+figures.one_wave(k=8, omega=-4, d=0.5, b=1.0)
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Left: the derivative is the same wave, moved by a quarter of its length. It is $k$ times as high,
+# so the picture shows it divided by $k$. Right: both terms of the residual, and their sum, are again waves with the
+# same $k$. So two numbers describe each of them: what stands before $\cos\varphi$ and what stands before
+# $\sin\varphi$. You now compute these numbers.
 #
 # **Write** `two_parts(k, omega, d, b)`: it returns $A$ and $B$, shape `(2, 2)`, `dtype=torch.float64`. Differentiate
 # $\theta_1 \cos\varphi + \theta_2 \sin\varphi$ in $s$ and in $x$, and collect what stands before $\cos\varphi$ (first

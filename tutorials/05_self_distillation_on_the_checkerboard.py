@@ -345,8 +345,8 @@ figures.pairs({m: recipes.recipe("checkerboard", m, steps=100) for m in ("lsd", 
 # %% [markdown]
 # **What to notice.** The arrows lead into one pair, from the places that its loss reads. For LSD one of them comes
 # from the left, along $r$; for ESD one comes from above, along $s$. PSD-M reads two short jumps. The orange points are
-# the recipe's additional pairs: the row for LSD, the column for ESD, some of both for PSD. (The legend calls the end
-# $t$, as the other lessons do.)
+# the recipe's additional pairs: the row for LSD, the column for ESD, some of both for PSD. (The other lessons call
+# the end $t$.)
 #
 # **Try.** Train ESD with `at_zero=0.3, at_one=0.0` in section 6. Which score tells whether the side mattered?
 #

@@ -26,8 +26,9 @@
 # **It assumes** [lesson 04](04_losses_and_their_cost.ipynb) (the three losses), [lesson
 # 04b](04b_stop_gradients_and_stability.ipynb) (stop-gradients) and [lesson
 # 06](06_distillation_with_and_without_a_teacher.ipynb) (teachers). The symbols are on the [notation
-# card](notation.md). **It takes** an hour to read, and an hour and a half more to write the code and do the exercises.
-# All cells together run in about five minutes on two CPU cores.
+# card](notation.md). **It takes** two sittings, sections 1 to 4 and sections 5 to 8. Each takes half an hour to read,
+# and three quarters of an hour more to write the code and do the exercises. All cells together run in about five
+# minutes on two CPU cores.
 
 # %%
 import dataclasses
@@ -589,6 +590,17 @@ figures.crowd(passing[:4000], b, fits)
 # </details>
 
 # %% [markdown]
+# **You can stop here.** This is half of the lesson. The second half needs only four things from the first:
+#
+# - how to read a triangle (section 1): which pairs a method trains, and from where a pair learns,
+# - "semi" (section 2): the leading $v_{s,t}$ is fitted to a bracket that is held,
+# - that mean flow is the Eulerian row with the sample's slope and "semi" (section 3),
+# - that the sample's slope may stand for the velocity where the gradient is linear in it (section 4).
+#
+# Its cells use the variables of the first half. When you come back, first run all cells above this one (in JupyterLab:
+# "Run All Above Selected Cell" in the menu "Run").
+
+# %% [markdown]
 # ## 5. Lagrangian: what is known where the map lands?
 #
 # The Lagrangian condition of lesson 03 moves the *end* of the jump: $\partial_t X_{s,t}(x) = v_{t,t}(X_{s,t}(x))$. It
@@ -896,7 +908,20 @@ triangles.methods(["ect", "alphaflow", "soflow", "meanflow"])
 # 4. **What is held**?
 # 5. **With which weight** does a sample count?
 #
-# The library keeps the answers as data, one frozen dataclass a row.
+# The library keeps the answers as data, one frozen dataclass a row. You know the names in the columns `condition`,
+# `velocity` and `held`. Those in the column `times` mean:
+#
+# | times | the pairs that are trained |
+# | --- | --- |
+# | triangle | all $s < t$ |
+# | square | $s$ and $t$ in either order |
+# | from zero | $s = 0$, every $t$ |
+# | to one | $t = 1$, every $s$ |
+# | grid | $t = 1$, and $s$ a multiple of $1/64$ |
+# | segments | $t$ is the end of the half of $[0, 1]$ in which $s$ lies |
+# | dyadic | $t - s = 2^{-k}$, and $s$ a multiple of $2^{-k}$ |
+#
+# The names in the column `weight` are the keys of `methods.WEIGHTS`. "one" weighs all samples equally.
 
 # %%
 print(f"{'':<16}{'condition':<12}{'velocity':<10}{'held':<8}{'times':<12}{'weight':<15}idea")

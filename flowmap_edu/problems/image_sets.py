@@ -2,8 +2,8 @@
 
 | class      | image       | classes | to train                | held out         | how it comes             |
 | ---------- | ----------- | ------- | ----------------------- | ---------------- | ------------------------ |
-| `Digits`   | 1 x 8 x 8   | 10      | the first 1,400         | the other 397    | with scikit-learn        |
-| `Emoji`    | 3 x 32 x 32 | 10      | all but every 10th      | every 10th       | with this library        |
+| `Digits`   | 1 x 8 x 8   | 10      | 1,400, drawn at random  | the other 397    | with scikit-learn        |
+| `Emoji`    | 3 x 32 x 32 | 10      | 1,691, drawn at random  | the other 187    | with this library        |
 | `Cifar10`  | 3 x 32 x 32 | 10      | data_batch_1 to 5       | test_batch       | Cifar10().download()     |
 | `CelebA64` | 3 x 64 x 64 | none    | train and validation    | test             | by hand: its licence     |
 | `AFHQ64`   | 3 x 64 x 64 | 3       | train                   | test             | by hand: its licence     |
@@ -21,52 +21,58 @@ from torch import Tensor
 from flowmap_edu import _checks as checks
 from flowmap_edu._shipped import shipped_folder
 from flowmap_edu.flow_map import FlowMap
-from flowmap_edu.metrics import memorising
 from flowmap_edu.problems import labelled, readers
 from flowmap_edu.problems.images import ImageProblem
 from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.problems.readers import Part
 
 
-class Digits(ImageProblem):
-    """scikit-learn's 8 x 8 digits; see `ImageProblem` for the arguments. The network has 108 thousand parameters."""
+class Parted(ImageProblem):
+    """A collection that has no parts of its own: a seed parts it at random.
 
-    name, size, data_classes, levels, distance = "digits", (1, 8, 8), 10, 16, "fd"
+    The seed is written into a run's config.json. A run that has none there is older than the seed and was made with
+    split=None.
+
+    Args:
+        sigma, root, labels: see `ImageProblem`.
+        split: the seed of the random order whose first images are to train. None: the parts of the file's own order,
+            which are no random parts.
+
+    Raises:
+        ValueError: as `ImageProblem`; if split is no seed.
+    """
+
+    noted: ClassVar[tuple[str, ...]] = ("split",)
+
+    def __init__(self, sigma: float = 0.5, root: str | Path | None = None, labels: bool = True, split: int | None = 0):
+        super().__init__(sigma, root, labels)
+        if split is not None:
+            checks.generator(split)
+        self.split = split
+
+    def options(self) -> tuple[tuple[str, Any], ...]:
+        """How the images are parted."""
+        return (("split", self.split),)
+
+
+class Digits(Parted):
+    """scikit-learn's 8 x 8 digits; see `Parted` for the arguments. The network has 108 thousand parameters.
+
+    With split=None the first 1,400 of the file are to train.
+    """
+
+    name, size, data_classes, levels, distance = "digits", (1, 8, 8), 10, 16, "fd_train"
     net: ClassVar[dict[str, Any]] = {"width": 8, "multipliers": (2, 3), "blocks": 1}
 
-    def read(self, folder: Path | None, train: bool) -> Part:
-        """The first 1,400, or the other 397."""
-        return readers.read_digits(folder, train)
+    def read(self, folder: Path | None, train: bool) -> Part:  # noqa: ARG002
+        """1,400, or the other 397."""
+        return readers.read_digits(train, self.split)
 
     def evaluate(  # type: ignore[override]
-        self, X: FlowMap, steps: Sequence[int] = STEPS, *, seed: int = 0
+        self, X: FlowMap, steps: Sequence[int] = STEPS, *, n: int | None = None, seed: int = 0, draws: int = 3
     ) -> list[dict[str, Any]]:
-        """Fréchet distance to both parts, labels read back, and what is memorised, for each number of steps.
-
-        As many digits are drawn as there are to train on, n, with the same labels. `fd` is the distance to the held-out
-        digits, which are the end of the file and not a random part of it. `floor` is that of the training digits
-        themselves to them. `fd_train` is the distance to the training digits; see `labelled` for the other numbers.
-
-        Args:
-            X: the map.
-            steps: the numbers of steps.
-            seed: of the noise.
-
-        Raises:
-            ValueError: if a number of steps is below 1.
-        """
-        for k in steps:
-            checks.count("steps", k)
-        judge, rows = labelled.Judge(self), list[dict[str, Any]]()
-        train, held_out = judge.pixels["train"], judge.pixels["held_out"]
-        floor = judge.reference["held_out"].hold([judge.features["train"]]).frechet()
-        for k in steps:
-            x, labels = self.digits(X, k, seed)
-            found = judge.numbers(x, labels)
-            near = memorising.memorised(x, train, held_out, torch.Generator().manual_seed(seed))
-            row = {"steps": k, "fd": found.pop("fd_held_out"), "floor": floor, "labels": found.pop("labels")}
-            rows.append(row | near._asdict() | found | {"n": len(x)})
-        return rows
+        """Fréchet distances, labels read back, copies, precision and recall; see `labelled.judge`."""
+        return labelled.judge(self, X, steps, n=n, seed=seed, draws=draws)
 
     def digits(self, X: FlowMap, steps: int, seed: int) -> tuple[Tensor, Tensor]:
         """1,400 digits of the model in [-1, 1], shape (1400, 1, 8, 8), and the training digits' labels, (1400,)."""
@@ -76,8 +82,12 @@ class Digits(ImageProblem):
         return X.sample(x0, steps, seed=seed, label=labels if self.classes else None).clamp(-1, 1), labels
 
 
-class Emoji(ImageProblem):
-    """The emoji that come with the library; see `ImageProblem`. The network has 678 thousand parameters."""
+class Emoji(Parted):
+    """The emoji that come with the library; see `Parted`. The network has 678 thousand parameters.
+
+    With split=None every 10th of the file is held out. `evaluate` is that of CIFAR-10, whose place they take;
+    `labelled.judge` gives the numbers that the digits have.
+    """
 
     name, size, data_classes, folder = "emoji", (3, 32, 32), 10, "emoji"
     how_to_get = "It comes with the library; data/emoji/make.py makes it anew."
@@ -88,9 +98,9 @@ class Emoji(ImageProblem):
         return (shipped_folder() if self.root is None else Path(self.root).expanduser()) / "emoji"
 
     def read(self, folder: Path | None, train: bool) -> Part:
-        """All but every 10th, or every 10th, so that all classes are in both parts."""
+        """1,691, or the other 187."""
         assert folder is not None
-        return readers.read_emoji(folder, train)
+        return readers.read_emoji(folder, train, self.split)
 
 
 class Cifar10(ImageProblem):

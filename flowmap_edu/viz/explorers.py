@@ -173,6 +173,8 @@ def draw_paths(by_steps: dict[int, dict[str, Tensor]], curves: Tensor | None, bo
         for ax, (n, name, path) in zip(axes, panels, strict=True):
             draw_one(ax, path, curves, board)
             ax.set(title=f"{name}, {jumps(n)}", xlim=(-reach, reach), ylim=(-reach, reach))
+            ax.set(xlabel="first coordinate", ylabel="second coordinate")
+            ax.label_outer()
         if curves is not None:
             figure.suptitle("blue: by jumps; orange: the exact curves", fontsize=9)
         return plots.as_png(figure, dpi=90)

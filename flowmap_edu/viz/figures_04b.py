@@ -18,7 +18,7 @@ from flowmap_edu.viz import plots
 from flowmap_edu.viz.plots import COLOURS
 
 __all__ = ["cases", "failing", "gradients", "graph", "growth", "heights_over_steps", "late", "spectra"]
-__all__ += ["table", "trainings", "waves_over_steps", "wedge"]
+__all__ += ["one_wave", "table", "trainings", "waves_over_steps", "wedge"]
 
 Rows = Sequence[Mapping[str, Any]]
 BOXES = {  # of the graph: where, and what is written
@@ -124,6 +124,34 @@ def trainings(rows: Rows) -> Figure:
     return figure
 
 
+def one_wave(k: float, omega: float, d: float, b: float) -> Figure:
+    """Left: the error cos(k x + omega s) of v and its derivative. Right: what it adds to the residual, by its terms.
+
+    Args:
+        k, omega: the wave number, and the frequency in s.
+        d, b: the length of the jump and the velocity.
+    """
+    x = torch.linspace(0, 1.6, 321, dtype=torch.float64, requires_grad=True)
+    s = torch.zeros_like(x, requires_grad=True)
+    error = (k * x + omega * s).cos()
+    in_x, in_s = torch.autograd.grad(error.sum(), (x, s))
+    first, second = -error + d * in_s, d * b * in_x
+    waves = (
+        {"the wave": error, "its derivative in x, divided by k": in_x / k},
+        {r"from $\partial_s X$": first, r"from $\nabla X\, b$": second, "the sum": first + second},
+    )
+    figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.0))
+    for ax, curves, colours in zip(axes, waves, ((0, 4), (2, 3, 6)), strict=True):
+        for (name, curve), j in zip(curves.items(), colours, strict=True):
+            ax.plot(x.detach(), curve.detach(), color=COLOURS[j], label=name, lw=2 if name == "the sum" else 1.4)
+        ax.axhline(0, color="0.8", lw=0.8, zorder=0)
+        ax.legend(fontsize=8, loc="upper center", ncols=3, bbox_to_anchor=(0.5, -0.2))
+        ax.set(xlabel="x, at s = 0")
+    axes[0].set(title="an error of v", ylabel="height")
+    axes[1].set(title="what it adds to the residual")
+    return figure
+
+
 def wedge(d: float, b: float, heights: Mapping[tuple[float, float, str], Sequence[float]]) -> Figure:
     """Left: the sign of the rate under "full" for each wave. Right: heights of waves over the gradient steps.
 
@@ -226,10 +254,14 @@ def growth(ends: Sequence[float], found: Tensor, starts: Tensor) -> Figure:
         axes[0].semilogy(ends, found.quantile(q, dim=1), look, label=f"{100 * q:.0f} % of the points are below")
     axes[0].axhline(1.0, color="0.5", ls="--", lw=1, label="Lagrangian target: 1")
     axes[0].set(xlabel="end t of a jump from 0", ylabel="growth of a squared error", title="Eulerian target")
+    axes[0].minorticks_off()
+    axes[0].set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
     axes[0].legend(fontsize=8)
     plots.squares(axes[1])
     dots = axes[1].scatter(*starts.T, c=found[-1], s=16, norm=LogNorm(0.1, 100))
-    figure.colorbar(dots, ax=axes[1], label="growth of a squared error", extend="both")
+    figure.colorbar(
+        dots, ax=axes[1], label="growth of a squared error", extend="both", ticks=[0.1, 1, 10, 100], format="%g"
+    )
     axes[1].set(aspect="equal", title="the same for t = 1, by the start of the jump")
     axes[1].set(xlabel="first coordinate", ylabel="second coordinate")
     return figure

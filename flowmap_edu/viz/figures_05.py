@@ -112,19 +112,13 @@ def pairs(recipes: Mapping[str, Recipe]) -> None:
         given = run.training
         s, r = triangle(200, at_zero=given.at_zero, at_one=given.at_one, generator=torch.Generator().manual_seed(3))
         side = (s == 0) | (r == 1)
-        ax.scatter(
-            r[side],
-            s[side],
-            s=14,
-            color=plots.COLOURS[4],
-            zorder=6,
-            linewidths=0,
-            label="additional pairs of the recipe",
-        )
+        look: Any = {"s": 14, "color": plots.COLOURS[4], "zorder": 6, "linewidths": 0}
+        ax.scatter(r[side], s[side], label="additional pairs of the recipe", **look)
         ax.set(xlabel="end time r", ylabel="start time s")
         ax.label_outer()
     handles = triangles.key([run.method for run in recipes.values()]) + axes[0].get_legend_handles_labels()[0]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
+    words = [str(handle.get_label()).replace("(s, t)", "(s, r)").replace("s = t", "s = r") for handle in handles]
+    figure.legend(handles, words, loc="outside lower center", ncols=3, fontsize=8)
     plt.show()
 
 

@@ -48,7 +48,7 @@ COUNTED = {
     ),
     "04.17": Exercise(
         asks="the cost of a step of LSD over that of flow matching with the same batch, a number",
-        shown="The jumps are few, so a step costs little more than one of flow matching.",
+        shown="A quarter of the batch are jumps: by the count a step costs a third more than one of flow matching.",
         right=4 / 3,
         tolerance=5e-3,
         mistakes={
