@@ -35,10 +35,10 @@ def correlations(found: Mapping[str, Tensor], names: Sequence[str]) -> None:
     """The correlations of the columns of tables, a panel a table."""
     figure, axes = plt.subplots(1, len(found), figsize=(4.2 * len(found), 3.4), sharey=True)
     for ax, (title, rows) in zip(axes, found.items(), strict=True):
-        shown = ax.imshow(torch.corrcoef(rows.T), vmin=-1, vmax=1, cmap="PuOr")
+        ax.imshow(torch.corrcoef(rows.T), vmin=-1, vmax=1, cmap="PuOr")
         ax.set(title=title, yticks=range(len(names)), yticklabels=names)
         ax.set_xticks(range(len(names)), names, rotation=90)
-    figure.colorbar(shown, ax=axes, label="correlation of two columns")
+    figure.colorbar(axes[0].images[0], ax=axes, label="correlation of two columns")
     plt.show()
 
 
