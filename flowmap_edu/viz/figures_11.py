@@ -38,7 +38,7 @@ def correlations(found: Mapping[str, Tensor], names: Sequence[str]) -> None:
         ax.imshow(torch.corrcoef(rows.T), vmin=-1, vmax=1, cmap="PuOr")
         ax.set(title=title, yticks=range(len(names)), yticklabels=names)
         ax.set_xticks(range(len(names)), names, rotation=90)
-    figure.colorbar(axes[0].images[0], ax=axes, label="correlation of two columns")
+    figure.colorbar(axes[-1].images[0], ax=axes, label="correlation of two columns")
     plt.show()
 
 

@@ -103,7 +103,7 @@ def share_near(distances: Tensor, real: Tensor, q: float) -> Tensor:
 
 
 COPIES = {
-    "08.7": Exercise(
+    "08.6": Exercise(
         asks="the Fréchet distance of two sets of features, a number",
         shown="It reads two means and two covariances, and nothing else of the two sets.",
         right=frechet,
@@ -125,7 +125,7 @@ COPIES = {
             "The means are left out.": lambda a, b: frechet(a, b) - (a.mean(0) - b.mean(0)).square().sum(),
         },
     ),
-    "08.8": Exercise(
+    "08.7": Exercise(
         asks="a list of distances, one a seed",
         shown="This is what two sets of one distribution score, with these sizes.",
         right=splits,
@@ -139,7 +139,7 @@ COPIES = {
             "The sizes of the two parts are swapped.": lambda f, n, seeds: splits(f, len(f) - n, seeds),
         },
     ),
-    "08.9": Exercise(
+    "08.8": Exercise(
         asks="two distances, a tensor of shape (2,)",
         shown="The same pictures get two numbers: the reference is a part of the measure.",
         right=both,
@@ -151,7 +151,7 @@ COPIES = {
             "These are the distances of the two sets of real digits.": lambda _: both(real()[0]),
         },
     ),
-    "08.10": Exercise(
+    "08.9": Exercise(
         asks="the distance of each picture to the nearest of the others, shape (B,)",
         shown="All training pictures are searched, so no copy is missed.",
         right=lambda x, among: apart(x, among).amin(1),
@@ -166,7 +166,7 @@ COPIES = {
             "Each picture is compared with the one at its own place only.": lambda x, among: apart(x, among).diagonal(),
         },
     ),
-    "08.11": Exercise(
+    "08.10": Exercise(
         asks="the distance of each picture to the nearest other one, shape (B,)",
         shown="A training digit is compared with the others, so that it does not find itself.",
         right=others,
@@ -180,12 +180,12 @@ COPIES = {
             "This is the mean distance to the others. The smallest is wanted.": lambda x: apart(x, x).sum(1) / 6,
         },
     ),
-    "08.12": Exercise(
+    "08.11": Exercise(
         asks="pictures of which each is a training picture or a generated one, shape (B, C, H, W)",
         shown="A control: a model of which we know what the test has to find.",
         law=copies_share,
     ),
-    "08.13": Exercise(
+    "08.12": Exercise(
         asks="the share of distances below the threshold, a number",
         shown="By this measure a model that draws new digits as far away as held-out ones has the share q.",
         right=share_near,

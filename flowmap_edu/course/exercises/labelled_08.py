@@ -59,52 +59,8 @@ def right(
     return torch.cat([square.mean(1) if other.get("mean") else square.sum(1) for square in squares])
 
 
-def pairs() -> list[tuple[Tensor, ...]]:
-    """(x0, x1, label, t, s, end): three pairs for the diagonal, two for jumps."""
-    s, end = times(2, seed=2)
-    return [(tiles(1), tiles(2), torch.tensor([0, 1, 2, 2, 0]), times(3)[1], s, end)]
-
-
-Part = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-def parts(x0: Tensor, x1: Tensor, label: Tensor, t: Tensor, s: Tensor, end: Tensor) -> tuple[Part, Part]:
-    """(t, I_t, x1 - x0, label) and (s, end, I_s, label)."""
-    x = torch.lerp(x0, x1, torch.cat([t, s]).view(-1, 1, 1, 1))
-    n = len(t)
-    return (t, x[:n], (x1 - x0)[:n], label[:n]), (s, end, x[n:], label[n:])
-
-
 LABELLED = {
     "08.4": Exercise(
-        asks="two tuples: (t, I_t, x1 - x0, label) and (s, end, I_s, label)",
-        shown="One batch serves both tasks, and each picture keeps its label.",
-        right=parts,
-        cases=pairs,
-        mistakes={
-            "The jumps start at the time of their end. I_s is wanted.": lambda x0, x1, label, t, s, end: (
-                parts(x0, x1, label, t, s, end)[0],
-                (s, end, parts(x0, x1, label, t, end, s)[1][2], label[len(t) :]),
-            ),
-            "The jumps read the pairs of the diagonal. The other pairs are wanted.": lambda x0, x1, label, t, s, end: (
-                parts(x0, x1, label, t, s, end)[0],
-                (s, end, parts(x0[:2], x1[:2], label[:2], t[:0], s, end)[1][2], label[len(t) :]),
-            ),
-            "The jumps have the labels of the first pairs.": lambda x0, x1, label, t, s, end: (
-                parts(x0, x1, label, t, s, end)[0],
-                (*parts(x0, x1, label, t, s, end)[1][:3], label[: len(s)]),
-            ),
-            "The slope points from the data to the noise.": lambda x0, x1, label, t, s, end: (
-                (t, parts(x0, x1, label, t, s, end)[0][1], (x0 - x1)[: len(t)], label[: len(t)]),
-                parts(x0, x1, label, t, s, end)[1],
-            ),
-            "The interpolant runs the wrong way: at t = 0 it has to be x0.": lambda x0, x1, label, t, s, end: (
-                (t, parts(x1, x0, label, t, s, end)[0][1], (x1 - x0)[: len(t)], label[: len(t)]),
-                (s, end, parts(x1, x0, label, t, s, end)[1][2], label[len(t) :]),
-            ),
-        },
-    ),
-    "08.5": Exercise(
         asks="the losses of all samples, those on the diagonal first, one number a sample",
         shown="But for the labels and the shape of a sample this is the loss of the plane.",
         right=right,

@@ -1,4 +1,4 @@
-"""The exercises of lesson 08: pictures with labels, the Fréchet distance, copies."""
+"""The exercises of lesson 08: pictures with labels, the Fréchet distance, copies, guidance."""
 
 import torch
 from torch import Tensor
@@ -7,6 +7,7 @@ from flowmap_edu.course.exercise import Exercise
 from flowmap_edu.course.exercises.cases import curved, points, times
 from flowmap_edu.course.exercises.copies_08 import COPIES
 from flowmap_edu.course.exercises.labelled_08 import LABELLED
+from flowmap_edu.course.exercises.mnist_08 import MNIST
 from flowmap_edu.flow_map import FlowMap
 
 
@@ -106,7 +107,7 @@ EXERCISES = (
                 "The difference is not divided by the norm of the derivative.": lambda *a: gap(*a, absolute=1.0),
             },
         ),
-        "08.6": Exercise(
+        "08.5": Exercise(
             asks="the root mean square difference of each row from the last, shape (K,)",
             shown="This needs no data and no classifier: it asks whether a map agrees with itself.",
             right=lambda x: (x - x[-1:]).flatten(1).square().mean(1).sqrt(),
@@ -125,7 +126,7 @@ EXERCISES = (
                 ),
             },
         ),
-        "08.14": Exercise(
+        "08.15": Exercise(
             asks="the distance for d = 16, a = 0.1, c = 0.3, a number",
             shown="For such Gaussians the distance is that of the deviations, once for each dimension.",
             right=0.64,
@@ -136,19 +137,23 @@ EXERCISES = (
                 "The mixed term is counted once. It has the factor 2.": 16 * (0.01 + 0.09 - 0.03),
             },
         ),
-        "08.15": Exercise(
-            asks="a standard deviation, a number",
-            shown="A straight line between two noises passes through points that are too near to zero.",
-            right=2**-1.5,
+        "08.16": Exercise(
+            asks="the share of a copier's digits that are nearer to the training digits, a number",
+            shown="A test that searches a part of the training digits misses most copies.",
+            right=(1 + 397 / 1400) / 2,
             tolerance=2e-3,
             mistakes={
-                "Deviations do not add. Variances of independent noises do.": 0.5,
-                "This is the variance. Its root is wanted.": 0.125,
-                "This is the value for sigma = 1. Here sigma is 1/2.": 2**-0.5,
-                "Only one of the two noises is counted.": 0.25,
+                "Only the copies that are found are counted. The others are nearer to one of the two sets as well.": (
+                    397 / 1400
+                ),
+                "The copies that are found are counted twice: once more in the half.": 0.5 + 397 / 1400,
+                "This is the share of a map that draws new digits.": 0.5,
+                "All its digits would be found if all 1,400 were searched. Here 397 are.": 1.0,
+                "The held-out digits are no part of the 1,400.": 397 / 1797 + (1 - 397 / 1797) / 2,
             },
         ),
     }
     | LABELLED
     | COPIES
+    | MNIST
 )
