@@ -721,11 +721,11 @@ figures.sheet(
 )
 
 # %% [markdown]
-# **What to notice.** The filled halves are nearer to the truth than digits by chance, in each seed, with four steps and
-# with sixteen. Sixteen steps are not better here than four. In the seen half the filled digits agree with the picture up
-# to a mean square error of 0.010 to 0.014. By chance it is 0.283 or more. In the hidden half the mean digit of the label
-# is nearer still: a mean has a small square error (section 2). But it is one picture for all digits of a label, and does
-# not continue the upper half.
+# **What to notice.** The filled halves are nearer to the truth than digits by chance, in each seed, with four steps
+# and with sixteen. Sixteen steps are not better here than four. In the seen half the filled digits agree with the
+# picture up to a mean square error of 0.010 to 0.014. By chance it is 0.283 or more. In the hidden half the mean
+# digit of the label is nearer still: a mean has a small square error (section 2). But it is one picture for all
+# digits of a label, and does not continue the upper half.
 #
 # **Back and forward.** A restart without a reward changes a picture, and $s$ says how much: go back to $s$ with noise,
 # then forward in 1, 2, 4 or 16 jumps. With the *label of another digit* it edits the picture.
