@@ -20,8 +20,9 @@ from flowmap_edu.problems import Emoji
 from flowmap_edu.training import distributed, runs
 
 TORCHRUN = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-TRAIN = "train emoji --steps 2 --every 1 --fid-every 1 --fid-images 600 --set batch=16 --set compile=false"
-TINY = [f"--set net.{name}" for name in ("width=8", "multipliers=[1,2]", "blocks=1", "attention=[16]")]
+TRAIN = "train emoji --steps 2 --every 1 --fid-every 1 --fid-images 600"
+SMALL = ["batch=16", "shares=2", "compile=false", *(f"net.{k}" for k in ("width=8", "multipliers=[1,2]", "blocks=1"))]
+TINY = [f"--set {setting}" for setting in [*SMALL, "net.attention=[16]"]]
 
 
 class Small(nn.Module):
