@@ -38,7 +38,7 @@ $(GRADER): $(READY)
 
 install: $(READY)  ## create .venv and install the library with its tools
 
-demo: $(READY)  ## train a flow map on the checkerboard (two CPU minutes), print its table, draw its picture
+demo: $(READY)  ## train a flow map on the checkerboard (a hundred CPU seconds), print its table, draw its picture
 	$(BIN)/flowmap-edu demo
 
 html: $(READY)  ## the lessons as pages in html/, each picture with its words

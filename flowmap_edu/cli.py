@@ -120,7 +120,7 @@ def add_table(p: argparse.ArgumentParser) -> None:
 
 def add_demo(p: argparse.ArgumentParser) -> None:
     """The words of `demo`."""
-    p.add_argument("--minutes", type=values.minutes, default=2.0, help="CPU minutes of training (default 2)")
+    p.add_argument("--minutes", type=values.minutes, default=1.65, help="CPU minutes of training (default 1.65)")
     p.add_argument("--out", default="runs/demo", metavar="DIR", help="an earlier demo there is replaced")
 
 
@@ -173,7 +173,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "evaluate": (add_evaluate, "how good a map is, in its problem's own numbers"),
     "sample": (add_sample, "draw samples into a file"),
     "table": (add_table, "the four methods beside the paper's figures"),
-    "demo": (add_demo, "train on the checkerboard for two minutes, print the table, draw the picture"),
+    "demo": (add_demo, "train on the checkerboard for a hundred seconds, print the table, draw the picture"),
     "lab": (add_lab, "open the lessons in JupyterLab"),
     "course": (add_course, "lay out the assignments for nbgrader, or as forms to hand out; the leaderboard"),
     "grade": (add_grade, "grade submissions of an assignment, each in a sandbox"),
