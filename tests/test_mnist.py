@@ -1,6 +1,7 @@
 """MNIST, and the numbers that judge a map of labelled images: each against a control that it must tell."""
 
 import gzip
+import json
 import struct
 import sys
 
@@ -15,6 +16,9 @@ from flowmap_edu.metrics import images as distances
 from flowmap_edu.nets import ResidualMLP, UNet
 from flowmap_edu.problems import Mnist, labelled
 from flowmap_edu.recipes import recipe
+from flowmap_edu.training import runs
+
+EVALUATION = runs.shipped_folder() / "mnist-lsd" / "evaluation.json"
 
 TRAIN, HELD_OUT = Mnist().data(), Mnist().data(train=False)
 N = len(HELD_OUT)
@@ -132,6 +136,43 @@ def test_the_residual_network_and_its_derivatives():
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+def test_the_residual_network_is_its_formula():
+    """Written again from its weights: what the blocks are told, each block, and the way past them."""
+    torch.manual_seed(0)
+    net = ResidualMLP((1, 3, 3), hidden=7, blocks=2, classes=4, embedding=5, time_frequencies=3).double()
+    for p in net.parameters():
+        nn.init.normal_(p, std=0.3)
+    w = net.state_dict()
+    s, t = torch.tensor([0.1, 0.4]).double(), torch.tensor([0.8, 0.9]).double()
+    x, label = torch.randn(2, 1, 3, 3).double(), torch.tensor([2, -1])
+
+    def layer(name: str, z: Tensor) -> Tensor:
+        return z @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def unit(z: Tensor) -> Tensor:
+        return z / z.square().mean(1, keepdim=True).sqrt()
+
+    turns = torch.cat([torch.outer(clock, torch.pi * torch.arange(1, 4)) for clock in (s, t)], dim=1)
+    one_hot = torch.tensor([[0, 0, 1, 0], [0, 0, 0, 0]])
+    z = layer("embed", torch.cat([turns.cos(), turns.sin(), one_hot], dim=1))
+    told, pixels = z / (1 + (-z).exp()), x.flatten(1) / 0.5
+    h = layer("first", pixels)
+    for k in range(2):
+        a, b = layer(f"blocks.{k}.told", told).split(7, dim=1)
+        y = (1 + a) * layer(f"blocks.{k}.first", unit(h)) + b
+        h = h + layer(f"blocks.{k}.second", y / (1 + (-y).exp()))
+    wanted = layer("last", unit(h)) + layer("through", told) * pixels
+    torch.testing.assert_close(net(s, t, x, label), wanted.view_as(x), rtol=1e-6, atol=1e-6)  # norms have an epsilon
+
+
+def test_the_shipped_map_draws_what_its_numbers_say():
+    """1,000 digits in one jump: distance and labels as evaluation.json has them, up to the spread over draws."""
+    (stated,) = [row for row in json.loads(EVALUATION.read_text())["rows"] if row["steps"] == 1]
+    (row,) = labelled.judge(Mnist(), runs.load("mnist-lsd"), [1], draws=1, seed=7)
+    assert abs(row["fd_train"] - stated["fd_train"]) < 4 * stated["fd_train_std"]
+    assert abs(row["labels"] - stated["labels"]) < 0.02
 
 
 def test_the_recipe_takes_a_step():
