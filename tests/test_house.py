@@ -26,7 +26,7 @@ LONGEST = 275  # "about 250" lines
 
 FLOORS = (
     "flow_map interpolant losses times methods sample lookahead likelihood divergence nets"
-    " _batch _method _weights _checks _numbers _precision _reference _shipped _threads _version",
+    " _batch _method _weights _checks _numbers _precision _product _reference _shipped _threads _version",
     "metrics",
     "problems steering",
     "training",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.forward_ad import make_dual, unpack_dual
 
 from flowmap_edu import _checks as checks
+from flowmap_edu._product import product
 
 SILU_MAGNITUDE = 0.596  # sqrt(E silu(z)^2) for z ~ N(0, 1)
 EPSILON = 1e-4  # the magnitude below which pixel norm lets go: a pixel that is zero stays zero
@@ -93,14 +94,20 @@ def linear_in(x: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """x W^T + b. The value and its forward-mode derivative dx W^T take one product; see `linear_in`."""
+    """x W^T + b. The value and its forward-mode derivative dx W^T take one product; see `linear_in` and `_product`."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """(B, inputs) -> (B, outputs)."""
-        value, tangent = (input, None) if checks.batched(input) else unpack_dual(input, level=0)
+        if (
+            checks.batched(input)
+            or checks.batched(self.weight)
+            or unpack_dual(self.weight, level=0).tangent is not None
+        ):
+            return super().forward(input)
+        value, tangent = unpack_dual(input, level=0)
         if tangent is None:
-            return super().forward(value)
-        y, dy = (torch.cat([value, tangent]) @ self.weight.T).tensor_split(2)
+            return product(value, self.weight, self.bias)
+        y, dy = product(torch.cat([value, tangent]), self.weight).tensor_split(2)
         return make_dual(y + self.bias, dy, level=0)
 
 

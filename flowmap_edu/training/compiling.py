@@ -8,7 +8,11 @@ import torch
 from torch import Tensor
 from torch._functorch import config
 
-MEMORY = 0.5  # of what the compiler would keep for the backward pass; cheap parts, such as activations, are done again
+CONFIG = {
+    "activation_memory_budget": 0.5,  # of what would be kept for the backward pass; cheap parts are done again there
+    "is_non_builtin_to_include": True,  # the products of `_product` are not cheap
+}
+CONFIG = {name: value for name, value in CONFIG.items() if hasattr(config, name)}  # the second is newer than torch 2.6
 
 
 def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -19,7 +23,7 @@ def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if chosen:
             return chosen[0](*args)
         try:
-            with warnings.catch_warnings(), config.patch(activation_memory_budget=MEMORY):
+            with warnings.catch_warnings(), config.patch(CONFIG):
                 warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)  # torch's compiler on itself
                 warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)  # `tf32` says whether
