@@ -31,10 +31,12 @@ def onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 torch.library.impl(NAME, "CPU", onednn)
 
 
-@torch.library.register_fake(NAME)
 def shaped(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: ARG001
     """An empty tensor of the result's shape, for torch.compile."""
     return x.new_empty(x.shape[0], weight.shape[0])
+
+
+torch.library.register_fake(NAME, shaped)
 
 
 def operations(x: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
