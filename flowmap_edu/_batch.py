@@ -41,6 +41,17 @@ class Batch(NamedTuple):
         """Every of-th sample of both parts, from `part` on: as evenly spread in time as the whole."""
         return self.changed(lambda x: x[part::of])
 
+    @property
+    def size(self) -> int:
+        """How many samples both parts have."""
+        return len(self.diagonal.t) + len(self.jumps.s)
+
+    def halves(self) -> "list[Batch]":
+        """The diagonal without the jumps, and the jumps without the diagonal; without what is empty."""
+        empty = self.changed(lambda x: x[:0])
+        both = Batch(self.diagonal, empty.jumps), Batch(empty.diagonal, self.jumps)
+        return [half for half in both if half.size]
+
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> "Batch":
         """The batch on a device, its images in a memory format."""
 

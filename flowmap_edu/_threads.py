@@ -5,7 +5,6 @@ too small to gain from it; on a machine with other work the waiting was measured
 """
 
 import contextlib
-import math
 import os
 from collections.abc import Callable, Iterator
 
@@ -41,9 +40,13 @@ def threads_for(shape: tuple[int, ...], rows: int, net: Callable[..., Tensor]) -
         net: rows times its parameters are the multiplications of one pass; below LARGE a pass is small. What is no
             network, such as an exact map, takes torch's number.
     """
-    parameters = sum(p.numel() for p in net.parameters()) if isinstance(net, nn.Module) else math.inf
-    small = len(shape) == 1 and rows * parameters < LARGE
+    small = len(shape) == 1 and not large(rows, net)
     return 1 if small and not chosen() else torch.get_num_threads()
+
+
+def large(rows: int, net: Callable[..., Tensor]) -> bool:
+    """Whether a pass of so many rows through a network is a large one; through what is no network it always is."""
+    return not isinstance(net, nn.Module) or rows * sum(p.numel() for p in net.parameters()) >= LARGE
 
 
 @contextlib.contextmanager

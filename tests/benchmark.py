@@ -37,7 +37,7 @@ from flowmap_edu.nets import MLP
 from flowmap_edu.problems import Checkerboard
 from flowmap_edu.recipes import STEPS
 from flowmap_edu.times import triangle
-from flowmap_edu.training import runs
+from flowmap_edu.training import State, runs
 from flowmap_edu.training.loop import compiled
 
 HERE = Path(__file__).resolve().parent.parent
@@ -163,26 +163,31 @@ def step() -> list[str]:
 
 
 def memory() -> list[str]:
-    """Peak resident memory of one LSD step at batch 100,000, in a process of its own."""
-    code = "import sys; sys.path.insert(0, 'tests'); import benchmark; benchmark.memory_of_one_step()"
-    found = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], check=True, cwd=HERE, capture_output=True, text=True
-    )
-    before, peak = json.loads(found.stdout.splitlines()[-1])
-    return [
-        "| peak memory of an LSD step at batch 100,000, 4 x 256 "
-        f"(whole process; {before:.2f} GB of it before the step) "
-        f"| {peak:.2f} GB |"
-    ]
+    """Peak resident memory of one LSD step at batch 100,000, whole and in two parts, each in a process of its own."""
+    lines = []
+    for parts, said in ((1, ""), (2, "; in two parts, accumulate=2")):
+        code = f"import sys; sys.path.insert(0, 'tests'); import benchmark; benchmark.memory_of_one_step({parts})"
+        found = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], check=True, cwd=HERE, capture_output=True, text=True
+        )
+        before, peak = json.loads(found.stdout.splitlines()[-1])
+        lines.append(
+            "| peak memory of an LSD step at batch 100,000, 4 x 256 "
+            f"(whole process; {before:.2f} GB of it before the step{said}) "
+            f"| {peak:.2f} GB |"
+        )
+    return lines
 
 
-def memory_of_one_step() -> None:
+def memory_of_one_step(parts: int) -> None:
     """Print peak resident GB before and after a step at batch 100,000, compiled at that very size."""
     one_thread()
-    run, _ = lsd_step(100_000)
+    sizes = {"batch": 100_000, "diagonal": 0.75, "stf_batch": 0, "accumulate": parts}
+    state = State(*whole_step.default("lsd", net={"hidden": 256, "layers": 4}, **sizes))
+    batch, gradient = whole_step.source(state)(), whole_step.loss_and_gradient(state)
     before = peak_bytes() / 1e9
-    run()
-    run()
+    gradient(batch)
+    gradient(batch)
     print(json.dumps([before, peak_bytes() / 1e9]))
 
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from flowmap_edu import METHODS, cli, training
+from flowmap_edu import METHODS, _threads, cli, losses, training
 from flowmap_edu.recipes import Recipe, recipe
 from flowmap_edu.training import distributed, loop, runs, trajectories
 from flowmap_edu.training.batches import Batches, seed_of
@@ -106,6 +106,25 @@ def test_a_batch_in_four_parts_gives_the_gradient_of_the_whole():
         one, cut = measured("lsd", shares=shares), measured("lsd", shares=shares, accumulate=4 // shares)
         for name in ("gradient", "losses", "weights"):
             assert gap(cut[name], one[name]) < 1e-10, name
+
+
+@pytest.mark.parametrize("name", ["lsd", "dropout", "pairs of a teacher"])
+def test_a_large_step_takes_its_halves_one_after_the_other_to_the_same_gradient(monkeypatch, name):
+    """The diagonal first, then the jumps: each call of the network sees one half, and the step is that of the whole."""
+    unequal = {"accumulate": 2, "diagonal": 0.75}
+    whole, original, seen = measured(name, **unequal), loop.loss_of_batch, []
+
+    def watched(state: training.State, batch: losses.Batch, ramp: torch.Tensor) -> torch.Tensor:
+        seen.append(batch)
+        return original(state, batch, ramp)
+
+    monkeypatch.setattr(_threads, "LARGE", 0)
+    monkeypatch.setattr(loop, "loss_of_batch", watched)
+    halves = measured(name, **unequal)
+    for what in ("gradient", "losses", "weights"):
+        assert gap(halves[what], whole[what]) < 1e-10, what
+    kinds = [(len(batch.diagonal.t) > 0, len(batch.jumps.s) > 0) for batch in seen]
+    assert kinds == [(True, False), (False, True)] * (len(kinds) // 2)
 
 
 def test_a_share_is_a_batch_of_its_own_seed():

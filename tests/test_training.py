@@ -128,7 +128,7 @@ def test_moving_average_is_its_recursion():
         with torch.no_grad():
             net.weight.fill_(w)
             net.frequency.fill_(k)
-        average.update(net)
+        average.update()
         d = min(decay, (1 + k) / (10 + k)) if k else 0.0
         a = d * a + (1 - d) * w if k else w
         assert average.module.weight.item() == pytest.approx(a, abs=1e-6)

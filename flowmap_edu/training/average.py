@@ -28,15 +28,17 @@ class Average(nn.Module):
         super().__init__()
         self.module, self.decay = copy.deepcopy(net).requires_grad_(False), decay
         self.register_buffer("n_averaged", torch.tensor(0))
+        # looked up once: a walk through the modules at every step takes as long as the average itself
+        self.weights: tuple[list[Tensor], list[Tensor]] = ([*self.module.parameters()], [*net.parameters()])
+        self.others = list(zip(self.module.buffers(), net.buffers(), strict=True))
         self.eval()
 
     @torch.no_grad()
-    def update(self, net: nn.Module) -> None:
+    def update(self) -> None:
         """Take the network's present weights into the average."""
         k = int(self.n_averaged)
         d = min(self.decay, (1 + k) / (10 + k)) if k else 0.0
-        move = get_ema_multi_avg_fn(d)  # all tensors in one call
-        move(list(self.module.parameters()), list(net.parameters()), self.n_averaged)
-        for a, w in zip(self.module.buffers(), net.buffers(), strict=True):
+        get_ema_multi_avg_fn(d)(*self.weights, self.n_averaged)  # all tensors in one call
+        for a, w in self.others:
             a.copy_(w)
         self.n_averaged += 1

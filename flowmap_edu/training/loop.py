@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from flowmap_edu import _checks as checks
 from flowmap_edu import losses, methods, times
 from flowmap_edu._precision import float32_products
-from flowmap_edu._threads import cpu_threads, threads_for
+from flowmap_edu._threads import cpu_threads, large, threads_for
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import Problem
@@ -47,12 +47,12 @@ def loss_of_batch(state: State, batch: losses.Batch, ramp: Tensor) -> Tensor:
 
     With a learned weight w_{s,t} each sample's loss l becomes exp(-w) l + w, which is least at w = log l.
     """
-    values, (diagonal, jumps) = [], batch
-    none = losses.Batch(*(part.__class__(*(None if x is None else x[:0] for x in part)) for part in batch))  # type: ignore[arg-type]
-    off = state.method.condition != "diagonal"
-    parts = [(batch._replace(jumps=none.jumps), diagonal.label, None)] if len(diagonal.t) else []
-    parts += [(batch._replace(diagonal=none.diagonal), jumps.label, False)] if off and len(jumps.s) else []
-    for part, label, dropout in parts:
+    values = []
+    for part in batch.halves():
+        off = len(part.jumps.s) > 0
+        if off and state.method.condition == "diagonal":
+            continue
+        label, dropout = (part.jumps.label, False) if off else (part.diagonal.label, None)
         maps = []
         for net in (state.net, state.average.module, state.teacher and state.teacher.slope):
             maps.append(None if net is None else FlowMap(net).conditioned(**condition(net, label, dropout)))
@@ -92,7 +92,8 @@ def gradient(
     Args:
         state, loss: of the run.
         shares: those of the batch that this process takes, by their numbers. They go through the network one after the
-            other, each in `accumulate` parts.
+            other, each in `accumulate` parts; of a large part first the diagonal and then the jumps, so that only one
+            of the two is kept for the backward pass.
         ramp: how far the method's tangent warm-up has come.
         seed: of this step's dropout; a share's masks are drawn from it plus the share's number. None: no dropout.
 
@@ -102,6 +103,7 @@ def gradient(
     training, parts, last = state.training, state.training.accumulate, max(shares)
     layout = torch.channels_last if training.channels_last else torch.contiguous_format
     total = torch.zeros((), device=state.device)
+    apart = large(training.rows, state.net)  # a small step takes a diagonal and its jumps together: one call less
     try:
         for number, batch in shares.items():
             if seed is not None:
@@ -109,11 +111,14 @@ def gradient(
             here = batch.to(state.device)
             for k in range(parts):
                 part = here if parts == 1 else here.share(k, parts)
-                sync = distributed.no_sync(loss, last=number == last and k == parts - 1)
-                with float32_products(state.device, training.tf32), sync:
-                    value = loss(part.to(state.device, layout), ramp) / (parts * len(shares))
-                    value.backward()
-                total += value.detach()
+                pieces = part.halves() if apart else [part]
+                for piece in pieces:
+                    final = number == last and k == parts - 1 and piece is pieces[-1]
+                    with float32_products(state.device, training.tf32), distributed.no_sync(loss, last=final):
+                        value = loss(piece.to(state.device, layout), ramp)
+                        value = value * (piece.size / (part.size * parts * len(shares)))
+                        value.backward()
+                    total += value.detach()
     except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU
         if "memory" not in str(error):
             raise

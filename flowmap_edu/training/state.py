@@ -150,7 +150,7 @@ class State:
             self.net.project()  # type: ignore[operator]
         for average in (self.average, self.second):
             if average is not None:
-                average.update(self.net)
+                average.update()
         self.step += 1
 
     def stage(self, step: int) -> int:
