@@ -48,7 +48,7 @@ POINTS_OF_METHODS = 300_000  # of its 93 maps each: evaluation would else take l
 FEWER = 200_000  # for the paper's network, whose samples cost ten times as much
 
 TRAININGS = {
-    f"{method.upper()}, {60 * minutes:g} CPU-s": curve.Task("checkerboard", method, minutes=minutes)
+    f"{method.upper()}, {60 * minutes:g} CPU-s": curve.Task(curve.RECIPE, method, minutes=minutes)
     for method in whole_step.SELF_DISTILLED
     for minutes in reversed(curve.BUDGETS)
 }

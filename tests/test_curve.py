@@ -12,6 +12,7 @@ from flowmap_edu.recipes import recipe
 from flowmap_edu.training import runs
 
 POINTS = 2000
+BOARD = "checkerboard"
 TINY = curve.Task("checkerboard", "psd-m", minutes=0.02)
 
 
@@ -33,7 +34,7 @@ def row(lines: list[str], title: str) -> list[str]:
 
 def test_the_tables_numbers_are_those_of_the_saved_maps(root):
     """KL64 of the map's own samples at 1 and at 16 steps, in the column of its budget and in no other."""
-    lines = curve.table(root, POINTS, ["lsd", "psd-m"], (0.02, 0.5))
+    lines = curve.table(root, POINTS, ["lsd", "psd-m"], (0.02, 0.5), BOARD)
     board = Checkerboard()
     x0 = board.sigma * torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(0))
     X = runs.load(TINY.folder(root, 0))
@@ -47,7 +48,7 @@ def test_the_tables_numbers_are_those_of_the_saved_maps(root):
 
 
 def test_quoted_figures_are_marked_and_stand_at_ten_minutes_alone(root):
-    lines = curve.table(root, POINTS, ["psd-m"], (0.02, 10.0))
+    lines = curve.table(root, POINTS, ["psd-m"], (0.02, 10.0), BOARD)
     quoted = [cells(line) for line in lines if line.startswith("| quoted: ")]
     assert [line[1:] for line in quoted] == [["", "0.780"], ["", "0.754"], ["", "0.702"], ["", "0.708"]]
 
@@ -84,9 +85,9 @@ def test_another_run_in_the_folder_is_refused_and_not_shown(root, tmp_path):
     other = curve.Task("checkerboard", "psd-u", minutes=0.02)
     TINY.folder(root, 0).rename(other.folder(root, 0))
     try:
-        assert curve.table(root, POINTS, ["psd-u"], (0.02,)) == []
+        assert curve.table(root, POINTS, ["psd-u"], (0.02,), name=BOARD) == []
         with pytest.raises(ValueError, match=r"holds another run \(.*method"):
             curve.trained(other, 0, root, POINTS)
     finally:
         other.folder(root, 0).rename(TINY.folder(root, 0))
-    assert curve.table(tmp_path, POINTS) == []
+    assert curve.table(tmp_path, POINTS, name=BOARD) == []

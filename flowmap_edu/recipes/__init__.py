@@ -7,7 +7,7 @@ from torch import nn
 
 from flowmap_edu.methods import Method
 from flowmap_edu.problems.problem import STEPS, Problem
-from flowmap_edu.recipes.checkerboard import CHECKERBOARD, CHECKERBOARD_PAPER, POINTS
+from flowmap_edu.recipes.checkerboard import CHECKERBOARD, CHECKERBOARD_FINE, CHECKERBOARD_PAPER, POINTS
 from flowmap_edu.recipes.images import AFHQ64_PAPER, CELEBA64, CIFAR10, DIGITS, EMOJI, IMAGES, MNIST
 from flowmap_edu.recipes.recipe import Named, Recipe, compose, of_name
 
@@ -15,6 +15,7 @@ __all__ = ["RECIPES", "STEPS", "Recipe", "recipe", "recipe_for"]
 
 RECIPES: dict[str, Named] = {
     "checkerboard": CHECKERBOARD,
+    "checkerboard-fine": CHECKERBOARD_FINE,
     "checkerboard-paper": CHECKERBOARD_PAPER,
     "points": POINTS,
     "digits": DIGITS,
