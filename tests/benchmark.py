@@ -1,7 +1,7 @@
 """`make bench`: measure every number of docs/results.md, and write its tables there.
 
     python tests/benchmark.py                 everything that is not in runs/bench yet, about five CPU hours
-    python tests/benchmark.py --only step     one part: quality, curve, methods, step, jax, growth, threads, memory,
+    python tests/benchmark.py --only step     one part: quality, curve, last, methods, step, jax, growth, threads, memory,
                                               widgets, time
     python tests/benchmark.py --jobs 2        trainings side by side (CPU seconds are counted per process)
 
@@ -30,7 +30,7 @@ import torch
 from flowmap_edu import FlowMap, losses, methods
 from flowmap_edu._product import product
 from flowmap_edu._shipped import shipped_folder
-from flowmap_edu.bench import comparison, crossover, curve, growth
+from flowmap_edu.bench import comparison, crossover, curve, growth, last
 from flowmap_edu.bench import step as whole_step
 from flowmap_edu.bench.memory import peak_bytes
 from flowmap_edu.nets import MLP
@@ -114,6 +114,12 @@ def seconds(f, repeats: int) -> float:
         f()
         best = min(best, time.process_time() - started)
     return best
+
+
+def last_jump() -> list[str]:
+    """Which jump makes the KL64 of the shipped map."""
+    one_thread()
+    return last.table(runs.load("checkerboard-lsd"))
 
 
 def methods_at_one_budget(jobs: int) -> list[str]:
@@ -277,6 +283,7 @@ def tables(jobs: int) -> dict[str, dict[str, Callable[[], list[str]]]]:
     return {
         "quality": {"quality": lambda: quality(jobs)},
         "curve": {"curve": lambda: curve.table(RUNS, POINTS)},
+        "last": {"last": last_jump},
         "methods": {"methods": lambda: methods_at_one_budget(jobs)},
         "step": {"step": step, "parts": parts},
         "jax": {"jax": benchmark_jax.rows},
