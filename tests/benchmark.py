@@ -1,8 +1,8 @@
 """`make bench`: measure every number of docs/results.md, and write its tables there.
 
     python tests/benchmark.py                 everything that is not in runs/bench yet, about five CPU hours
-    python tests/benchmark.py --only step     one part: quality, curve, last, methods, step, jax, growth, threads, memory,
-                                              widgets, time
+    python tests/benchmark.py --only step     one part: quality, curve, last, methods, step, jax, growth, threads,
+                                              memory, widgets, time
     python tests/benchmark.py --jobs 2        trainings side by side (CPU seconds are counted per process)
 
 Trainings run on one thread each and have a budget in CPU minutes (`TRAININGS`), the CPU seconds they took are

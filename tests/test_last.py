@@ -9,7 +9,7 @@ from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.metrics import kl64
 from flowmap_edu.problems import Checkerboard
 
-BOARD, N = Checkerboard(), 4000
+BOARD, N = Checkerboard(), 1000
 
 
 def wrong(where) -> FlowMap:

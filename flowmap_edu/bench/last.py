@@ -1,7 +1,7 @@
 """Which jump of a map makes its KL64: the last one, or those before it?
 
-The exact flow map of the checkerboard takes the place of the last jump, or of all jumps but the last. What is left is the
-share of the others.
+The exact flow map of the checkerboard takes the place of the last jump, or of all jumps but the last. What is left is
+the share of the others.
 """
 
 import torch
