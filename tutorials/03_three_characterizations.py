@@ -159,9 +159,10 @@ figures.gesture((X_line, suspect_line), ["lagrangian"], 0.2, 0.5, 0.8, 0.3)
 
 # %% [markdown]
 # **What to notice.** The black line is a jump from $s = 0.2$ to $t = 0.8$. The full arrow says how the landing point
-# moves as $t$ grows, the dashed arrow is the velocity found there (both for a time of 0.15). For the flow map the two
-# arrows are the same. For the suspect they differ: the thick bar between their tips is as long as the residual times
-# 0.15. The suspect keeps the velocity from its start, and where it lands the velocity is different.
+# moves as $t$ grows, the dashed arrow is the velocity found there. Both are drawn for the same short time, and the
+# legend names it. For the flow map the two arrows are the same. For the suspect they differ: the thick bar between
+# their tips is as long as the residual times this short time. The suspect keeps the velocity from its start, and where
+# it lands the velocity is different.
 #
 # **Try.** What does the picture look like for `FlowMap(lambda s, t, x: modes.velocity(t, x))`, the step with the
 # velocity at the *end* time?
@@ -793,9 +794,9 @@ explorer
 #
 # <details><summary>Answer</summary>
 #
-# The table at the start of this section has the same residuals, from more points. There they fall a little up to
-# $s = 0.3$. Then they grow, most of all at the end. The figure uses fewer points (256), so its numbers are a little
-# different.
+# The table at the start of this section has the same residuals, from more points. There they fall up to $s = 0.2$.
+# Then they grow, most of all at the end. The figure uses fewer points (256), so its numbers are different, most of all
+# at $s = 0.9$.
 #
 # </details>
 #

@@ -530,7 +530,7 @@ course.compare(prediction, count, within=0.5, too_low="An explicit step must sta
 # **What to notice.** There is one training each, the times are those of this run, and the training is not counted. For
 # the pendulum the solver takes less time at equal accuracy. For the other two the jump takes less. But look at the
 # accuracy first. In the stiff equation the exact ends are near 0: their root mean square is $e^{-1} / \sqrt{3} = 0.21$.
-# So a map that sends every state to 0 has less than half of the jump's error, without any evaluation. The jump was not
+# So a map that sends every state to 0 has a smaller error than the jump, without any evaluation. The jump was not
 # learned in 600 steps, and its shorter time is no success. What the row does show is the solver's price: about a
 # hundred evaluations of $f$, although so little accuracy is asked for. An *implicit* solver has no such bound on its
 # steps. We did not compare with one.
