@@ -131,11 +131,11 @@ def steered(found: Mapping[str, Tensor], half_width: float = 1.6) -> None:
 
 
 def pulls(times: Sequence[float], found: Mapping[str, Sequence[float]]) -> None:
-    """The length of the term that guidance adds to the velocity, over time, for each value."""
+    """The median length of the term that guidance adds to the velocity, over time, for each value."""
     _, ax = plt.subplots(figsize=(5.6, 3.2))
     for k, (name, values) in enumerate(found.items()):
         ax.loglog(times, values, f"{MARKS[k]}-", color=plots.COLOURS[k], label=name)
-    ax.set(xlabel="time s", ylabel="root mean square length", title="What guidance adds to the velocity")
+    ax.set(xlabel="time s", ylabel="median length", title="What guidance adds to the velocity")
     ax.legend()
     plt.show()
 
