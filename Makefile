@@ -79,7 +79,7 @@ test-grading: $(GRADER)  ## grade sixty submissions twice, and every assignment 
 lab: $(READY)  ## open the first lesson in JupyterLab
 	$(BIN)/flowmap-edu lab
 
-bench: $(READY)  ## measure every table of docs/results.md (some seven CPU hours; JAX's rows where it is installed)
+bench: $(READY)  ## measure every table of docs/results.md (some ten CPU hours; JAX's rows where it is installed)
 	$(BIN)/python tests/benchmark.py
 	$(BIN)/python tests/benchmark_images.py
 

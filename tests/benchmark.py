@@ -1,6 +1,6 @@
 """`make bench`: measure every number of docs/results.md, and write its tables there.
 
-    python tests/benchmark.py                 everything that is not in runs/bench yet, about five CPU hours
+    python tests/benchmark.py                 everything that is not in runs/bench yet, about eight CPU hours
     python tests/benchmark.py --only step     one part: quality, curve, last, methods, step, jax, growth, threads,
                                               memory, widgets, time
     python tests/benchmark.py --jobs 2        trainings side by side (CPU seconds are counted per process)
@@ -51,6 +51,10 @@ TRAININGS = {
     f"{method.upper()}, {60 * minutes:g} CPU-s": curve.Task(curve.RECIPE, method, minutes=minutes)
     for method in whole_step.SELF_DISTILLED
     for minutes in reversed(curve.BUDGETS)
+}
+TRAININGS |= {
+    f"{method.upper()}, 600 CPU-s, checkerboard-fine": curve.Task("checkerboard-fine", method, minutes=10.0)
+    for method in whole_step.SELF_DISTILLED
 }
 TRAININGS |= {
     "LSD, the paper's recipe with batch 1,024, 200,000 points": curve.Task("checkerboard-paper", "lsd", steps=4_000)

@@ -17,7 +17,7 @@ from flowmap_edu.training.metadata import differences, document
 BUDGETS = (0.5, 2.0, 10.0)  # CPU minutes
 SEEDS = (0, 1, 2)
 SHOWN = (1, 16)  # steps of sampling
-RECIPE = "checkerboard-fine"
+RECIPE = "checkerboard"
 
 # KL64 of other implementations after 600 CPU-s on one thread, by the number of steps: measured once, not by this code.
 QUOTED = {

@@ -35,8 +35,8 @@ def paper_network(problem: Problem) -> MLP:
 
 
 CHECKERBOARD = Named(TRAINING, Checkerboard, by_condition=CONDITIONS, stopgrads=STOPGRADS)
-# For ten minutes and more; its trials stand in docs/results.md. By the longer warm-up a budget in minutes is planned from
-# more steps.
+# For ten minutes and more; its trials stand in docs/results.md. A budget in minutes is planned after the warm-up, so a
+# longer one plans by more steps.
 CHECKERBOARD_FINE = dataclasses.replace(
     CHECKERBOARD, training=dataclasses.replace(TRAINING, batch=512, warmup=500), net=fine_network
 )
