@@ -227,7 +227,7 @@ def test_what_would_be_another_run_is_refused(out, changes, message):
 @pytest.mark.filterwarnings("ignore:.*goes on with")
 def test_stages_are_parts_of_a_budget(tmp_path):
     """Progressive distillation renews its teacher at fixed steps: its budget cannot change on the way."""
-    run = recipe("checkerboard", "pd", steps=40, batch=16, compile=False)
+    run = recipe("checkerboard-fine", "pd", steps=40, batch=16, compile=False)
     for _ in runs.train(*run, tmp_path / "run", teacher="checkerboard-lsd", every=20, save_seconds=0.0):
         break
     longer = run._replace(training=type(run.training)(**vars(run.training) | {"steps": 80}))
