@@ -34,7 +34,7 @@ from flowmap_edu.viz.triangle import triangle
 __all__ = ["Interactive", "loss_explorer", "step_slider", "time_explorer", "trajectory_player", "triangle"]
 
 ERROR_POINTS = 256  # for the map error of a step slider
-CHUNK = 2048  # points that a network takes at a time here: so few stay in the processor's cache
+CHUNK = 1024  # points that a network takes at a time here: so few stay in the processor's cache
 IMAGES = 40  # images in a sheet, at most
 
 
