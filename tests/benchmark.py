@@ -27,18 +27,14 @@ from pathlib import Path
 import benchmark_jax
 import torch
 
-from flowmap_edu import FlowMap, losses, methods
-from flowmap_edu._product import product
+from flowmap_edu import methods
 from flowmap_edu._shipped import shipped_folder
-from flowmap_edu.bench import comparison, crossover, curve, growth, last
+from flowmap_edu.bench import comparison, crossover, curve, floor, growth, last
 from flowmap_edu.bench import step as whole_step
 from flowmap_edu.bench.memory import peak_bytes
-from flowmap_edu.nets import MLP
 from flowmap_edu.problems import Checkerboard
 from flowmap_edu.recipes import STEPS
-from flowmap_edu.times import triangle
 from flowmap_edu.training import State, runs
-from flowmap_edu.training.loop import compiled
 
 HERE = Path(__file__).resolve().parent.parent
 RUNS = HERE / "runs" / "bench"
@@ -89,41 +85,18 @@ def quality(jobs: int) -> list[str]:
     return [*lines, "", note]
 
 
-def lsd_step(batch: int, hidden: int = 256, layers: int = 4):
-    """An LSD loss-and-gradient step at 75 % diagonal, compiled; and its forward units' FLOPs.
-
-    Floor: 3 forward units a diagonal sample (forward, and two products backward), 7 an LSD sample
-    (value and tangent forward, twice that backward, and the target).
-    """
-    net = MLP(2, hidden, layers)
-    on, off = batch * 3 // 4, batch - batch * 3 // 4
-    t, (s, r) = torch.rand(on), triangle(off)
-    x_t, x_s = torch.randn(on, 2), torch.randn(off, 2)
-    data = losses.Batch(losses.Diagonal(t, x_t, torch.randn(on, 2)), losses.Jumps(s, (s + r) / 2, r, x_s))
-    loss = compiled(lambda batch: methods.loss(FlowMap(net), batch, methods.METHODS["lsd"]).mean())
-
-    def step() -> None:
-        loss(data).backward()
-        net.zero_grad(set_to_none=True)
-
-    unit = sum(2 * m.weight.numel() for m in net.modules() if isinstance(m, torch.nn.Linear))
-    return step, (3 * on + 7 * off) * unit
-
-
-def seconds(f, repeats: int) -> float:
-    """CPU seconds of one call, the best of a few."""
-    best = float("inf")
-    for _ in range(repeats):
-        started = time.process_time()
-        f()
-        best = min(best, time.process_time() - started)
-    return best
+def large_step(batch: int, **changes: object) -> tuple[State, Callable[[], float]]:
+    """A compiled LSD step of a network of 4 x 256, 75 % of it on the diagonal: its state, and loss and gradient."""
+    sizes = {"batch": batch, "diagonal": 0.75, "stf_batch": 0} | changes
+    state = State(*whole_step.default("lsd", net={"hidden": 256, "layers": 4}, **sizes))
+    data, gradient = whole_step.source(state)(), whole_step.loss_and_gradient(state)
+    return state, lambda: gradient(data)
 
 
 def last_jump() -> list[str]:
     """Which jump makes the KL64 of the shipped map."""
     one_thread()
-    return last.table(runs.load("checkerboard-lsd"))
+    return last.table()
 
 
 def methods_at_one_budget(jobs: int) -> list[str]:
@@ -155,20 +128,19 @@ def grows() -> list[str]:
 def step() -> list[str]:
     """One compiled LSD step over its matmul floor: ratios within one run, alternating the two."""
     one_thread()
-    run, flops = lsd_step(1024)
-    a, b = torch.randn(1024, 256), torch.randn(256, 256)
+    state, run = large_step(1024)
+    products = floor.of_the_gradient(state.net, state.method, 768, 256)
     for _ in range(20):
         run()
     ratios, rates = [], []
     for _ in range(15):
-        rate = 2 * 1024 * 256 * 256 / seconds(lambda: product(a, b), 40)
-        rates.append(rate / 1e9)
-        ratios.append(seconds(run, 12) / (flops / rate))
-    middle = statistics.median(ratios)
+        needed = floor.seconds(products, 40)
+        rates.append(floor.operations(products) / needed / 1e9)
+        ratios.append(floor.middle(run, 12) / needed)
     return [
         "| one LSD step over its matmul floor, compiled "
-        f"(4 x 256, batch 1,024; sgemm at {statistics.median(rates):.0f} GFLOP/s) "
-        f"| {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
+        f"(4 x 256, batch 1,024; products at {statistics.median(rates):.0f} GFLOP/s) "
+        f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
     ]
 
 
@@ -192,12 +164,10 @@ def memory() -> list[str]:
 def memory_of_one_step(parts: int) -> None:
     """Print peak resident GB before and after a step at batch 100,000, compiled at that very size."""
     one_thread()
-    sizes = {"batch": 100_000, "diagonal": 0.75, "stf_batch": 0, "accumulate": parts}
-    state = State(*whole_step.default("lsd", net={"hidden": 256, "layers": 4}, **sizes))
-    batch, gradient = whole_step.source(state)(), whole_step.loss_and_gradient(state)
+    _, run = large_step(100_000, accumulate=parts)
     before = peak_bytes() / 1e9
-    gradient(batch)
-    gradient(batch)
+    run()
+    run()
     print(json.dumps([before, peak_bytes() / 1e9]))
 
 

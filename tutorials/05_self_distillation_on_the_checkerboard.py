@@ -546,8 +546,8 @@ figures.shipped({m: m.lower() for m in METHODS})
 # lower. Be careful: these scores have a million points, those above 50,000. Exact draws score 0.002 and 0.041 with
 # these numbers. The gaps to the scores above are larger than the difference of these two floors. ESD and PSD-U have the
 # recipe of section 6, so for them the longer training lowers KL64 (one seed each). For LSD and PSD-M the recipe changed
-# as well. The table does not say how much of their gap is due to the longer training. Nor does it rank the four
-# methods, since the four maps do not have the same recipe. The paper's numbers are there for context, not as a
+# as well. The table does not say how much of their gap is due to the longer training. It does not rank the
+# four methods, since the four maps do not have the same recipe. The paper's numbers are there for context, not as a
 # comparison: it does not describe its estimator of KL, and its training is another one.
 #
 # **Try.** Why must two scores of KL64 have the same number of points?

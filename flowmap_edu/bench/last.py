@@ -10,6 +10,7 @@ from torch import Tensor
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.metrics import kl64
 from flowmap_edu.problems import Checkerboard
+from flowmap_edu.training import runs
 
 STEPS = (4, 8, 16)
 CHUNK = 20_000  # points that the exact map takes at a time
@@ -34,12 +35,12 @@ def replaced(X: FlowMap, steps: int, x0: Tensor, board: Checkerboard) -> tuple[f
     return whole, exact_last, only_last
 
 
-def table(X: FlowMap, points: int = 400_000) -> list[str]:
-    """The rows for each number of steps."""
-    board = Checkerboard()
+def table(name: str = "checkerboard-lsd", points: int = 400_000) -> list[str]:
+    """The rows of a shipped map, a column a number of steps."""
+    X, board = runs.load(name), Checkerboard()
     x0 = board.base(points, torch.Generator().manual_seed(0))
     lines = [
-        f"| KL64 of `checkerboard-lsd`, {points:,} points | {' | '.join(f'{n} steps' for n in STEPS)} |",
+        f"| KL64 of `{name}`, {points:,} points | {' | '.join(f'{n} steps' for n in STEPS)} |",
         "| --- |" + " --- |" * len(STEPS),
     ]
     found = zip(*(replaced(X, n, x0, board) for n in STEPS), strict=True)

@@ -49,10 +49,7 @@ def loss_of_batch(state: State, batch: losses.Batch, ramp: Tensor) -> Tensor:
     """
     values = []
     for part in batch.halves():
-        off = len(part.jumps.s) > 0
-        if off and state.method.condition == "diagonal":
-            continue
-        label, dropout = (part.jumps.label, False) if off else (part.diagonal.label, None)
+        label, dropout = (part.jumps.label, False) if len(part.jumps.s) else (part.diagonal.label, None)
         maps = []
         for net in (state.net, state.average.module, state.teacher and state.teacher.slope):
             maps.append(None if net is None else FlowMap(net).conditioned(**condition(net, label, dropout)))
@@ -84,6 +81,16 @@ class Loss(nn.Module):
         return self.step(batch, ramp)
 
 
+def cut(shares: Mapping[int, losses.Batch], state: State) -> Iterator[tuple[int, losses.Batch]]:
+    """What goes through the network at a time: each share in `accumulate` parts, large ones in two halves each."""
+    apart = large(state.training.rows, state.net)  # a small step takes both halves together: one call less
+    for number, batch in shares.items():
+        for k in range(state.training.accumulate):
+            part = batch.share(k, state.training.accumulate)
+            for piece in part.halves() if apart else [part]:
+                yield number, piece
+
+
 def gradient(
     state: State, loss: nn.Module, shares: Mapping[int, losses.Batch], ramp: Tensor, seed: int | None = None
 ) -> float:
@@ -92,40 +99,34 @@ def gradient(
     Args:
         state, loss: of the run.
         shares: those of the batch that this process takes, by their numbers. They go through the network one after the
-            other, each in `accumulate` parts; of a large part first the diagonal and then the jumps, so that only one
-            of the two is kept for the backward pass.
+            other, each in `accumulate` parts; of a large part first the diagonal and then the jumps (`cut`), so that
+            only one of the two is kept for the backward pass.
         ramp: how far the method's tangent warm-up has come.
         seed: of this step's dropout; a share's masks are drawn from it plus the share's number. None: no dropout.
 
     Raises:
         MemoryShortError: if a part does not fit; it names what needs less.
     """
-    training, parts, last = state.training, state.training.accumulate, max(shares)
+    training, pieces = state.training, list(cut(shares, state))
+    samples = sum(piece.size for _, piece in pieces)
     layout = torch.channels_last if training.channels_last else torch.contiguous_format
-    total = torch.zeros((), device=state.device)
-    apart = large(training.rows, state.net)  # a small step takes a diagonal and its jumps together: one call less
+    total, begun = torch.zeros((), device=state.device), None
     try:
-        for number, batch in shares.items():
-            if seed is not None:
+        for at, (number, piece) in enumerate(pieces, start=1):
+            if seed is not None and number != begun:
                 torch.manual_seed(seed + number)
-            here = batch.to(state.device)
-            for k in range(parts):
-                part = here if parts == 1 else here.share(k, parts)
-                pieces = part.halves() if apart else [part]
-                for piece in pieces:
-                    final = number == last and k == parts - 1 and piece is pieces[-1]
-                    with float32_products(state.device, training.tf32), distributed.no_sync(loss, last=final):
-                        value = loss(piece.to(state.device, layout), ramp)
-                        value = value * (piece.size / (part.size * parts * len(shares)))
-                        value.backward()
-                    total += value.detach()
+            begun, sync = number, distributed.no_sync(loss, last=at == len(pieces))
+            with float32_products(state.device, training.tf32), sync:
+                value = loss(piece.to(state.device, layout), ramp) * (piece.size / samples)
+                value.backward()
+            total += value.detach()
     except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain one on the CPU
         if "memory" not in str(error):
             raise
         raise MemoryShortError(
-            f"{training.rows} samples at a time do not fit into the memory of {state.device}. A larger accumulate "
-            f"(now {parts}) takes fewer at a time for the same steps; precision='bf16' (now {training.precision!r}) "
-            f"halves what most layers keep. torch says: {str(error).splitlines()[0]}"
+            f"{training.rows} samples at a time do not fit into the memory of {state.device}. A larger accumulate (now "
+            f"{training.accumulate}) takes fewer at a time for the same steps; precision='bf16' (now "
+            f"{training.precision!r}) halves what most layers keep. torch says: {str(error).splitlines()[0]}"
         ) from error
     return distributed.mean(total).item()
 
