@@ -127,6 +127,17 @@ def test_a_large_step_takes_its_halves_one_after_the_other_to_the_same_gradient(
     assert kinds == [(True, False), (False, True)] * (len(kinds) // 2)
 
 
+def test_masks_begin_with_a_share_and_gradients_are_averaged_once(monkeypatch):
+    """Not with its parts: two parts with the same masks would be a smaller sample of them."""
+    state = training.State(*run_of("dropout", shares=2, accumulate=2))
+    shares, seeds, averaged = state.batches.next(), [], []
+    monkeypatch.setattr(torch, "manual_seed", seeds.append)
+    monkeypatch.setattr(distributed, "no_sync", lambda _, last: averaged.append(last) or contextlib.nullcontext())
+    loop.gradient(state, loop.Loss(state), shares, torch.tensor(1.0), seed=100)
+    assert seeds == [100, 101]
+    assert averaged == [False, False, False, True]
+
+
 def test_a_share_is_a_batch_of_its_own_seed():
     """Share 0 of 1 is the run's seed; share k of several its own, with times spread over all cells of their range."""
     problem, _, method, settings = run_of("lsd", batch=64)
