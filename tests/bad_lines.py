@@ -92,7 +92,7 @@ SETTINGS = [
     *[(f"$T --set lr={v}", f"--set lr {FAR}") for v in ("inf", "nan", "1e31")],
     *[(f"$T --set lr={v}", "lr must be positive, got") for v in ("0", "-1")],
     *[(f"$T --set warmup={v}", "warmup must be a whole number") for v in ("0", "1.5")],
-    ("$T --set decay=linear", "decay must be one of 'cosine', 'sqrt', 'none'; got 'linear'"),
+    ("$T --set decay=step", "decay must be one of 'cosine', 'linear', 'sqrt', 'none'; got 'step'"),
     *[(f"$T --set {k}", "decay_from") for k in ("decay_from=3", "decay_from=0", "decay_from=1.5")],
     *[
         (f"$T --set {name}=2", f"{name} must lie in [0, 1], got 2.0")

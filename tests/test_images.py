@@ -349,7 +349,7 @@ def test_learning_rate_falls_as_an_inverse_square_root():
         ({"sigma": 0.0}, "sigma must be positive, got 0.0"),
         ({"sigma": math.nan}, "sigma must be positive, got nan"),
         ({"decay": "sqrt", "decay_from": 0}, "decay_from must be a whole number of at least 1, got 0"),
-        ({"decay": "linear"}, "decay must be one of 'cosine', 'sqrt', 'none'; got 'linear'"),
+        ({"decay": "step"}, "decay must be one of 'cosine', 'linear', 'sqrt', 'none'; got 'step'"),
     ],
 )
 def test_bad_configuration(change, message):

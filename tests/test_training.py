@@ -118,6 +118,16 @@ def test_middle_time(method, half):
         assert abs(h.var() - 1 / 12) < 0.002
 
 
+def test_the_learning_rate_rises_and_falls_to_zero():
+    """Of ten steps to rise and 100 to fall: a line, or half of a cosine; a quarter of the way down 3/4 and 0.8536."""
+    quarter = {"linear": 0.75, "cosine": (1 + math.sqrt(0.5)) / 2}
+    for decay, wanted in quarter.items():
+        settings = training.Training(steps=110, warmup=10, decay=decay)
+        rates = [settings.learning_rate(step, 110) for step in (0, 4, 9, 35, 60, 110)]
+        assert rates == pytest.approx([0.1, 0.5, 1.0, wanted, 0.5, 0.0])
+    assert training.Training(steps=110, warmup=10, decay="none").learning_rate(109, 110) == 1.0
+
+
 def test_moving_average_is_its_recursion():
     """After k steps: a <- d a + (1 - d) w with d = min(decay, (1 + k) / (10 + k)), the first copy exact."""
     net = torch.nn.Linear(1, 1)
@@ -258,7 +268,7 @@ def test_compiled_step_equals_eager_step():
         ({"stf_near": 0.1, "stf_batch": 0}, "stf_near goes with stf_batch, got stf_near=0.1 and stf_batch=0"),
         ({"stf_near": 1.2}, r"stf_near must lie in \[0, 1\], got 1.2"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
-        ({"decay": "linear"}, "decay must be one of"),
+        ({"decay": "step"}, "decay must be one of"),
         ({"decay_from": 10}, "decay_from belongs to decay='sqrt'"),
         ({"interpolant": "Linear"}, "interpolant must be an Interpolant, such as Linear"),
         ({"colour": 1}, "colour: no setting of Training; it has steps, minutes"),

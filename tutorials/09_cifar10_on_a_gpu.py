@@ -153,10 +153,11 @@ print(f"the estimate: {hours(samples, passes, one.total, speed):.0f} h")
 print(f"one step by this estimate: {hours(full.batch, passes, one.total, speed) * 3600:.2f} s")
 
 # %% [markdown]
-# One H100 has taken single steps of this recipe, the whole batch each: loss, gradient, optimiser and averages. (With
+# H100 cards have taken single steps of this recipe, the whole batch each: loss, gradient, optimiser and averages. (With
 # noise in the place of pictures, and without the learned weight.) A step in 32 bits took 3.4 seconds. TF32 is a format
 # for products alone: numbers of 32 bits are rounded to 11 binary digits before they are multiplied. The recipe asks for
-# it, by `tf32=True`. The fastest measured step took less than half of the 3.4 seconds.
+# it, by `tf32=True`. A run of so many steps also goes through torch's compiler, which joins small operations into larger
+# ones. Both together took less than a fifth of the 3.4 seconds.
 #
 # **Predict.** With the fastest measured step: how many hours does the whole run take?
 
@@ -167,22 +168,27 @@ prediction = None  # a number
 real, low = gpu_report.fastest("cifar10"), "The estimate assumes a quarter of the speed of the data sheet."
 course.compare(prediction, gpu_report.hours(real), within=0.25, too_low=low)
 for row in gpu_report.measured("step", recipe="cifar10", channels_last=True):
-    print(f"{row['precision']:>13}: {row['ms']:,.0f} ms a step, {gpu_report.hours(row):.0f} h")
+    how = ", compiled" * row["compiled"] + ", apart" * row["apart"]
+    print(f"{gpu_report.hours(row):.0f} h, {row['ms']:,.0f} ms a step, {row['GB']:.0f} GB: {row['precision']}{how}")
 done = passes * one.total * real["batch"] / (real["ms"] / 1000)
 print(f"{done / 1e12:.0f} T operations a second, {done / costs.PEAK:.1%} of the data sheet's")
-kernels = gpu_report.measured("profile", recipe="cifar10", channels_last=True)[0]
-print(f"of its {kernels['kernels']} longest kernels: {kernels['products']:.0f} ms products and convolutions, "
-      f"{kernels['others']:.0f} ms others")  # fmt: skip
+kernels = gpu_report.measured("profile", recipe="cifar10", apart=True)[0]
+print(f"not compiled: {kernels['count']:,} kernels in {kernels['wall']:,.0f} ms, at work for {kernels['all']:.0f} ms")
+print(f"the {kernels['kernels']} longest: {kernels['products']:.0f} ms products, {kernels['others']:.0f} ms others")
 
 # %% [markdown]
-# **What to notice.** The estimate was too low, by more than a factor of three. A quarter of the data sheet's speed was
-# a guess, and the step reaches far less. TF32 makes a step more than twice as fast. With values in 16 bits as well
-# (`precision=bf16`, section 6) it is hardly faster. So at that point the products alone do not set the time. The last
-# line is a profile of that step. A *kernel* is one program that runs on the GPU. Of the 14 kernels that take longest,
-# those that are no products take longer together: sums, products by numbers, copies. Our count has none of these in it.
-# But the 14 kernels make up only a third of the step. Where the rest goes, into many short kernels or into waiting
-# between them, was not measured. (A kernel is counted as a product if its name says so.) The compiler can join short
-# kernels into fewer; it had not finished after 200 seconds on that machine, and we did not wait longer.
+# **What to notice.** The estimate was too low, by a factor of 1.7. A quarter of the data sheet's speed was a guess, and
+# the fastest step reaches a seventh. Without the compiler a step takes twice to three times as long. TF32 makes such a
+# step more than twice as fast. With values in 16 bits as well (`precision=bf16`, section 6) it gains little or nothing.
+# So at that point the products alone do not set the time.
+#
+# The last lines are a profile of a step without the compiler. A *kernel* is one program that runs on the GPU. The step
+# starts more than 80,000 of them, and they are at work for half of the time only. In the other half the GPU waits. Of
+# the 14 kernels that take longest, those that are no products take longer together: sums, products by numbers, copies.
+# Our count has none of these in it. (A kernel is counted as a product if its name says so.) The compiler makes fewer and
+# longer kernels. It needs about six minutes for this network before the first step.
+#
+# *Apart* means that the diagonal and the jumps go through the network one after the other. It takes half of the memory.
 #
 # So count first, then measure single steps, and then book.
 #

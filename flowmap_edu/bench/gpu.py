@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from flowmap_edu import losses
+from flowmap_edu._threads import large
 from flowmap_edu.bench.costs import noise_batch
 from flowmap_edu.bench.gpu_parts import PRECISIONS, errors, inception, loader
 from flowmap_edu.recipes import recipe
@@ -47,8 +48,8 @@ class Step:
         clipped(self.state.parameters(), self.state.training.clip)
         self.state.take_step()
 
-    def seconds(self, warm: int = 2, count: int = 4) -> float:
-        """The median of some steps, after some that are not counted."""
+    def seconds(self, warm: int = 2, count: int = 4) -> list[float]:
+        """Of the first step, which compiles, and of some steps after the first `warm`."""
         found = []
         for _ in range(warm + count):
             torch.cuda.synchronize()
@@ -56,7 +57,7 @@ class Step:
             self.take()
             torch.cuda.synchronize()
             found.append(time.perf_counter() - started)
-        return statistics.median(found[warm:])
+        return [found[0], *found[warm:]]
 
 
 def empty() -> None:
@@ -90,9 +91,10 @@ def largest(name: str, most: int, **changes: Any) -> tuple[int, float]:
 def steps(
     names: list[str], precisions: list[str], also: dict[str, Any], parts: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """A row for each recipe and precision: the parts of a step, its time, its memory, all seconds that it took.
+    """A row for each recipe and precision: the parts of a step, its time, its memory, the seconds of the first step.
 
-    Where `parts` is None, the largest batch at a time is looked for first, and gives the number of parts.
+    Where `parts` is None, the largest batch at a time is looked for first, and gives the number of parts. `apart` says
+    whether each part takes its diagonal and its jumps one after the other (`training.loop.cut`).
     """
     for name in names:
         batch = recipe(name, "lsd").training.batch
@@ -105,25 +107,33 @@ def steps(
                 row |= {"fits": n, "sample_MB": round(a_sample / 1e6, 1)}
             k = parts or next(k for k in (1, 2, 4, 8, 16, 32) if batch // k <= row["fits"])
             empty()
-            began = time.perf_counter()
-            ms = round(1000 * Step(name, accumulate=k, **settings).seconds(), 1)
-            held, took = round(torch.cuda.max_memory_allocated() / 1e9, 2), round(time.perf_counter() - began)
-            yield row | {"parts": k, "ms": ms, "GB": held, "took": took}
+            step = Step(name, accumulate=k, **settings)
+            row |= {"apart": large(step.state.training.rows, step.state.net), "parts": k}
+            first, *others = step.seconds()
+            held = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+            yield row | {"ms": round(1000 * statistics.median(others), 1), "GB": held, "first_s": round(first)}
 
 
 def profile(names: list[str], also: dict[str, Any], kernels: int = 14) -> Iterator[dict[str, Any]]:
-    """Of the kernels that take longest in one step: milliseconds of products and convolutions, and of all others."""
+    """What the kernels of one step take, in milliseconds: all of them, and those that take longest.
+
+    Of the latter, products and convolutions, and others. `count`: how many kernels were started; `wall`: the whole step.
+    """
     for name in names:
         step = Step(name, accumulate=2, **PRECISIONS["bf16 and tf32"], **also)
         step.take()
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+            started = time.perf_counter()
             step.take()
             torch.cuda.synchronize()
-        longest = sorted(seen.key_averages(), key=lambda row: -row.device_time_total)[:kernels]
-        found = {"products": 0.0, "others": 0.0}
+            wall = time.perf_counter() - started
+        rows = sorted(seen.key_averages(), key=lambda row: -row.device_time_total)
+        longest, total = rows[:kernels], sum(row.device_time_total for row in rows) / 1000
+        found = {"products": 0.0, "others": 0.0, "all": total, "count": sum(row.count for row in rows), "wall": 1e3 * wall}
         for row in longest:
             found["products" if "gemm" in row.key else "others"] += row.device_time_total / 1000
-        yield {"what": "profile", "recipe": name, "channels_last": also["channels_last"], "kernels": kernels, **found}
+        settings = {"channels_last": also["channels_last"], "apart": large(step.state.training.rows, step.state.net)}
+        yield {"what": "profile", "recipe": name, **settings, "kernels": kernels, **found}
 
 
 def main() -> None:

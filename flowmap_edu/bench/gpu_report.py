@@ -37,6 +37,8 @@ def steps() -> list[str]:
         "recipe",
         "precision",
         "channels last",
+        "compiled",
+        "apart",
         "fit at a time",
         "a step",
         "memory of a step",
@@ -46,7 +48,8 @@ def steps() -> list[str]:
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for name in NAMES:
         for row in measured("step", recipe=name):
-            cells = [name, row["precision"], "yes" if row["channels_last"] else "no", f"{row['fits']} samples"]
+            cells = [name, row["precision"], *("yes" if row[k] else "no" for k in ("channels_last", "compiled", "apart"))]
+            cells += [f"{row['fits']} samples" if "fits" in row else ""]
             cells += [f"{row['batch']} samples in {row['parts']} parts", f"{row['GB']:.0f} GB", f"{row['ms']:,.0f}"]
             lines.append("| " + " | ".join([*cells, f"{hours(row):,.0f}"]) + " |")
     return lines

@@ -43,7 +43,8 @@ class Training:
         optimizer: "adam", "radam" or "soap".
         lr: the learning rate after the warm-up.
         warmup: steps in which it rises.
-        decay: "cosine", to zero at the last step; "sqrt", as 1 / sqrt(step / decay_from) from there on; or "none".
+        decay: "cosine" or "linear", to zero at the last step; "sqrt", as 1 / sqrt(step / decay_from) from there on; or
+            "none".
         decay_from: the step at which "sqrt" begins.
         clip: the largest norm of the gradient.
         ema: decay of the moving average of the weights, which is what is sampled from.
@@ -102,7 +103,7 @@ class Training:
             raise ValueError(f"give exactly one of steps and minutes, got {self.steps} and {self.minutes}")
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
         checks.one_of("coupling", self.coupling, coupling.COUPLINGS)
-        checks.one_of("decay", self.decay, ("cosine", "sqrt", "none"))
+        checks.one_of("decay", self.decay, ("cosine", "linear", "sqrt", "none"))
         checks.one_of("precision", self.precision, ("fp32", "bf16"))
         counted = {"steps": self.steps, "decay_from": self.decay_from}
         for name in ("batch", "warmup", "shares", "accumulate", *(k for k, v in counted.items() if v is not None)):
@@ -180,7 +181,7 @@ class Training:
         if self.decay == "none" or steps is None or step < self.warmup:
             return rise
         done = (step - self.warmup) / max(1, steps - self.warmup)
-        return (1 + math.cos(math.pi * done)) / 2
+        return 1 - done if self.decay == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 
 def check(problem: Problem, net: nn.Module, method: Method, training: Training) -> None:
