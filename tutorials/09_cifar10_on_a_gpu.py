@@ -192,8 +192,8 @@ print(f"the {kernels['kernels']} longest: {kernels['products']:.0f} ms products,
 #
 # So count first, then measure single steps, and then book.
 #
-# **Memory.** A step in float32 holds 222 MB for each sample (measured on a CPU; [scaling.md](scaling.md)) and 1.31 GB
-# for weights, moments and averages. 512 samples do not fit into 80 GB. With `accumulate=K` a batch goes through the
+# **Memory.** A step in float32 holds 147 MB for each sample (apart, measured on a CPU; [scaling.md](scaling.md)) and
+# 1.31 GB for weights, moments and averages. So 512 samples need 77 GB. With `accumulate=K` a batch goes through the
 # network in K equal parts, one after the other. K must divide the number of samples on the diagonal, and the number
 # off it.
 #
@@ -221,8 +221,8 @@ prediction = None  # a whole number
 
 # %%
 course.check("09.4", accumulate)
-course.compare(prediction, accumulate(512, 0.75, 0.222, 1.31, 24.0), within=0.01)
-print(f"on a GPU of 80 GB: {accumulate(512, 0.75, 0.222, 1.31, 80.0)}")
+course.compare(prediction, accumulate(512, 0.75, 0.147, 1.31, 24.0), within=0.01)
+print(f"on a GPU of 80 GB: {accumulate(512, 0.75, 0.147, 1.31, 80.0)}")
 
 # %% [markdown]
 # ## 3. How is it launched?
@@ -231,7 +231,7 @@ print(f"on a GPU of 80 GB: {accumulate(512, 0.75, 0.222, 1.31, 80.0)}")
 #
 # ```bash
 # python -c "from flowmap_edu import problems; problems.Cifar10().download()"
-# flowmap-edu train cifar10 --device cuda --out runs/cifar10 --set accumulate=2 \
+# flowmap-edu train cifar10 --device cuda --out runs/cifar10 \
 #     --set weighting=false --grid-every 5000 --tensorboard --save-seconds 600
 # ```
 #
@@ -557,12 +557,12 @@ figures.kept("gpu/emoji-step-320.png", "CIFAR-10's network on emoji, step 320, o
 # ## Exercises
 
 # %% [markdown]
-# **1.** CelebA-64 needs 521 MB a sample and 2.98 GB besides. Its batch is 512. What is `accumulate` for one GPU of 40
+# **1.** CelebA-64 needs 300 MB a sample and 2.98 GB besides. Its batch is 512. What is `accumulate` for one GPU of 40
 # GB?
 
 # %% tags=["solution"]
 ### BEGIN SOLUTION
-for_faces = accumulate(512, 0.75, 0.521, 2.98, 40.0)
+for_faces = accumulate(512, 0.75, 0.300, 2.98, 40.0)
 ### END SOLUTION
 
 # %%
@@ -571,7 +571,7 @@ course.check("09.7", for_faces)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# $(40 - 2.98) / 0.521 = 71$ samples fit. Parts of 128 are too large, parts of 64 fit: 8 parts.
+# $(40 - 2.98) / 0.3 = 123$ samples fit. Parts of 128 are too large, parts of 64 fit: 8 parts.
 #
 # </details>
 #
