@@ -25,7 +25,7 @@
 # pieces of code. The cells run in about five minutes on two CPU cores.
 #
 # **Nobody has run the full training with this library yet.** Every cell here runs at a size that a CPU can take.
-# Numbers of a GPU were measured once, on one H100, and are read from the library's files. Where a number is an
+# Numbers of a GPU were measured on two days, on an H100 each, and are read from the library's files. Where a number is an
 # estimate, the text says so.
 
 # %%
@@ -157,7 +157,8 @@ print(f"one step by this estimate: {hours(full.batch, passes, one.total, speed) 
 # noise in the place of pictures, and without the learned weight.) A step in 32 bits took 3.4 seconds. TF32 is a format
 # for products alone: numbers of 32 bits are rounded to 11 binary digits before they are multiplied. The recipe asks for
 # it, by `tf32=True`. A run of so many steps also goes through torch's compiler, which joins small operations into larger
-# ones. Both together took less than a fifth of the 3.4 seconds.
+# ones. The fastest measured step has both. It took less than a fifth of the 3.4 seconds. *Apart* in the output means that
+# the diagonal and the jumps went through the network one after the other, as they do today.
 #
 # **Predict.** With the fastest measured step: how many hours does the whole run take?
 
@@ -173,27 +174,26 @@ for row in gpu_report.measured("step", recipe="cifar10", channels_last=True):
 done = passes * one.total * real["batch"] / (real["ms"] / 1000)
 print(f"{done / 1e12:.0f} T operations a second, {done / costs.PEAK:.1%} of the data sheet's")
 kernels = gpu_report.measured("profile", recipe="cifar10", apart=True)[0]
-print(f"not compiled: {kernels['count']:,} kernels in {kernels['wall']:,.0f} ms, at work for {kernels['all']:.0f} ms")
+print(f"not compiled, {kernels['precision']}: kernels at work for {kernels['all']:.0f} of {kernels['wall']:,.0f} ms")
 print(f"the {kernels['kernels']} longest: {kernels['products']:.0f} ms products, {kernels['others']:.0f} ms others")
 
 # %% [markdown]
 # **What to notice.** The estimate was too low, by a factor of 1.7. A quarter of the data sheet's speed was a guess, and
-# the fastest step reaches a seventh. Without the compiler a step takes twice to three times as long. TF32 makes such a
-# step more than twice as fast. With values in 16 bits as well (`precision=bf16`, section 6) it gains little or nothing.
-# So at that point the products alone do not set the time.
+# the fastest step reaches a seventh. (It multiplies in TF32, whose peak is half of that.) Without the compiler the same
+# step took three times as long. TF32 makes a step without the compiler more than twice as fast. With values in 16 bits as
+# well (`precision=bf16`, section 6) it took 3 % less together, and 20 % less apart. So the speed of the products alone
+# does not set the time.
 #
 # The last lines are a profile of a step without the compiler. A *kernel* is one program that runs on the GPU. The step
-# starts more than 80,000 of them, and they are at work for half of the time only. In the other half the GPU waits. Of
-# the 14 kernels that take longest, those that are no products take longer together: sums, products by numbers, copies.
-# Our count has none of these in it. (A kernel is counted as a product if its name says so.) The compiler makes fewer and
-# longer kernels. It needs about six minutes for this network before the first step.
-#
-# *Apart* means that the diagonal and the jumps go through the network one after the other. It takes half of the memory.
+# starts many of them, again and again. They are at work for about half of the time. In the rest the GPU waits. Of the
+# 14 programs that take longest in sum, those that are no products take longer together. Our count has none of these in
+# it. (A kernel is counted as a product if its name says so.) The compiler joins small kernels into larger ones. We did
+# not profile a compiled step.
 #
 # So count first, then measure single steps, and then book.
 #
 # **Memory.** A step in float32 holds 147 MB for each sample (apart, measured on a CPU; [scaling.md](scaling.md)) and
-# 1.31 GB for weights, moments and averages. So 512 samples need 77 GB. With `accumulate=K` a batch goes through the
+# 1.31 GB for weights, gradients, moments and averages. So 512 samples need 77 GB. With `accumulate=K` a batch goes through the
 # network in K equal parts, one after the other. K must divide the number of samples on the diagonal, and the number
 # off it.
 #
@@ -541,7 +541,7 @@ figures.kept("gpu/emoji-step-320.png", "CIFAR-10's network on emoji, step 320, o
 # **What to notice.** No emoji can be recognised. Each was seen about fifty times by then. In the configuration of
 # CIFAR-10 each picture is seen four thousand times.
 #
-# **Try.** If you can have an H100 for a week: run it, and send us your line.
+# **Try.** If you can have an H100 for four days: run it, and send us your line.
 
 # %% [markdown]
 # ## Summary

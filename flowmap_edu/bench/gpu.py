@@ -117,7 +117,7 @@ def steps(
 def profile(names: list[str], also: dict[str, Any], kernels: int = 14) -> Iterator[dict[str, Any]]:
     """What the kernels of one step take, in milliseconds: all of them, and those that take longest.
 
-    Of the latter, products and convolutions, and others. `count`: how many kernels were started; `wall`: the whole step.
+    Of the latter, products and convolutions, and others. `wall`: the whole step.
     """
     for name in names:
         step = Step(name, accumulate=2, **PRECISIONS["bf16 and tf32"], **also)
@@ -129,10 +129,11 @@ def profile(names: list[str], also: dict[str, Any], kernels: int = 14) -> Iterat
             wall = time.perf_counter() - started
         rows = sorted(seen.key_averages(), key=lambda row: -row.device_time_total)
         longest, total = rows[:kernels], sum(row.device_time_total for row in rows) / 1000
-        found = {"products": 0.0, "others": 0.0, "all": total, "count": sum(row.count for row in rows), "wall": 1e3 * wall}
+        found = {"products": 0.0, "others": 0.0, "all": total, "wall": 1e3 * wall}
         for row in longest:
             found["products" if "gemm" in row.key else "others"] += row.device_time_total / 1000
         settings = {"channels_last": also["channels_last"], "apart": large(step.state.training.rows, step.state.net)}
+        settings["precision"] = "bf16 and tf32"
         yield {"what": "profile", "recipe": name, **settings, "kernels": kernels, **found}
 
 

@@ -138,7 +138,7 @@ EXERCISES = {
         mistakes={
             "With so few parts one part does not fit into 40 GB.": 4,
             "Fewer parts would fit, too. The smallest number is wanted.": 16,
-            "This is the number of samples that fit.": 71,
+            "This is the number of samples that fit.": 123,
             "This is the number of samples in a part.": 64,
         },
     ),
