@@ -123,9 +123,7 @@ def test_the_distance_is_computed_on_the_device():
 
 
 def test_memory_that_runs_out_names_what_needs_less():
-    with pytest.raises(
-        MemoryShortError, match=r"512 samples at a time do not fit into the memory of cuda.*accumulate"
-    ):
+    with pytest.raises(MemoryShortError, match=r"512 samples at a time do not fit into the memory of cuda.*accumulate"):
         gpu.Step("celeba64", batch=4096, diagonal=0.75, accumulate=8).take()
     torch.cuda.empty_cache()
 

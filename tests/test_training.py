@@ -7,12 +7,13 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch._functorch import config as functorch
 
 from flowmap_edu import METHODS as TABLE
 from flowmap_edu import Training, Trigonometric, metrics, problems, training
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import Recipe, recipe
-from flowmap_edu.training import DivergedError, batches, fit
+from flowmap_edu.training import DivergedError, batches, compiling, fit
 from flowmap_edu.training.average import Average
 from flowmap_edu.training.batches import AHEAD, Batches
 from flowmap_edu.training.training import OPTIMIZERS
@@ -241,6 +242,31 @@ def test_without_a_compiler_training_continues_with_a_warning(monkeypatch):
     with pytest.warns(UserWarning, match=r"torch\.compile does not work here.*no working C\+\+ compiler"):
         state = last(small(compile=True))
     assert torch.equal(weights(state), expected)
+
+
+def test_a_later_shape_is_compiled_with_the_same_memory_budget_and_may_fail_as_well(monkeypatch):
+    """The two halves of a large step have two shapes, so the compiler works at the second call too."""
+    seen = []
+
+    def compiler(f, **_):
+        def call(x):
+            seen.append(functorch.activation_memory_budget)
+            if len(x) == 3:
+                raise RuntimeError("not this shape")
+            return f(x)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    before, twice = functorch.activation_memory_budget, compiling.compiled(lambda x: 2 * x)
+    assert before != compiling.CONFIG["activation_memory_budget"]
+    twice(torch.ones(1)), twice(torch.ones(2))
+    with pytest.warns(UserWarning, match="goes on without it, slower: not this shape"):
+        assert torch.equal(twice(torch.ones(3)), torch.full((3,), 2.0))
+    assert seen == [compiling.CONFIG["activation_memory_budget"]] * 3
+    twice(torch.ones(4))
+    assert len(seen) == 3
+    assert functorch.activation_memory_budget == before
 
 
 def test_compiled_step_equals_eager_step():

@@ -25,8 +25,8 @@
 # pieces of code. The cells run in about five minutes on two CPU cores.
 #
 # **Nobody has run the full training with this library yet.** Every cell here runs at a size that a CPU can take.
-# Numbers of a GPU were measured on two days, on an H100 each, and are read from the library's files. Where a number is an
-# estimate, the text says so.
+# Numbers of a GPU were measured on two days, each on another H100. They are read from the library's files. Where a
+# number is an estimate, the text says so.
 
 # %%
 from pathlib import Path
@@ -156,9 +156,9 @@ print(f"one step by this estimate: {hours(full.batch, passes, one.total, speed) 
 # H100 cards have taken single steps of this recipe, the whole batch each: loss, gradient, optimiser and averages. (With
 # noise in the place of pictures, and without the learned weight.) A step in 32 bits took 3.4 seconds. TF32 is a format
 # for products alone: numbers of 32 bits are rounded to 11 binary digits before they are multiplied. The recipe asks for
-# it, by `tf32=True`. A run of so many steps also goes through torch's compiler, which joins small operations into larger
-# ones. The fastest measured step has both. It took less than a fifth of the 3.4 seconds. *Apart* in the output means that
-# the diagonal and the jumps went through the network one after the other, as they do today.
+# it, by `tf32=True`. So long a run also uses torch's compiler, which joins small operations into larger ones. The
+# fastest measured step has both. It took less than a fifth of the 3.4 seconds. *Apart* in the output means that the
+# diagonal and the jumps went through the network one after the other, as they do today.
 #
 # **Predict.** With the fastest measured step: how many hours does the whole run take?
 
@@ -180,22 +180,22 @@ print(f"the {kernels['kernels']} longest: {kernels['products']:.0f} ms products,
 # %% [markdown]
 # **What to notice.** The estimate was too low, by a factor of 1.7. A quarter of the data sheet's speed was a guess, and
 # the fastest step reaches a seventh. (It multiplies in TF32, whose peak is half of that.) Without the compiler the same
-# step took three times as long. TF32 makes a step without the compiler more than twice as fast. With values in 16 bits as
-# well (`precision=bf16`, section 6) it took 3 % less together, and 20 % less apart. So the speed of the products alone
-# does not set the time.
+# step took three times as long. TF32 makes a step without the compiler more than twice as fast. With values in 16 bits
+# as well (`precision=bf16`, section 6) it took 3 % less together, and 20 % less apart. (Together and apart are of
+# different days and cards.) So the speed of the products alone does not set the time.
 #
 # The last lines are a profile of a step without the compiler. A *kernel* is one program that runs on the GPU. The step
 # starts many of them, again and again. They are at work for about half of the time. In the rest the GPU waits. Of the
-# 14 programs that take longest in sum, those that are no products take longer together. Our count has none of these in
-# it. (A kernel is counted as a product if its name says so.) The compiler joins small kernels into larger ones. We did
-# not profile a compiled step.
+# 14 kernels that take longest in sum, those that are no products take more time than the products. Our count has none
+# of them in it. (A kernel is counted as a product if its name says so.) The compiler joins small kernels into larger
+# ones. We did not profile a compiled step.
 #
 # So count first, then measure single steps, and then book.
 #
 # **Memory.** A step in float32 holds 147 MB for each sample (apart, measured on a CPU; [scaling.md](scaling.md)) and
-# 1.31 GB for weights, gradients, moments and averages. So 512 samples need 77 GB. With `accumulate=K` a batch goes through the
-# network in K equal parts, one after the other. K must divide the number of samples on the diagonal, and the number
-# off it.
+# 1.31 GB for weights, gradients, moments and averages. So 512 samples need 77 GB. With `accumulate=K` a batch goes
+# through the network in K equal parts, one after the other. K must divide the number of samples on the diagonal, and
+# the number off it.
 #
 # **Write** `accumulate(batch, diagonal, sample, fixed, memory)`: the smallest K that divides both numbers and makes
 # one part fit into the memory. `diagonal` is the share of the batch on the diagonal; the other three are in GB.
@@ -235,8 +235,8 @@ print(f"on a GPU of 80 GB: {accumulate(512, 0.75, 0.147, 1.31, 80.0)}")
 #     --set weighting=false --grid-every 5000 --tensorboard --save-seconds 600
 # ```
 #
-# The first line fetches the data, 162 MB. `--save-seconds` is the time between two checkpoints; each has about 1.5 GB
-# here.
+# The first line fetches the data, 162 MB. `--save-seconds` is the least time between two checkpoints. Each has more
+# than 1.1 GB here.
 #
 # On the eight GPUs of one machine, `torchrun` starts eight *processes*, one for each GPU. Each computes the gradient of
 # an eighth of the batch. Then PyTorch's `DistributedDataParallel` (DDP) takes the mean of the eight gradients, so that
@@ -459,7 +459,7 @@ print("\n".join(f"{name:>20}: relative error {error.item():.2%}" for name, error
 # The library takes derivatives in 32 bits all the same. Whether a training would notice an error of the `jvp`'s size is
 # not measured here.
 #
-# Values and derivatives were also measured on the H100, against 64 bits, for CIFAR-10's network with its first weights
+# Values and derivatives were also measured on an H100, against 64 bits, for CIFAR-10's network with its first weights
 # and eight samples of noise. (Before training its slope is zero, so the factors that make it zero were set to 1.) With
 # TF32 the products in the library's derivative are rounded, too.
 
@@ -530,7 +530,7 @@ print(paper.fid_table("cifar10", "lsd", []))
 # **What to notice.** Our emoji have a far larger distance than about as many real ones. After 60 steps that is no
 # surprise. The first table's number is no FID: its features are another network's.
 #
-# What does a larger run look like? On the H100 the network of CIFAR-10 was trained on the emoji for six and a half
+# What does a larger run look like? On an H100 the network of CIFAR-10 was trained on the emoji for six and a half
 # minutes: 440 steps of 256 samples, of 520 that were planned. The grid is that of step 320. One noise is in each
 # column, and the rows have 1, 2, 4, 8 and 16 jumps.
 
@@ -541,7 +541,7 @@ figures.kept("gpu/emoji-step-320.png", "CIFAR-10's network on emoji, step 320, o
 # **What to notice.** No emoji can be recognised. Each was seen about fifty times by then. In the configuration of
 # CIFAR-10 each picture is seen four thousand times.
 #
-# **Try.** If you can have an H100 for four days: run it, and send us your line.
+# **Try.** If you can have an H100 for three days: run it, and send us your line.
 
 # %% [markdown]
 # ## Summary

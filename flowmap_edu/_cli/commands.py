@@ -83,7 +83,7 @@ def run_training(found: Recipe, out: Path, arguments: argparse.Namespace, teache
     from tqdm import tqdm
 
     name = name_of(found.method)
-    desc = f"{name}, compiling the step (half a minute)" if found.training.pays_to_compile else name
+    desc = f"{name}, compiling the step (half a minute or more)" if found.training.pays_to_compile else name
     with tqdm(desc=desc, unit="step", mininterval=2.0, dynamic_ncols=True, disable=not first, leave=False) as bar:
         for state in states:
             bar.set_description_str(name, refresh=False)

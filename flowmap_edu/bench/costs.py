@@ -86,7 +86,10 @@ def small(name: str, method: str, batch: int) -> Recipe:
 
 
 def peak(name: str, method: str, batch: int) -> int:
-    """Bytes that a step of this batch adds to the most that this process has held; to be called in a fresh process."""
+    """Bytes that a step of this batch adds to the most that this process has held; to be called in a fresh process.
+
+    The diagonal and the jumps go one after the other, as in a large step, even if this recipe's own step is small.
+    """
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # torch's own, once a process
     run = small(name, method, batch)

@@ -15,7 +15,7 @@ NAMES = ("cifar10", "celeba64", "afhq64")
 
 
 def measured(what: str, **wanted: Any) -> list[dict[str, Any]]:
-    """The rows of one kind ("machine", "step", "profile", "error", "inception", "loader") with these values."""
+    """The rows of one kind ("machine", "step", "turn", "profile", "error", "inception", "loader") with these values."""
     lines = (shipped_folder() / "gpu" / "h100.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["what"] == what]
     return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
@@ -33,25 +33,27 @@ def hours(row: dict[str, Any]) -> float:
 
 def steps() -> list[str]:
     """A row for each measured step."""
-    heads = (
-        "recipe",
-        "precision",
-        "channels last",
-        "compiled",
-        "apart",
-        "fit at a time",
-        "a step",
-        "memory of a step",
-        "ms a step",
-        "hours",
-    )
+    heads = ["recipe", "precision", "channels last", "compiled", "apart", "fit at a time", "a step", "memory of a step"]
+    heads += ["ms a step", "hours"]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for name in NAMES:
         for row in measured("step", recipe=name):
-            cells = [name, row["precision"], *("yes" if row[k] else "no" for k in ("channels_last", "compiled", "apart"))]
-            cells += [f"{row['fits']} samples" if "fits" in row else ""]
+            cells = [name, row["precision"]]
+            cells += ["yes" if row[k] else "no" for k in ("channels_last", "compiled", "apart")]
+            cells += [f"{row['fits']} samples" if "fits" in row else "not looked for"]
             cells += [f"{row['batch']} samples in {row['parts']} parts", f"{row['GB']:.0f} GB", f"{row['ms']:,.0f}"]
             lines.append("| " + " | ".join([*cells, f"{hours(row):,.0f}"]) + " |")
+    return lines
+
+
+def turns() -> list[str]:
+    """Together and apart in turns: a row for each precision."""
+    lines = ["| cifar10, not compiled | together, ms a step | apart, ms a step |", "|" + " --- |" * 3]
+    for precision in dict.fromkeys(row["precision"] for row in measured("turn")):
+        cells = [precision]
+        for apart in (False, True):
+            cells.append(" and ".join(f"{row['ms']:,}" for row in measured("turn", precision=precision, apart=apart)))
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -82,7 +84,7 @@ def waits() -> list[str]:
 
 def written(text: str) -> str:
     """The page with the tables between its marks."""
-    for name, lines in (("steps", steps()), ("errors", errors()), ("waits", waits())):
+    for name, lines in (("steps", steps()), ("turns", turns()), ("errors", errors()), ("waits", waits())):
         start, end = f"<!-- gpu:{name} -->\n", f"<!-- /gpu:{name} -->"
         head, rest = text.split(start)
         text = head + start + "".join(f"{line}\n" for line in lines) + end + rest.split(end)[1]

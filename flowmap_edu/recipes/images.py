@@ -24,7 +24,7 @@ PAPER: dict[str, Any] = {
     "diagonal": 0.75, "optimizer": "radam", "lr": 1e-2, "decay": "sqrt", "decay_from": 35_000, "clip": 1.0, "warmup": 1,
     "ema": 0.9999, "second_ema": 0.999, "weighting": True, "stratified": False,
 }  # fmt: skip
-# How a GPU computes them, our choice: 2.4 times as fast as float32, and its errors stand in tutorials/scaling.md.
+# How a GPU computes them, our choice: times and errors stand in tutorials/scaling.md.
 GPU: dict[str, Any] = {"tf32": True, "channels_last": True}
 CIFAR10 = Named(Training(batch=512, steps=400_000, **PAPER, **GPU), functools.partial(Cifar10, labels=False))
 CELEBA64 = Named(Training(batch=512, steps=400_000, **PAPER, **GPU), CelebA64)

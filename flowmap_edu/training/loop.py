@@ -125,8 +125,8 @@ def gradient(
             raise
         raise MemoryShortError(
             f"{training.rows} samples at a time do not fit into the memory of {state.device}. A larger accumulate (now "
-            f"{training.accumulate}) takes fewer at a time for the same steps; precision='bf16' (now "
-            f"{training.precision!r}) halves what most layers keep. torch says: {str(error).splitlines()[0]}"
+            f"{training.accumulate}) takes fewer at a time for the same steps. torch says: "
+            f"{str(error).splitlines()[0]}"
         ) from error
     return distributed.mean(total).item()
 

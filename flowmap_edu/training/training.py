@@ -130,7 +130,7 @@ class Training:
 
     @property
     def pays_to_compile(self) -> bool:
-        """Whether the compiler's half minute is won back."""
+        """Whether a run is long enough to win back the time that the compiler takes."""
         return self.compile if self.compile is not None else (self.steps or 0) >= 3000 or (self.minutes or 0) >= 1
 
     def on_diagonal(self, method: Method) -> int:

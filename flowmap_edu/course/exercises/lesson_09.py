@@ -23,7 +23,7 @@ def least_parts(batch: int, sample: float, room: float) -> int:
 
 def gpus() -> list[tuple[int, float, float, float, float]]:
     """(batch, diagonal, sample, fixed, memory)."""
-    return [(120, 0.6, 1.0, 2.0, 11.6), (512, 0.75, 0.222, 1.31, 80.0)]
+    return [(120, 0.6, 1.0, 2.0, 11.6), (512, 0.75, 0.147, 1.31, 24.0)]
 
 
 def weights() -> list[Tensor]:
