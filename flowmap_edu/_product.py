@@ -1,8 +1,9 @@
 r"""x W^T of 32-bit floats on a CPU, by the faster of the two libraries that torch has for it.
 
 torch sends products of matrices to MKL, and convolutions to oneDNN. On AMD's processors MKL works with half of the
-vectors' width: a product 1,024 x 512 x 512 takes 2.2 times as long there as with oneDNN (one thread of an EPYC;
-`python tests/benchmark.py --only jax`). So products of some size go to oneDNN here. torch calls its own door to
+vectors' width. On an EPYC that computes with the whole width, a product 1,024 x 512 x 512 takes 2.2 times as long as with
+oneDNN (one thread; `python tests/benchmark.py --only jax`). On an older one (family 25), which does not, it takes 1.1
+times as long. So products of some size go to oneDNN here. torch calls its own door to
 oneDNN only for networks whose weights are constant; what it lacks for a training are the derivatives,
 
     y = x W^T + b,      dL/dx = g W,   dL/dW = g^T x,   dL/db = sum of g's rows,      g = dL/dy,
