@@ -1,24 +1,40 @@
 r"""x W^T of 32-bit floats on a CPU, by the faster of the two libraries that torch has for it.
 
-torch sends products of matrices to MKL, and convolutions to oneDNN. On AMD's processors MKL works with half of the
-vectors' width. On an EPYC that computes with the whole width, a product 1,024 x 512 x 512 takes 2.2 times as long as with
-oneDNN (one thread; `python tests/benchmark.py --only jax`). On an older one (family 25), which does not, it takes 1.1
-times as long. So products of some size go to oneDNN here. torch calls its own door to
-oneDNN only for networks whose weights are constant; what it lacks for a training are the derivatives,
+torch sends products of matrices to MKL, and convolutions to oneDNN. On AMD's processors MKL takes vectors of 256 bits.
+On an EPYC that computes with 512 bits at a time, a product 1,024 x 512 x 512 takes 2.2 times as long with MKL as with
+oneDNN (one thread; `python tests/benchmark.py --only jax`). On an older one it takes 1.1 times as long, but products of
+small layers are faster with MKL: a training step of the checkerboard takes a tenth less. So products from some size on
+go to oneDNN, from which size depends on the processor, and none where we have not measured. torch calls its own door
+to oneDNN only for networks whose weights are constant; what it lacks for a training are the derivatives,
 
     y = x W^T + b,      dL/dx = g W,   dL/dW = g^T x,   dL/db = sum of g's rows,      g = dL/dy,
 
 two products of the same kind: with W^T in place of W, and with g^T and x^T in place of x and W.
 """
 
+import math
+import re
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-LEAST = 2**19  # multiplications of a product below which oneDNN's longer call costs what it saves
+LEAST_BY_FAMILY = {26: 2**19, 25: 2**25}  # of AMD's processors: multiplications of a product from which oneDNN gains
 HAS_BOTH = torch.backends.mkl.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+PROCESSOR = Path("/proc/cpuinfo")  # of Linux
+
+
+def least(processor: str) -> float:
+    """The least number of multiplications of a product for oneDNN, by a text such as that of `PROCESSOR`."""
+    family = re.search(r"^cpu family\s*:\s*(\d+)", processor, re.MULTILINE)
+    if family is None or "AuthenticAMD" not in processor:
+        return math.inf
+    return LEAST_BY_FAMILY.get(int(family[1]), math.inf)
+
+
+LEAST = least(PROCESSOR.read_text(encoding="utf-8", errors="replace")) if HAS_BOTH and PROCESSOR.is_file() else math.inf
 NAME = "flowmap_edu::product"
 
 torch.library.define(NAME, "(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
@@ -74,7 +90,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: shape (outputs, inputs).
         bias: shape (outputs,), or None.
     """
-    if HAS_BOTH and x.shape[0] * weight.numel() >= LEAST and fits(x) and fits(weight):
+    if x.shape[0] * weight.numel() >= LEAST and fits(x) and fits(weight):
         return torch.ops.flowmap_edu.product.default(x, weight, bias)
     return torch.nn.functional.linear(x, weight, bias)
 

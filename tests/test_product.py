@@ -1,5 +1,7 @@
 """x W^T by oneDNN: its value, its derivatives, the layers that call it, and where it is left alone."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,8 +15,14 @@ from flowmap_edu.nets import MLP
 from flowmap_edu.nets.layers import Linear
 from flowmap_edu.training.compiling import compiled
 
-ROWS, IN, OUT = 96, 80, 72  # 552,960 multiplications: more than LEAST
+ROWS, IN, OUT = 96, 80, 72  # 552,960 multiplications: more than the least of the tests
 pytestmark = pytest.mark.skipif(not module.HAS_BOTH, reason="torch has only one library for products here")
+
+
+@pytest.fixture(autouse=True)
+def used(monkeypatch):
+    """oneDNN from 2^19 multiplications on, whatever the processor."""
+    monkeypatch.setattr(module, "LEAST", 2**19)
 
 
 @pytest.fixture
@@ -150,9 +158,20 @@ def test_compiled_network_has_the_gradient_of_the_plain_formula_and_repeats_no_p
     counts = {event.key: event.count for event in seen.key_averages()}
     # three layers forward, the gradients of their weights, and of what came into two; the last layer is too small
     assert counts["flowmap_edu::product"] == 3 + 3 + 2
-    monkeypatch.setattr(module, "HAS_BOTH", False)
+    monkeypatch.setattr(module, "LEAST", math.inf)
     plain = gradient(loss)
     assert (found - plain).norm() < 1e-5 * plain.norm()
+
+
+def test_where_oneDNN_was_not_measured_torch_s_own_product_stays(monkeypatch, calls):
+    text = "processor\t: 0\nvendor_id\t: {}\ncpu family\t: {}\nmodel\t\t: 99\n"
+    families = {("AuthenticAMD", 26): 2**19, ("AuthenticAMD", 25): 2**25, ("AuthenticAMD", 23): math.inf}
+    families[("GenuineIntel", 26)] = math.inf
+    assert {key: module.least(text.format(*key)) for key in families} == families
+    assert module.least("") == math.inf
+    monkeypatch.setattr(module, "LEAST", math.inf)
+    product(drawn(ROWS, IN), drawn(OUT, IN))
+    assert not calls
 
 
 def test_operations_are_counted():

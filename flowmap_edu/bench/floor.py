@@ -2,7 +2,7 @@
 
 A product of a (rows, inner) matrix with an (inner, columns) one takes 2 rows inner columns operations. Each shape of
 product is timed alone, so the floor is at the speed that this machine reaches at the step's own sizes.
-torch has two libraries for products (`_product`): the faster one counts.
+torch has two libraries for products (`_product`): the one that the step takes counts.
 """
 
 import functools
