@@ -533,10 +533,11 @@ figures.against_jumps(rows, "kl64", "KL64", metrics.floor64(50_000), ("a board 2
 # where the bars of two methods overlap, these runs do not tell them apart. The budgets are equal in steps and samples.
 # The CPU seconds of this run are printed, since a step does not cost the same in each method.
 #
-# The maps that come with the library were trained longer, and they do not all have the same recipe. ESD has the recipe
-# of section 6, `checkerboard`. The other three have the recipe `checkerboard-fine`: 128 Fourier features in place of
-# 64, with larger frequencies, 512 samples a step in place of 384, and a learning rate that rises over 500 steps in
-# place of 100 and falls along a line. The scores are of one seed each, and of a million points each.
+# The maps that come with the library were trained longer, and they do not all have the same recipe. ESD and PSD-U
+# have the recipe of section 6, `checkerboard`. LSD and PSD-M have 128 Fourier features in place of 64, 512 samples a
+# step in place of 384, and a learning rate that rises over 500 steps in place of 100. For LSD the frequencies of the
+# features are also larger, and the learning rate falls along a line. (That is the recipe `checkerboard-fine`.) The
+# scores are of one seed each, and of a million points each.
 
 # %%
 figures.shipped({m: m.lower() for m in METHODS})
@@ -544,10 +545,10 @@ figures.shipped({m: m.lower() for m in METHODS})
 # %% [markdown]
 # **What to notice.** The budgets are printed: more than forty times as many steps as here. KL64 is several times
 # lower. Be careful: these scores have a million points, those above 50,000. Exact draws score 0.002 and 0.041 with
-# these numbers. The gaps to the scores above are larger than the difference of these two floors. ESD has the recipe of
-# section 6, so for it the longer training lowers KL64 (one seed). For the others the recipe changed as well. The table
-# does not say how much of their gap is due to the longer training. It does not rank the four methods, since ESD has
-# another recipe, and LSD was trained longer than the others. The paper's numbers are there for context, not as a
+# these numbers. The gaps to the scores above are larger than the difference of these two floors. ESD and PSD-U
+# have the recipe of section 6, so for them the longer training lowers KL64 (one seed each). For LSD and PSD-M the
+# recipe changed as well. The table does not say how much of their gap is due to the longer training. It does not rank
+# the four methods, since the four maps do not have the same recipe. The paper's numbers are there for context, not as a
 # comparison: it does not describe its estimator of KL, and its training is another one.
 #
 # **Try.** Why must two scores of KL64 have the same number of points?
