@@ -640,8 +640,8 @@ figures.misses(board, final)
 # outside of the squares, on a thread or beyond an edge. With a leak $\ell$, KL64 is at least about $-\log(1 -
 # \ell)$, whatever the other points do (exercise 4). Section 7 printed that part for one jump: it is more than half
 # of KL64 in all four maps. Between the seams the pictures of PSD are brighter than those of LSD and ESD, and the
-# medians of PSD are larger. The four maps do not have the same recipe. But LSD and PSD-M share one, and ESD and PSD-U
-# share the other. In both pairs the map of PSD has the larger median (one seed each).
+# medians of PSD are larger. The four maps do not have the same recipe. But ESD and PSD-U share one, and
+# of these two the map of PSD has the larger median (one seed each).
 #
 # The second view leaves the seams out: a few bad points hardly change the *median* distance of the last jump $X_{s,1}$.
 # Here are the maps of section 6, with equal steps and three seeds.
