@@ -794,9 +794,9 @@ explorer
 #
 # <details><summary>Answer</summary>
 #
-# The table at the start of this section has the same residuals, from more points. There they fall up to $s = 0.2$.
-# Then they grow, most of all at the end. The figure uses fewer points (256), so its numbers are different, most of all
-# at $s = 0.9$.
+# The table at the start of this section has the same residuals, from more points. There they are smallest from
+# $s = 0.1$ to 0.4. Then they grow, most of all at the end. The figure uses fewer points (256), so its numbers are
+# different, most of all at $s = 0.9$.
 #
 # </details>
 #
