@@ -127,8 +127,8 @@ def profile(names: list[str], also: dict[str, Any], kernels: int = 14) -> Iterat
             step.take()
             torch.cuda.synchronize()
             wall = time.perf_counter() - started
-        card = torch.autograd.DeviceType.CUDA  # and not the calls that start a kernel, which take the CPU's time
-        rows = [row for row in seen.key_averages() if row.device_type == card]
+        # not the calls that start a kernel, which take the CPU's time
+        rows = [row for row in seen.key_averages() if str(row.device_type).endswith("CUDA")]
         rows.sort(key=lambda row: -row.device_time_total)
         longest, total = rows[:kernels], sum(row.device_time_total for row in rows) / 1000
         found = {"products": 0.0, "others": 0.0, "all": total, "wall": 1e3 * wall}
