@@ -3,9 +3,9 @@ r"""x W^T of 32-bit floats on a CPU, by the faster of the two libraries that tor
 torch sends products of matrices to MKL, and convolutions to oneDNN. On AMD's processors MKL takes vectors of 256 bits.
 On an EPYC that computes with 512 bits at a time, a product 1,024 x 512 x 512 takes 2.2 times as long with MKL as with
 oneDNN (one thread; `python tests/benchmark.py --only jax`). On an older one it takes 1.1 times as long, but products of
-small layers are faster with MKL: a training step of the checkerboard takes a tenth less. So products from some size on
-go to oneDNN, from which size depends on the processor, and none where we have not measured. torch calls its own door
-to oneDNN only for networks whose weights are constant; what it lacks for a training are the derivatives,
+small layers are faster with MKL: a training step of the checkerboard takes a tenth less. So large products go
+to oneDNN. How large they must be depends on the processor. Where we have not measured, none goes there. torch calls its
+own door to oneDNN only for networks whose weights are constant; what it lacks for a training are the derivatives,
 
     y = x W^T + b,      dL/dx = g W,   dL/dW = g^T x,   dL/db = sum of g's rows,      g = dL/dy,
 

@@ -1,6 +1,6 @@
 """Make small.safetensors and small.json: the shipped LSD map of the checkerboard in 10,000 parameters or fewer.
 
-    OMP_NUM_THREADS=1 python data/small-map/make.py            train (2 CPU minutes) and measure (5 more)
+    OMP_NUM_THREADS=1 python data/small-map/make.py            train (3 CPU minutes) and measure (6 more)
 
 The small network is `nets.MLP`, the large one the shipped `checkerboard-lsd`. It is regressed on the
 large map's average slope,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._functorch import config
+from torch.utils._pytree import tree_leaves
 
 CONFIG = {
     "activation_memory_budget": 0.5,  # of what would be kept for the backward pass; cheap parts are done again there
@@ -18,19 +19,21 @@ CONFIG = {name: value for name, value in CONFIG.items() if hasattr(config, name)
 def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """f through torch.compile, anew for each new shape; f itself, with a warning, where this machine cannot compile."""
     chosen: list[Callable[..., Tensor]] = []
-    settings = config.patch(CONFIG)  # made once, since a step enters it each time: a later shape is compiled there too
+    seen: set[tuple[torch.Size, ...]] = set()  # the shapes that it was compiled for
 
     def call(*args: Any) -> Tensor:
-        if chosen == [f]:
-            return f(*args)
+        shapes = tuple(a.shape for a in tree_leaves(args) if isinstance(a, Tensor))
+        if chosen == [f] or shapes in seen:
+            return chosen[0](*args)
         try:
-            with warnings.catch_warnings(), settings:
+            with warnings.catch_warnings(), config.patch(CONFIG):
                 warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)  # torch's compiler on itself
                 warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)  # `tf32` says whether
                 if not chosen:
                     chosen.append(torch.compile(f, fullgraph=True))  # refuses by itself on a Python that is too new
-                return chosen[0](*args)
+                value = chosen[0](*args)
+            seen.add(shapes)
         except Exception as error:  # whatever the tool chain raises; an error of f's own comes again below
             value = f(*args)
             chosen[:] = [f]
