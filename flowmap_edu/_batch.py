@@ -32,25 +32,38 @@ class Jumps(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one step of training reads: points on the diagonal, and jumps off it. Either part may be empty."""
+    """What one step of training reads: points on the diagonal, and jumps off it. A part may be empty.
+
+    The ends are jumps to t = 1 over a last Euler step from u (`times.denoised`), where a training has them.
+    """
 
     diagonal: Diagonal
     jumps: Jumps
+    ends: Jumps | None = None
 
     def share(self, part: int, of: int) -> "Batch":
-        """Every of-th sample of both parts, from `part` on: as evenly spread in time as the whole."""
+        """Every of-th sample of each part, from `part` on: as evenly spread in time as the whole."""
         return self.changed(lambda x: x[part::of])
 
     @property
     def size(self) -> int:
-        """How many samples both parts have."""
-        return len(self.diagonal.t) + len(self.jumps.s)
+        """How many samples the parts have together."""
+        return len(self.pairs[0])
 
-    def halves(self) -> "list[Batch]":
-        """The diagonal without the jumps, and the jumps without the diagonal; without what is empty."""
-        empty = self.changed(lambda x: x[:0])
-        both = Batch(self.diagonal, empty.jumps), Batch(empty.diagonal, self.jumps)
-        return [half for half in both if half.size]
+    @property
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """The times (s, t) of all samples, shape (size,) each, in the order of `methods.loss`."""
+        (on, off), ends = self[:2], [] if self.ends is None else [self.ends]
+        jumps = [off, *ends]
+        return torch.cat([on.t, *(part.s for part in jumps)]), torch.cat([on.t, *(part.t for part in jumps)])
+
+    def alone(self) -> "list[Batch]":
+        """Each part as a batch without the others; without what is empty."""
+        none = self.changed(lambda x: x[:0])
+        parts = [Batch(self.diagonal, none.jumps), Batch(none.diagonal, self.jumps)]
+        if self.ends is not None:
+            parts.append(Batch(none.diagonal, none.jumps, self.ends))
+        return [part for part in parts if part.size]
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> "Batch":
         """The batch on a device, its images in a memory format."""
@@ -63,5 +76,5 @@ class Batch(NamedTuple):
 
     def changed(self, f: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with f applied to each tensor."""
-        one, two = ([None if x is None else f(x) for x in part] for part in self)
-        return Batch(Diagonal(*one), Jumps(*two))  # type: ignore[arg-type]
+        one, two, three = (None if part is None else [None if x is None else f(x) for x in part] for part in self)
+        return Batch(Diagonal(*one), Jumps(*two), None if three is None else Jumps(*three))  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from flowmap_edu.times import LEVELS, MOVING, moved
 
 TIMES = ("triangle", "square", "from zero", "to one", "grid", "segments", "dyadic")
 VELOCITIES = ("self", "average", "sample", "teacher")
+WEIGHT_OF_ENDS = 4.0  # of a sample among the ends, by trials on the checkerboard
 SAMPLERS = {"from zero": "once", "to one": "restarts", "grid": "restarts", "segments": "segments"}  # of these times
 
 
@@ -158,6 +159,15 @@ def euler_below(X: FlowMap, finest: float) -> FlowMap:
     return FlowMap(v)
 
 
+def with_a_last_euler_step(X: FlowMap) -> FlowMap:
+    """X, but with jumps to t = 1 made by one Euler step along its diagonal."""
+
+    def v(s: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        return X.v(s, torch.where(t == 1, s, t), x)
+
+    return FlowMap(v)
+
+
 def loss(
     X: FlowMap,
     batch: losses.Batch,
@@ -169,11 +179,13 @@ def loss(
 ) -> Tensor:
     """What a method minimises over one batch: flow matching on the diagonal, the weighted residual at the jumps.
 
-    weight(|r|^2, s, u, t) |r|^2, with r the residual of the method's condition and the weight held fixed.
+    weight(|r|^2, s, u, t) |r|^2, with r the residual of the method's condition and the weight held fixed. The ends, if
+    there are any, obey the semigroup condition with WEIGHT_OF_ENDS, whatever the method: X_{s,1}(x) is to be
+    X_{s,u}(x) and one Euler step from u to 1, held fixed.
 
     Args:
         X: the map in training.
-        batch: from `training.draw_batch`, or made by hand; either part may be empty.
+        batch: from `training.draw_batch`, or made by hand; a part may be empty.
         method: from METHODS, or composed.
         teacher: the frozen map of a method that needs one; its diagonal is the velocity.
         average: the moving average of X, for a method whose velocity or short jumps it gives; None: X itself. Where
@@ -182,13 +194,13 @@ def loss(
             batch.
 
     Returns:
-        one value a sample, shape (D + J,), the diagonal part first.
+        one value a sample, shape (D + J + E,): those of the diagonal, of the jumps, of the ends.
 
     Raises:
         ValueError: if the method needs a teacher or the samples' slopes and there is none, the batch has nothing that
             the method trains on, or whatever the single losses refuse.
     """
-    parts, (diagonal, jumps) = [], batch
+    parts, (diagonal, jumps, ends) = [], batch
     if method.middle in MOVING:
         jumps = jumps._replace(u=moved(method.middle, jumps.s, jumps.t, ramp))
     if len(diagonal.t):
@@ -198,6 +210,9 @@ def loss(
     if len(jumps.s) and method.condition != "diagonal":
         square = residual(X, jumps, method, teacher, average, ramp)
         parts.append(weighted(method, square, jumps.s, jumps.u, jumps.t))
+    if ends is not None and len(ends.s):
+        short = with_a_last_euler_step(X)
+        parts.append(WEIGHT_OF_ENDS * losses.semigroup(X, ends.s, ends.u, ends.t, ends.x, short=short))
     if not parts:
         raise ValueError(
             f"{method.title} finds nothing to train on: the batch has {len(diagonal.t)} samples on the diagonal and "

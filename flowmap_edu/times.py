@@ -8,11 +8,25 @@ from torch import Tensor
 
 from flowmap_edu import _checks as checks
 
-__all__ = ["GRID", "LEVELS", "MOVING", "SEGMENTS", "draw", "equal", "moved", "segment_end", "triangle", "uniform"]
+__all__ = [
+    "DENOISED",
+    "GRID",
+    "LEVELS",
+    "MOVING",
+    "SEGMENTS",
+    "denoised",
+    "draw",
+    "equal",
+    "moved",
+    "segment_end",
+    "triangle",
+    "uniform",
+]
 
 LEVELS = 7  # dyadic jumps of length 1, 1/2, ..., 1/64, made of two halves; halves of 1/128 read the diagonal
 GRID = 64  # steps of the grid on which discrete consistency models compare neighbours
 SEGMENTS = 2  # of [0, 1], in which consistency flow matching straightens the flow
+DENOISED = 0.97  # from this time on one Euler step lands on the mean of the data given the point
 NEXT, LATE = 0.001, 0.9  # its neighbour in time is so far away; from LATE on the segment's end takes its place
 
 
@@ -123,6 +137,17 @@ def triangle(
     s = torch.cat([torch.zeros(zeros), r * numbers(inner), numbers(ones)])
     t = torch.cat([numbers(zeros), r, torch.ones(ones)])
     return s, t
+
+
+def denoised(n: int, *, stratified: bool = True, generator: torch.Generator | None = None) -> Tensor:
+    """Starts s of jumps to t = 1 over u = DENOISED, shape (n,): 3 of 10 are 0, the others uniform in [0, DENOISED)."""
+    zeros = round(0.3 * n)
+    return torch.cat([torch.zeros(zeros), DENOISED * uniform(n - zeros, stratified=stratified, generator=generator)])
+
+
+def before_the_last_step(s: Tensor, t: Tensor) -> Tensor:
+    """t, but for jumps from before 0.9 moved from [s, 1] to [s, DENOISED] along a line."""
+    return torch.where(s < 0.9, s + (t - s) * (DENOISED - s) / (1 - s), t)
 
 
 def segment_end(s: Tensor) -> Tensor:

@@ -99,9 +99,9 @@ def test_another_run_in_the_folder_is_refused_and_not_shown(root, tmp_path):
 @pytest.mark.parametrize(
     ("name", "method", "steps", "changes"),
     [
-        ("checkerboard-fine", "lsd", 84_308, {}),
+        ("checkerboard-fine", "lsd", 84_308, {"denoised": 0.0}),
         ("checkerboard", "esd", 71_161, {}),
-        ("checkerboard-fine", "psd-m", 79_770, {"net": {"bandwidth": 2.0}, "decay": "cosine"}),
+        ("checkerboard-fine", "psd-m", 79_770, {"net": {"bandwidth": 2.0}, "decay": "cosine", "denoised": 0.0}),
         ("checkerboard", "psd-u", 68_568, {}),
     ],
 )

@@ -35,6 +35,7 @@ RUNS = {  # name: recipe, method, what is changed
     "meanflow": ("digits", "meanflow", {}),
     "dropout": ("digits", "lsd", {"net": {"dropout": 0.1}}),
     "averaged target": ("checkerboard", "lsd", {"net": NET, "stf_batch": 32, "stf_near": 0.25}),
+    "a last Euler step": ("checkerboard", "lsd", {"net": NET, "stf_batch": 0, "denoised": 0.25}),
     "pairs of a teacher": ("checkerboard", "lsd", {"net": NET, "stf_batch": 0, "coupling": "reflow"}),
     "points of a teacher": ("checkerboard", "cmt", {"net": NET, "stf_batch": 0, "diagonal": 0.0}),
     "distillation": ("checkerboard", "lmd", {"net": NET}),

@@ -247,6 +247,22 @@ def test_the_pairs_off_the_edges_stay_uniform_on_the_triangle(zero, one):
         assert p > 1e-3, f"{name} covers [{r.min():.3f}, {r.max():.3f}], p = {p:.1e}"
 
 
+def test_starts_of_jumps_over_a_last_euler_step():
+    """Three of ten at s = 0, the others uniform up to u = 0.97."""
+    s = times.denoised(2000, generator=torch.Generator().manual_seed(0))
+    assert int((s == 0).sum()) == 600
+    assert stats.kstest(s[600:].numpy() / 0.97, "uniform").pvalue > 1e-3
+    assert s.max() < times.DENOISED == 0.97
+
+
+def test_jumps_before_the_last_euler_step_end_where_it_begins():
+    """[s, 1] goes to [s, 0.97] along a line, where s < 0.9; later jumps stay."""
+    s = torch.tensor([0.0, 0.4, 0.4, 0.4, 0.95])
+    t = torch.tensor([1.0, 0.4, 0.7, 1.0, 1.0])
+    wanted = torch.tensor([0.97, 0.4, (0.4 + 0.97) / 2, 0.97, 1.0])
+    torch.testing.assert_close(times.before_the_last_step(s, t), wanted)
+
+
 def test_times_are_spread_more_evenly_than_chance():
     """Stratified t^2 and s/t have a discrepancy below 1/n, where independent draws have about 1/sqrt(n)."""
     n = 1000

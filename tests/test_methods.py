@@ -468,6 +468,45 @@ def test_a_shortcut_model_without_moving_average_is_the_midpoint_method():
     assert not torch.equal(c.loss()[~long], plain[~long])
 
 
+# --- jumps over a last Euler step ------------------------------------------------------------------
+
+
+def ends_of(x: torch.Tensor, s: torch.Tensor) -> losses.Batch:
+    """A batch of jumps from s to 1 over a last Euler step from 0.97, and of nothing else."""
+    none = losses.Batch(losses.Diagonal(s[:0], x[:0], x[:0]), losses.Jumps(s[:0], s[:0], s[:0], x[:0]))
+    return none._replace(ends=losses.Jumps(s, torch.full_like(s, times.DENOISED), torch.ones_like(s), x))
+
+
+@pytest.mark.parametrize("name", ["lsd", "esd", "psd-m"])
+def test_ends_are_compared_with_a_jump_and_an_euler_step(name):
+    """4 |v_{s,1} - [(u-s) v_{s,u} + (1-u) v_{u,u}(X_{s,u})] / (1-s)|^2, whatever the method, by hand."""
+    c = case(name)
+    s = c.s * times.DENOISED
+    u, one = torch.full_like(s, times.DENOISED), torch.ones_like(s)
+    first = c.net(s, u, c.x)
+    at_u = c.x + (u - s)[:, None] * first
+    two = ((u - s)[:, None] * first + (1 - u)[:, None] * c.net(u, u, at_u)) / (1 - s)[:, None]
+    wanted = 4 * losses.sum_square(c.net(s, one, c.x) - two)
+    found = methods.loss(FlowMap(c.net), ends_of(c.x, s), methods.METHODS[name])
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-8)
+    weights = list(c.net.parameters())
+    held = 4 * losses.sum_square(c.net(s, one, c.x) - two.detach())
+    pairs = zip(torch.autograd.grad(found.sum(), weights), torch.autograd.grad(held.sum(), weights), strict=True)
+    for a, b in pairs:  # no gradient through the jump and the step
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_ends_vanish_where_an_euler_step_is_exact():
+    """All data in one point y: the flow runs along straight lines to it, X_{s,t}(x) = x + (t-s) (y-x) / (1-s)."""
+    y = torch.tensor([0.3, -0.7], dtype=torch.float64)
+    X = FlowMap(lambda s, _, x: (y - x) / (1 - s)[:, None])
+    s = torch.linspace(0, 0.96, 9, dtype=torch.float64)
+    x = torch.randn(9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert methods.loss(X, ends_of(x, s), methods.METHODS["lsd"]).max() < 1e-24
+    curved = FlowMap(lambda s, t, x: (y - x) / (1 - s)[:, None] + 0.1 * (t - s)[:, None] * x)
+    assert methods.loss(curved, ends_of(x, s), methods.METHODS["lsd"]).min() > 1e-8
+
+
 def as_sampled(problem, name: str) -> FlowMap:
     """The exact map of a problem, with the sampler of a method."""
     return FlowMap(problem.v, sample.sampler(methods.METHODS[name].sampler, problem.sigma))

@@ -139,6 +139,7 @@ STUDIES = {
     "one share": ("lsd", {}),
     "two shares": ("lsd", {"shares": 2}),
     "near points": ("lsd", {"stf_near": 0.25}),
+    "a last Euler step": ("lsd", {"denoised": 0.5}),
     "stages": ("pd", {"steps": 70, "stf_batch": 0}),
 }
 

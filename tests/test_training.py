@@ -10,7 +10,7 @@ from torch import nn
 from torch._functorch import config as functorch
 
 from flowmap_edu import METHODS as TABLE
-from flowmap_edu import Training, Trigonometric, metrics, problems, training
+from flowmap_edu import Training, Trigonometric, metrics, problems, times, training
 from flowmap_edu.flow_map import FlowMap
 from flowmap_edu.recipes import Recipe, recipe
 from flowmap_edu.training import DivergedError, batches, compiling, fit
@@ -179,6 +179,24 @@ def test_batches_go_on_with_the_pool_that_was_there(monkeypatch):
             assert torch.equal(second.next()[0].diagonal.target, target)
 
 
+@pytest.mark.parametrize("method", ["lsd", "esd", "psd-m", "psd-u"])
+def test_a_share_of_the_jumps_goes_over_a_last_euler_step(method):
+    """Its times; the method's own jumps end before it; each sample is in one part, with its own label."""
+    run = small(method, problem=two_classes(), stf_batch=0, batch=400, diagonal=0.5, denoised=0.25, at_one=0.1)
+    batch = training.draw_batch(run.problem, run.method, run.training, torch.Generator().manual_seed(0))
+    ends, jumps = batch.ends, batch.jumps
+    assert (len(batch.diagonal.t), len(jumps.s), len(ends.s), batch.size) == (200, 150, 50, 400)
+    assert bool((ends.u == times.DENOISED).all())
+    assert bool((ends.t == 1).all())
+    assert bool((ends.s < times.DENOISED).all())
+    early = jumps.s < 0.9
+    assert jumps.t[early].max() <= times.DENOISED + 1e-6
+    assert bool((jumps.s <= jumps.u).all() and (jumps.u <= jumps.t).all())
+    assert ends.label.shape == (50,)
+    assert [part.size for part in batch.alone()] == [200, 150, 50]
+    assert torch.equal(torch.stack(batch.pairs), torch.cat([torch.stack(p.pairs) for p in batch.alone()], 1))
+
+
 def test_batches_drawn_ahead_follow_the_levels():
     """Each stage of progressive distillation adds a longer jump: what was drawn ahead for the last one is left out."""
     problem, teacher = problems.Gaussian(), training.State(*small("fm")).X
@@ -292,6 +310,7 @@ def test_compiled_step_equals_eager_step():
         ({"stf_batch": -1}, "stf_batch must be a whole number of at least 0, got -1"),
         ({"stf_batch": 1.5}, "stf_batch must be a whole number of at least 0, got 1.5"),
         ({"stf_near": 0.1, "stf_batch": 0}, "stf_near goes with stf_batch, got stf_near=0.1 and stf_batch=0"),
+        ({"denoised": 1.2}, r"denoised must lie in \[0, 1\], got 1.2"),
         ({"stf_near": 1.2}, r"stf_near must lie in \[0, 1\], got 1.2"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"decay": "step"}, "decay must be one of"),
@@ -333,6 +352,8 @@ def two_classes() -> problems.FromTensor:
         (lambda: small("fm", at_zero=0.3), "at_zero would be ignored, since flow matching draws its own times"),
         (lambda: small("fm", diagonal=0.5), "trains the diagonal alone: diagonal must be 1, got 0.5"),
         (lambda: small("ct", stf_batch=0, at_one=0.2), "at_one would be ignored"),
+        (lambda: small("fm", denoised=0.2), "denoised would be ignored, since flow matching draws its own times"),
+        (lambda: small(denoised=1.0), "denoised must leave Lagrangian self-distillation a jump of its own, got 1.0"),
         (lambda: small("ct", stf_batch=8), "stf_batch would be ignored, since .* has no sample on the diagonal"),
         (lambda: small(label_dropout=0.1), "label_dropout would be ignored, since this problem has no labels"),
         (lambda: small(channels_last=True), r"channels_last would be ignored, since samples of shape \(2,\) are no"),

@@ -95,7 +95,7 @@ def peak(name: str, method: str, batch: int) -> int:
     run = small(name, method, batch)
     state, noise = State(*run), noise_batch(run)
     before = peak_bytes()
-    for half in noise.halves():  # as a large step takes them, see training.loop.cut
+    for half in noise.alone():  # as a large step takes them, see training.loop.cut
         loss_of_batch(state, half, torch.tensor(1.0)).backward()
     return peak_bytes() - before
 

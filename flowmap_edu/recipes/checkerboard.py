@@ -38,7 +38,9 @@ CHECKERBOARD = Named(TRAINING, Checkerboard, by_condition=CONDITIONS, stopgrads=
 # For ten minutes and more; its trials stand in docs/results.md. A budget in minutes is planned after the warm-up, so a
 # longer one plans by more steps.
 CHECKERBOARD_FINE = dataclasses.replace(
-    CHECKERBOARD, training=dataclasses.replace(TRAINING, batch=512, warmup=500, decay="linear"), net=fine_network
+    CHECKERBOARD,
+    training=dataclasses.replace(TRAINING, batch=512, warmup=500, decay="linear", denoised=0.3),
+    net=fine_network,
 )
 CHECKERBOARD_PAPER = Named(PAPER_TRAINING, Checkerboard, paper_network)
 POINTS = Named(

@@ -60,7 +60,7 @@ def settings(named: Named, problem: Problem, method: Method, changes: Mapping[st
     if method.diagonal is not None:
         fields["diagonal"] = method.diagonal
     if method.times != "triangle" or method.condition == "diagonal":
-        fields |= {"at_zero": 0.0, "at_one": 0.0}
+        fields |= {"at_zero": 0.0, "at_one": 0.0, "denoised": 0.0}
     if problem.classes or not fields["diagonal"] or changes.get("coupling", fields["coupling"]) != "independent":
         fields["stf_batch"] = 0
     if not changes.get("stf_batch", fields["stf_batch"]) or problem.shape[0] > FEW:

@@ -71,6 +71,7 @@ def draw_batches(
         trajectories: a teacher's, of a run that draws from them, or None.
     """
     interpolant, n, on = training.interpolant, training.batch, training.on_diagonal(method)
+    ends = training.at_the_ends(method)
     which, label = torch.empty(0), None
     if coupling.reads_trajectories(method, training):
         if trajectories is None:
@@ -86,8 +87,13 @@ def draw_batches(
     spread: dict[str, Any] = {"stratified": training.stratified, "generator": generator}
     sides: dict[str, Any] = {"at_zero": training.at_zero, "at_one": training.at_one, "levels": levels}
     t = torch.stack([times.uniform(on, **spread) for _ in range(steps)])
-    draws = [times.draw(method, n - on, **sides, **spread) for _ in range(steps)]
+    draws = [times.draw(method, n - on - ends, **sides, **spread) for _ in range(steps)]
     s, u, end = (torch.stack(column) for column in zip(*draws, strict=True))
+    if ends:
+        u, end = times.before_the_last_step(s, u), times.before_the_last_step(s, end)
+        starts = torch.stack([times.denoised(ends, **spread) for _ in range(steps)])
+        s, u = torch.cat([s, starts], 1), torch.cat([u, torch.full_like(starts, times.DENOISED)], 1)
+        end = torch.cat([end, torch.ones_like(starts)], 1)
     x_t, target = on_the_path(problem, interpolant, t, x0[:, :on], x1[:, :on])
     x_s, dx_s = on_the_path(problem, interpolant, s, x0[:, on:], x1[:, on:])
     if method.points == "trajectory" and trajectories is not None:
@@ -99,8 +105,17 @@ def draw_batches(
         if near is not None:
             target = late(near, round(training.stf_near * on), t, x_t, own, x1[:, :on], target, generator)
     first, second = (None, None) if label is None else label.unflatten(0, (steps, n)).split([on, n - on], dim=1)
-    whole = losses.Batch(losses.Diagonal(t, x_t, target, first), losses.Jumps(s, u, end, x_s, dx_s, second))
+    jumps = losses.Jumps(s, u, end, x_s, dx_s, second)
+    whole = losses.Batch(losses.Diagonal(t, x_t, target, first), *parted(jumps, ends))
     return [whole.changed(lambda x, k=k: x[k]) for k in range(steps)]
+
+
+def parted(jumps: losses.Jumps, ends: int) -> tuple[losses.Jumps, losses.Jumps | None]:
+    """The jumps of the method, and the last `ends` of each step, or None where there are none."""
+    if not ends:
+        return jumps, None
+    first, last = zip(*((None, None) if x is None else (x[:, :-ends], x[:, -ends:]) for x in jumps), strict=True)
+    return losses.Jumps(*first), losses.Jumps(*last)
 
 
 def on_the_path(problem: Problem, interpolant: Interpolant, t: Tensor, x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:

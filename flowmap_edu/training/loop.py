@@ -48,15 +48,16 @@ def loss_of_batch(state: State, batch: losses.Batch, ramp: Tensor) -> Tensor:
     With a learned weight w_{s,t} each sample's loss l becomes exp(-w) l + w, which is least at w = log l.
     """
     values = []
-    for part in batch.halves():
-        label, dropout = (part.jumps.label, False) if len(part.jumps.s) else (part.diagonal.label, None)
+    for part in batch.alone():
+        off = part.jumps if len(part.jumps.s) else part.ends
+        label, dropout = (part.diagonal.label, None) if off is None or not len(off.s) else (off.label, False)
         maps = []
         for net in (state.net, state.average.module, state.teacher and state.teacher.slope):
             maps.append(None if net is None else FlowMap(net).conditioned(**condition(net, label, dropout)))
         X, average, teacher = maps
         value = methods.loss(X, part, state.method, teacher=teacher, average=average, ramp=ramp)
         if state.log_weight is not None:
-            w = state.log_weight(torch.cat([part.diagonal.t, part.jumps.s]), torch.cat([part.diagonal.t, part.jumps.t]))
+            w = state.log_weight(*part.pairs)
             value = (-w).exp() * value + w
         values.append(value)
     return torch.cat(values).mean()
@@ -82,12 +83,12 @@ class Loss(nn.Module):
 
 
 def cut(shares: Mapping[int, losses.Batch], state: State) -> Iterator[tuple[int, losses.Batch]]:
-    """What goes through the network at a time: each share in `accumulate` parts, large ones in two halves each."""
-    apart = large(state.training.rows, state.net)  # a small step takes both halves together: one call less
+    """What goes through the network at a time: each share in `accumulate` pieces, of large ones each part alone."""
+    apart = large(state.training.rows, state.net)  # a small step takes all together: fewer calls
     for number, batch in shares.items():
         for k in range(state.training.accumulate):
             part = batch.share(k, state.training.accumulate)
-            for piece in part.halves() if apart else [part]:
+            for piece in part.alone() if apart else [part]:
                 yield number, piece
 
 
@@ -100,7 +101,7 @@ def gradient(
         state, loss: of the run.
         shares: those of the batch that this process takes, by their numbers. They go through the network one after the
             other, each in `accumulate` parts; of a large part first the diagonal and then the jumps (`cut`), so that
-            only one of the two is kept for the backward pass.
+            only one of them is kept for the backward pass.
         ramp: how far the method's tangent warm-up has come.
         seed: of this step's dropout; a share's masks are drawn from it plus the share's number. None: no dropout.
 

@@ -253,9 +253,12 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], besides: Col
         there, asked: the documents.
         besides: settings of the training that may differ.
     """
-    out = []
+    out: list[str] = []
+    plain = {f.name: f.default for f in dataclasses.fields(Training)}  # what an older document lacks had its default
     for what in ("problem", "network", "method", "training"):
         said, want = ({**d[what], **(d[what].get("arguments") or {})} for d in (there, asked))
+        if what == "training":
+            said = plain | said
         for name in dict.fromkeys([*said, *want]):
             if name in ("arguments", "why") or (what == "training" and name in besides):
                 continue

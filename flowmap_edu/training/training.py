@@ -51,6 +51,9 @@ class Training:
         second_ema: decay of another average that is kept beside the first, or None.
         stratified: whether times are spread over equal cells of their range.
         at_zero, at_one: shares of the jumps with s = 0 and with t = 1; see `times.triangle`.
+        denoised: the share of the jumps that go to t = 1 and are compared with a jump to `times.DENOISED` and one Euler
+            step from there, in place of the method's condition; the method's other jumps from before 0.9 end there. The
+            velocity changes fast near t = 1, and there a network's own one is least right; 0: none.
         coupling: how noise and data are paired (coupling.py): "independent", by minibatch optimal "transport", or
             "reflow", where x1 is a teacher's sample from x0.
         stf_batch: fresh data points for the stable target field (targets.py); 0 for the plain target.
@@ -86,6 +89,7 @@ class Training:
     stratified: bool = True
     at_zero: float = 0.0
     at_one: float = 0.0
+    denoised: float = 0.0
     coupling: str = "independent"
     stf_batch: int = 0
     stf_near: float = 0.0
@@ -110,7 +114,7 @@ class Training:
             checks.count(name, getattr(self, name))
         for name in ("lr", "clip", *(["minutes"] if self.minutes is not None else [])):
             checks.positive(name, getattr(self, name))
-        for name in ("ema", "label_dropout", "at_zero", "at_one", "stf_near"):
+        for name in ("ema", "label_dropout", "at_zero", "at_one", "denoised", "stf_near"):
             checks.share(name, getattr(self, name))
         for name in ("diagonal", "second_ema"):
             if getattr(self, name) is not None:
@@ -138,6 +142,10 @@ class Training:
         share = next(share for share in (self.diagonal, method.diagonal, 0.75) if share is not None)
         return round(self.batch * share)
 
+    def at_the_ends(self, method: Method) -> int:
+        """How many samples of a batch are jumps to t = 1 over a last Euler step."""
+        return round(self.denoised * (self.batch - self.on_diagonal(method)))
+
     @property
     def rows(self) -> int:
         """How many samples go through the network at a time."""
@@ -154,11 +162,12 @@ class Training:
                 f"{processes} processes cannot take the shares of a batch in equal turns, got shares={self.shares}: "
                 f"--set shares={processes} draws one for each, a multiple of {processes} several"
             )
-        parts, on = self.shares * self.accumulate, self.on_diagonal(method)
-        if on % parts or (self.batch - on) % parts:
+        parts, on, ends = self.shares * self.accumulate, self.on_diagonal(method), self.at_the_ends(method)
+        if on % parts or (self.batch - on) % parts or ends % parts:
+            of_them = f" ({ends} of them denoised)" if ends else ""
             raise ValueError(
-                f"a batch of {self.batch}, {on} on the diagonal and {self.batch - on} off it, cannot be cut into "
-                f"{parts} equal parts: shares={self.shares} times accumulate={self.accumulate}"
+                f"a batch of {self.batch}, {on} on the diagonal and {self.batch - on} off it{of_them}, cannot be cut "
+                f"into {parts} equal parts: shares={self.shares} times accumulate={self.accumulate}"
             )
 
     def of_a_share(self, method: Method) -> "Training":
@@ -198,9 +207,12 @@ def check(problem: Problem, net: nn.Module, method: Method, training: Training) 
             f"diagonal must leave {method.title} a sample off it, got {training.diagonal} of a batch of "
             f"{training.batch}"
         )
+    if off and training.at_the_ends(method) == off:
+        raise ValueError(f"denoised must leave {method.title} a jump of its own, got {training.denoised} of {off}")
     ignored: dict[str, tuple[Any, bool, str]] = {
         "at_zero": (0.0, method.times != "triangle" or not off, f"{method.title} draws its own times"),
         "at_one": (0.0, method.times != "triangle" or not off, f"{method.title} draws its own times"),
+        "denoised": (0.0, method.times != "triangle" or not off, f"{method.title} draws its own times"),
         "stf_batch": (0, not training.on_diagonal(method), f"{method.title} has no sample on the diagonal"),
         "label_dropout": (0.0, not problem.classes, "this problem has no labels"),
         "channels_last": (False, len(problem.shape) != 3, f"samples of shape {problem.shape} are no images"),
