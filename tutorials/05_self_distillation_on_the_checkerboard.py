@@ -536,8 +536,8 @@ figures.against_jumps(rows, "kl64", "KL64", metrics.floor64(50_000), ("a board 2
 # The maps that come with the library were trained longer, and they do not all have the same recipe. ESD and PSD-U
 # have the recipe of section 6, `checkerboard`. LSD and PSD-M have 128 Fourier features in place of 64, 512 samples a
 # step in place of 384, and a learning rate that rises over 500 steps in place of 100. For LSD the frequencies of the
-# features are also larger, and the learning rate falls along a line. (That is the recipe `checkerboard-fine`.) The
-# scores are of one seed each, and of a million points each.
+# features are also larger, and the learning rate falls along a line. (That is the recipe `checkerboard-fine` with
+# `denoised=0`.) The scores are of one seed each, and of a million points each.
 
 # %%
 figures.shipped({m: m.lower() for m in METHODS})
