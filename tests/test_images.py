@@ -242,7 +242,7 @@ def test_the_losses_of_the_two_parts_are_the_loss_of_the_whole(name):
 
 def test_a_batch_of_digits_is_what_its_formulas_say():
     """x_s + (1-s) dI_s = x1 is a training digit under its own label, x_s - s dI_s = x0 has the base's deviation."""
-    on, off = batch_of(digits(batch=200, sigma=0.7))
+    on, off = batch_of(digits(batch=200, sigma=0.7))[:2]
     time = torch.cat([on.t, off.s])[:, None, None, None]
     x, slope = torch.cat([on.x, off.x]), torch.cat([on.target, off.dx])
     x0, x1 = x - time * slope, x + (1 - time) * slope
@@ -258,7 +258,7 @@ def test_the_loss_of_a_batch_reads_each_sample_under_its_own_label():
     """Flow matching and the Lagrangian residual, written out with the network and the labels of each part."""
     state = moved()
     batch = batch_of(digits())
-    on, off = batch
+    on, off = batch[:2]
     square = (state.net(on.t, on.t, on.x, on.label) - on.target).square().flatten(1).sum(1)
     jumps = losses.lagrangian(FlowMap(state.net).conditioned(label=off.label), off.s, off.t, off.x)
     torch.testing.assert_close(loss_of_batch(state, batch, ONE), torch.cat([square, jumps]).mean())
@@ -280,7 +280,7 @@ def test_the_learned_weight_is_least_at_the_log_of_the_loss():
     for off, h in ((-0.1, 0.05), (0.1, 0.05)):
         assert (at(math.log(plain) + off + h) > at(math.log(plain) + off - h)) == (off > 0)
     nn.init.normal_(pair.weight)
-    net, (on, off) = FlowMap(state.net), batch
+    net, (on, off) = FlowMap(state.net), batch[:2]
     labels = (on.label, off.label)
     each = [
         methods.loss(net.conditioned(label=label), part, state.method)

@@ -97,7 +97,7 @@ def drawn(method, **changes):
 
 def test_batch_is_what_its_formulas_say():
     """x = (1-t) x0 + t x1 and target = x1 - x0, so x + (1-t) target = x1 lies on the board; s <= u <= t."""
-    diagonal, jumps = drawn("lsd", stf_batch=0)
+    diagonal, jumps = drawn("lsd", stf_batch=0)[:2]
     x1 = diagonal.x + (1 - diagonal.t)[:, None] * diagonal.target
     log_density = problems.Checkerboard().log_density(1.0, x1.double() * (1 - 1e-5))
     assert torch.isfinite(log_density).float().mean() > 0.99
