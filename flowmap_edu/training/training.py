@@ -52,8 +52,8 @@ class Training:
         stratified: whether times are spread over equal cells of their range.
         at_zero, at_one: shares of the jumps with s = 0 and with t = 1; see `times.triangle`.
         denoised: the share of the jumps that go to t = 1 and are compared with a jump to `times.DENOISED` and one Euler
-            step from there, in place of the method's condition; the method's other jumps from before 0.9 end there. Near
-            t = 1 the velocity changes within short distances, which a small network does not draw. 0: none.
+            step from there, in place of the method's condition; the method's other jumps from before 0.9 end there.
+            Near t = 1 the velocity changes within short distances, which a small network does not draw. 0: none.
         coupling: how noise and data are paired (coupling.py): "independent", by minibatch optimal "transport", or
             "reflow", where x1 is a teacher's sample from x0.
         stf_batch: fresh data points for the stable target field (targets.py); 0 for the plain target.
