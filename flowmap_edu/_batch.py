@@ -34,7 +34,7 @@ class Jumps(NamedTuple):
 class Batch(NamedTuple):
     """What one step of training reads: points on the diagonal, and jumps off it. A part may be empty.
 
-    The ends are jumps to t = 1 over a last Euler step from u (`times.denoised`), where a training has them.
+    Where `Training.denoised` is above 0, the ends are jumps to t = 1: from s to u, then one Euler step.
     """
 
     diagonal: Diagonal
@@ -48,21 +48,24 @@ class Batch(NamedTuple):
     @property
     def size(self) -> int:
         """How many samples the parts have together."""
-        return len(self.pairs[0])
+        return len(self.diagonal.t) + sum(len(part.s) for part in self.off)
+
+    @property
+    def off(self) -> list[Jumps]:
+        """What lies off the diagonal: the jumps, and the ends if there are any."""
+        return [self.jumps] if self.ends is None else [self.jumps, self.ends]
 
     @property
     def pairs(self) -> tuple[Tensor, Tensor]:
         """The times (s, t) of all samples, shape (size,) each, in the order of `methods.loss`."""
-        (on, off), ends = self[:2], [] if self.ends is None else [self.ends]
-        jumps = [off, *ends]
-        return torch.cat([on.t, *(part.s for part in jumps)]), torch.cat([on.t, *(part.t for part in jumps)])
+        t = self.diagonal.t
+        return torch.cat([t, *(part.s for part in self.off)]), torch.cat([t, *(part.t for part in self.off)])
 
     def alone(self) -> "list[Batch]":
         """Each part as a batch without the others; without what is empty."""
         none = self.changed(lambda x: x[:0])
-        parts = [Batch(self.diagonal, none.jumps), Batch(none.diagonal, self.jumps)]
-        if self.ends is not None:
-            parts.append(Batch(none.diagonal, none.jumps, self.ends))
+        first, second, third = self
+        parts = [Batch(first, none.jumps), Batch(none.diagonal, second), Batch(none.diagonal, none.jumps, third)]
         return [part for part in parts if part.size]
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> "Batch":

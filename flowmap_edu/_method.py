@@ -1,5 +1,6 @@
 """What a method is, and the loss that its choices describe. The table of known ones is in methods.py."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -150,20 +151,11 @@ def refuse_contradictions(method: Method) -> None:
         raise ValueError(f"stages must be above 0 exactly if a teacher is read, got {came}")
 
 
-def euler_below(X: FlowMap, finest: float) -> FlowMap:
-    """X, but with jumps of length `finest` or less made by one Euler step along its diagonal."""
+def euler_where(X: FlowMap, chosen: Callable[[Tensor, Tensor], Tensor]) -> FlowMap:
+    """X, but with the jumps from s to t that are `chosen` made by one Euler step along its diagonal."""
 
     def v(s: Tensor, t: Tensor, x: Tensor) -> Tensor:
-        return X.v(s, torch.where(t - s <= finest, s, t), x)
-
-    return FlowMap(v)
-
-
-def with_a_last_euler_step(X: FlowMap) -> FlowMap:
-    """X, but with jumps to t = 1 made by one Euler step along its diagonal."""
-
-    def v(s: Tensor, t: Tensor, x: Tensor) -> Tensor:
-        return X.v(s, torch.where(t == 1, s, t), x)
+        return X.v(s, torch.where(chosen(s, t), s, t), x)
 
     return FlowMap(v)
 
@@ -180,8 +172,8 @@ def loss(
     """What a method minimises over one batch: flow matching on the diagonal, the weighted residual at the jumps.
 
     weight(|r|^2, s, u, t) |r|^2, with r the residual of the method's condition and the weight held fixed. The ends, if
-    there are any, obey the semigroup condition with WEIGHT_OF_ENDS, whatever the method: X_{s,1}(x) is to be
-    X_{s,u}(x) and one Euler step from u to 1, held fixed.
+    there are any, obey the semigroup condition, whatever the method: WEIGHT_OF_ENDS times the squared residual of
+    X_{s,1}(x) = y + (1 - u) v_{u,u}(y) over 1 - s, with y = X_{s,u}(x) and the right side held fixed.
 
     Args:
         X: the map in training.
@@ -211,7 +203,7 @@ def loss(
         square = residual(X, jumps, method, teacher, average, ramp)
         parts.append(weighted(method, square, jumps.s, jumps.u, jumps.t))
     if ends is not None and len(ends.s):
-        short = with_a_last_euler_step(X)
+        short = euler_where(X, lambda _, t: t == 1)
         parts.append(WEIGHT_OF_ENDS * losses.semigroup(X, ends.s, ends.u, ends.t, ends.x, short=short))
     if not parts:
         raise ValueError(
@@ -258,6 +250,6 @@ def residual(
         return losses.sum_square(X.v(s, t, x) - cast(Tensor, dx))
     short = {"self": X, "average": slow, "teacher": teacher or X}[method.short]
     if method.times == "dyadic":
-        short = euler_below(short, 2.0**-LEVELS)
+        short = euler_where(short, lambda s, t: t - s <= 2.0**-LEVELS)
     onward = average if method.compared == "to one" else None
     return losses.semigroup(X, s, u, t, x, stopgrad=method.stopgrad, short=short, velocity=velocity, onward=onward)

@@ -9,24 +9,14 @@ from torch import Tensor
 from flowmap_edu import _checks as checks
 
 __all__ = [
-    "DENOISED",
-    "GRID",
-    "LEVELS",
-    "MOVING",
-    "SEGMENTS",
-    "denoised",
-    "draw",
-    "equal",
-    "moved",
-    "segment_end",
-    "triangle",
-    "uniform",
-]
+    "DENOISED", "GRID", "LEVELS", "MOVING", "SEGMENTS", "denoised", "draw", "equal", "moved", "segment_end", "triangle",
+    "uniform", "with_ends",
+]  # fmt: skip
 
 LEVELS = 7  # dyadic jumps of length 1, 1/2, ..., 1/64, made of two halves; halves of 1/128 read the diagonal
 GRID = 64  # steps of the grid on which discrete consistency models compare neighbours
 SEGMENTS = 2  # of [0, 1], in which consistency flow matching straightens the flow
-DENOISED = 0.97  # from this time on one Euler step lands on the mean of the data given the point
+DENOISED, EARLY = 0.97, 0.9  # where a last Euler step begins; jumps from before the second time end there
 NEXT, LATE = 0.001, 0.9  # its neighbour in time is so far away; from LATE on the segment's end takes its place
 
 
@@ -146,8 +136,15 @@ def denoised(n: int, *, stratified: bool = True, generator: torch.Generator | No
 
 
 def before_the_last_step(s: Tensor, t: Tensor) -> Tensor:
-    """t, but for jumps from before 0.9 moved from [s, 1] to [s, DENOISED] along a line."""
-    return torch.where(s < 0.9, s + (t - s) * (DENOISED - s) / (1 - s), t)
+    """t, but for jumps from before EARLY moved from [s, 1] to [s, DENOISED] along a line."""
+    return torch.where(s < EARLY, s + (t - s) * (DENOISED - s) / (1 - s), t)
+
+
+def with_ends(s: Tensor, u: Tensor, t: Tensor, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A method's times, all jumps `before_the_last_step`, and after them those from `starts` over DENOISED to 1."""
+    over, one = torch.full_like(starts, DENOISED), torch.ones_like(starts)
+    u, t = before_the_last_step(s, u), before_the_last_step(s, t)
+    return torch.cat([s, starts], -1), torch.cat([u, over], -1), torch.cat([t, one], -1)
 
 
 def segment_end(s: Tensor) -> Tensor:

@@ -353,6 +353,10 @@ def two_classes() -> problems.FromTensor:
         (lambda: small("fm", diagonal=0.5), "trains the diagonal alone: diagonal must be 1, got 0.5"),
         (lambda: small("ct", stf_batch=0, at_one=0.2), "at_one would be ignored"),
         (lambda: small("fm", denoised=0.2), "denoised would be ignored, since flow matching draws its own times"),
+        (
+            lambda: small(denoised=0.2, interpolant=Trigonometric(), stf_batch=0),
+            "denoised takes an Euler step to the mean",
+        ),
         (lambda: small(denoised=1.0), "denoised must leave Lagrangian self-distillation a jump of its own, got 1.0"),
         (lambda: small("ct", stf_batch=8), "stf_batch would be ignored, since .* has no sample on the diagonal"),
         (lambda: small(label_dropout=0.1), "label_dropout would be ignored, since this problem has no labels"),

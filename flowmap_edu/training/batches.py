@@ -41,7 +41,7 @@ def draw_batch(
     levels: int = times.LEVELS,
     trajectories: Trajectories | None = None,
 ) -> losses.Batch:
-    """One fresh batch: interpolants and targets on the diagonal, jumps s <= u <= t from I_s off it.
+    """One fresh batch: interpolants and targets on the diagonal, jumps s <= u <= t from I_s off it, and their ends.
 
     It is drawn from one generator, whatever the shares. The target is the plain or the averaged one; near data points
     serve in `fit` alone, which keeps a pool of them.
@@ -90,10 +90,7 @@ def draw_batches(
     draws = [times.draw(method, n - on - ends, **sides, **spread) for _ in range(steps)]
     s, u, end = (torch.stack(column) for column in zip(*draws, strict=True))
     if ends:
-        u, end = times.before_the_last_step(s, u), times.before_the_last_step(s, end)
-        starts = torch.stack([times.denoised(ends, **spread) for _ in range(steps)])
-        s, u = torch.cat([s, starts], 1), torch.cat([u, torch.full_like(starts, times.DENOISED)], 1)
-        end = torch.cat([end, torch.ones_like(starts)], 1)
+        s, u, end = times.with_ends(s, u, end, torch.stack([times.denoised(ends, **spread) for _ in range(steps)]))
     x_t, target = on_the_path(problem, interpolant, t, x0[:, :on], x1[:, :on])
     x_s, dx_s = on_the_path(problem, interpolant, s, x0[:, on:], x1[:, on:])
     if method.points == "trajectory" and trajectories is not None:

@@ -49,8 +49,7 @@ def loss_of_batch(state: State, batch: losses.Batch, ramp: Tensor) -> Tensor:
     """
     values = []
     for part in batch.alone():
-        off = part.jumps if len(part.jumps.s) else part.ends
-        label, dropout = (part.diagonal.label, None) if off is None or not len(off.s) else (off.label, False)
+        label, dropout = next(((off.label, False) for off in part.off if len(off.s)), (part.diagonal.label, None))
         maps = []
         for net in (state.net, state.average.module, state.teacher and state.teacher.slope):
             maps.append(None if net is None else FlowMap(net).conditioned(**condition(net, label, dropout)))
@@ -100,8 +99,8 @@ def gradient(
     Args:
         state, loss: of the run.
         shares: those of the batch that this process takes, by their numbers. They go through the network one after the
-            other, each in `accumulate` parts; of a large part first the diagonal and then the jumps (`cut`), so that
-            only one of them is kept for the backward pass.
+            other, each in `accumulate` parts. Of a large part first the diagonal goes, then the jumps, then the ends
+            (`cut`), so that only one of them is kept for the backward pass.
         ramp: how far the method's tangent warm-up has come.
         seed: of this step's dropout; a share's masks are drawn from it plus the share's number. None: no dropout.
 

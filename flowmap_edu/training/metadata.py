@@ -34,6 +34,7 @@ from flowmap_edu.training.training import Training
 FORMAT = 2
 CHECKPOINT, BEFORE = "checkpoint.pt", "checkpoint-before.pt"
 KEPT = {CHECKPOINT: BEFORE}  # a save moves the checkpoint that was there to this name
+DEFAULTS = {f.name: f.default for f in dataclasses.fields(Training)}  # what an older document lacks had its default
 # settings that a run may go on with changed: they alter how long and how fast it learns, not what it learns
 CHANGEABLE = ("steps", "minutes", "lr", "clip", "shares", "accumulate", "precision", "tf32", "channels_last", "compile")
 PARTED = ("flowmap_edu.problems:Digits", "flowmap_edu.problems:Emoji")
@@ -253,12 +254,11 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], besides: Col
         there, asked: the documents.
         besides: settings of the training that may differ.
     """
-    out: list[str] = []
-    plain = {f.name: f.default for f in dataclasses.fields(Training)}  # what an older document lacks had its default
+    out = []
     for what in ("problem", "network", "method", "training"):
         said, want = ({**d[what], **(d[what].get("arguments") or {})} for d in (there, asked))
         if what == "training":
-            said = plain | said
+            said = DEFAULTS | said
         for name in dict.fromkeys([*said, *want]):
             if name in ("arguments", "why") or (what == "training" and name in besides):
                 continue
@@ -269,6 +269,5 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any], besides: Col
 
 def changes(there: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The CHANGEABLE settings that differ, each as [there, asked]; what an older document lacks had its default."""
-    plain = {f.name: f.default for f in dataclasses.fields(Training)}
-    old, new = {name: plain[name] for name in CHANGEABLE} | there["training"], asked["training"]
+    old, new = {name: DEFAULTS[name] for name in CHANGEABLE} | there["training"], asked["training"]
     return {name: [old[name], new[name]] for name in CHANGEABLE if old[name] != new[name]}

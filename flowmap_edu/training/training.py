@@ -50,10 +50,10 @@ class Training:
         ema: decay of the moving average of the weights, which is what is sampled from.
         second_ema: decay of another average that is kept beside the first, or None.
         stratified: whether times are spread over equal cells of their range.
-        at_zero, at_one: shares of the jumps with s = 0 and with t = 1; see `times.triangle`.
+        at_zero, at_one: shares of the method's jumps with s = 0 and with t = 1; see `times.triangle`.
         denoised: the share of the jumps that go to t = 1 and are compared with a jump to `times.DENOISED` and one Euler
-            step from there, in place of the method's condition; the method's other jumps from before 0.9 end there.
-            Near t = 1 the velocity changes within short distances, which a small network does not draw. 0: none.
+            step from there. The step lands on the mean of the data given the point, so it wants the linear path. The
+            other jumps keep the method's condition; those from before `times.EARLY` end where the step begins.
         coupling: how noise and data are paired (coupling.py): "independent", by minibatch optimal "transport", or
             "reflow", where x1 is a teacher's sample from x0.
         stf_batch: fresh data points for the stable target field (targets.py); 0 for the plain target.
@@ -238,6 +238,12 @@ def check(problem: Problem, net: nn.Module, method: Method, training: Training) 
         raise ValueError(
             f"{method.title} steps along straight lines from x_s to x_u: interpolant must be Linear() and the problem "
             f"have no points of its own, got {training.interpolant!r} and {type(problem).__name__}"
+        )
+    if training.denoised and not straight:
+        raise ValueError(
+            "denoised takes an Euler step to the mean of the data, which wants the interpolant Linear() and a problem "
+            f"without points of its own: leave it at 0, got {training.denoised} with {training.interpolant!r} and "
+            f"{type(problem).__name__}"
         )
     if problem.classes and not accepts(net, "label"):
         raise ValueError(
