@@ -119,14 +119,16 @@ def test_the_number_of_shares_may_change_and_no_batch_comes_twice(tmp_path):
     assert [(entry["step"], entry["shares"]) for entry in changed] == [(20, [1, 2]), (40, [2, 4]), (60, [4, 1])]
 
 
-def test_a_checkpoint_without_shares_had_one(out):
-    """A run of an older version, whose documents do not name them: the same numbers as with shares=1."""
+def test_a_checkpoint_without_a_setting_had_its_default(out):
+    """A run of an older version, whose documents name no shares and no denoised: the same numbers as with 1 and 0."""
     held, unbroken = runs.read_checkpoint(out), list(fit(*small(steps=45)))[-1]
     document = json.loads(held["run"])
-    del document["training"]["shares"], held["batches"]["shares"]
+    del document["training"]["shares"], document["training"]["denoised"], held["batches"]["shares"]
     older = held | {"run": json.dumps(document)}
     with pytest.warns(UserWarning, match="goes on with steps 45 instead of 30$"):
         assert same(list(fit(*small(steps=45), resume=older))[-1].net.state_dict(), unbroken.net.state_dict())
+    with pytest.raises(ValueError, match="training.denoised: 0.0 there, 0.5 asked"):
+        next(fit(*small(steps=45, denoised=0.5), resume=older))
     with pytest.warns(UserWarning, match="steps 45 instead of 30, shares 4 instead of 1"):
         assert not same(
             list(fit(*small(steps=45, shares=4), resume=older))[-1].net.state_dict(), unbroken.net.state_dict()
