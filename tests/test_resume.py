@@ -127,7 +127,7 @@ def test_a_checkpoint_without_a_setting_had_its_default(out):
     older = held | {"run": json.dumps(document)}
     with pytest.warns(UserWarning, match="goes on with steps 45 instead of 30$"):
         assert same(list(fit(*small(steps=45), resume=older))[-1].net.state_dict(), unbroken.net.state_dict())
-    with pytest.raises(ValueError, match="training.denoised: 0.0 there, 0.5 asked"):
+    with pytest.raises(ValueError, match=r"training\.denoised: 0\.0 there, 0\.5 asked"):
         next(fit(*small(steps=45, denoised=0.5), resume=older))
     with pytest.warns(UserWarning, match="steps 45 instead of 30, shares 4 instead of 1"):
         assert not same(
