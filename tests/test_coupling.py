@@ -38,7 +38,7 @@ def pairs(method: str, choice: str, n: int = 256, **maps) -> tuple[torch.Tensor,
     """x0 and x1 of a batch, from x = (1-t) x0 + t x1 and its slope, both parts together."""
     run = small(method, coupling=choice, batch=n, stf_batch=0)
     batch = training.draw_batch(run.problem, run.method, run.training, seeded(), **maps)
-    t, x = (torch.cat([getattr(part, name) for part in batch if len(part.x)]) for name in ("t", "x"))
+    t, x = (torch.cat([getattr(part, name) for part in batch[:2] if len(part.x)]) for name in ("t", "x"))
     on = len(batch.diagonal.t)
     t = torch.cat([t[:on], batch.jumps.s])[:, None]
     dx = torch.cat([part for part in (batch.diagonal.target, batch.jumps.dx) if len(part)])
