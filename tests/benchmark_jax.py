@@ -85,7 +85,7 @@ def in_jax(state: State, batch: losses.Batch) -> tuple[Callable[[], object], lis
         on, off = v(P, r, r, x_r) - target, condition(P, *jumps)
         return (jnp.sum(on**2) + jnp.sum(off**2)) / (len(on) + len(off))
 
-    (r, x_r, target, _), (s, u, t, x, _, _) = batch
+    (r, x_r, target, _), (s, u, t, x, _, _) = batch[:2]
     P = [(jnp.asarray(m.weight.detach().numpy()), jnp.asarray(m.bias.detach().numpy())) for m in layers(state)]
     given = [jnp.asarray(a.numpy()) for a in (r, x_r, target, s, u, t, x)]
     f = jax.jit(jax.value_and_grad(loss))
