@@ -296,6 +296,31 @@ def test_compiled_step_equals_eager_step():
     assert torch.allclose(compiled, weights(last(small(**run))), atol=2e-5)
 
 
+def test_what_is_compiled_for_one_run_is_not_taken_for_another():
+    """Two functions of one definition that hold different numbers, arguments of one shape: each keeps its own."""
+
+    def times(factor):
+        return compiling.compiled(lambda x: factor * x)
+
+    twice, thrice, one = times(2.0), times(3.0), torch.ones(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        values = [twice(one), thrice(one), twice(one), thrice(torch.ones(5))]
+    assert [value.tolist() for value in values] == [[2.0] * 3, [3.0] * 3, [2.0] * 3, [3.0] * 5]
+
+
+def test_a_compiled_function_sees_an_argument_of_another_kind_and_a_weight_that_is_released():
+    """Of what may change without a change of shape: an argument that is None, and whether a weight is trained."""
+    w = torch.ones(3)
+    f = compiling.compiled(lambda x, more: (w * x).sum() if more is None else (w * x).sum() + more)
+    one = torch.ones(3)
+    assert [f(one, more).item() for more in (None, 2.0, None)] == [3.0, 5.0, 3.0]
+    w.requires_grad_()
+    assert f(one, None).requires_grad
+    w.requires_grad_(False)
+    assert not f(one, None).requires_grad
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

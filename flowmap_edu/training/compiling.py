@@ -1,8 +1,12 @@
 """torch.compile where it works, the plain function where it does not."""
 
+import functools
+import inspect
+import re
+import types
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -14,12 +18,39 @@ CONFIG = {
     "is_non_builtin_to_include": True,  # the products of `_product` are not cheap
 }
 CONFIG = {name: value for name, value in CONFIG.items() if hasattr(config, name)}  # the second is newer than torch 2.6
+FILTERS = hasattr(torch.compiler, "keep_tensor_guards_unsafe")  # newer than torch 2.6
+
+
+def watched(names: Sequence[str], guards: Sequence[Any]) -> list[bool]:
+    """Which of torch's questions before each call are asked: those on the arguments, on tensors and on torch's modes.
+
+    The others, 900 for a training step, ask whether Python's modules and the network's layers are still what they
+    were. A training changes none.
+    """
+    argument = re.compile(rf"\b({'|'.join(names)})\b")
+
+    def kept(guard: Any) -> bool:
+        return not guard.name or guard.guard_type == "TENSOR_MATCH" or argument.search(guard.name) is not None
+
+    return [kept(guard) and not guard.is_global for guard in guards]
+
+
+def alone(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """f with a code object of its own, by which torch keeps what it has compiled: no other run's is taken for it."""
+    f = cast(types.FunctionType, f)
+    own = types.FunctionType(f.__code__.replace(), f.__globals__, f.__name__, f.__defaults__, f.__closure__)
+    own.__kwdefaults__ = f.__kwdefaults__
+    return own
 
 
 def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """f through torch.compile, anew for each new shape; f itself, with a warning, where this machine cannot compile."""
+    """f through torch.compile, anew for each new shape; f itself, with a warning, where this machine cannot compile.
+
+    Of what f reads besides its arguments tensors may change; for anything else the code is not compiled anew.
+    """
     chosen: list[Callable[..., Tensor]] = []
     seen: set[tuple[torch.Size, ...]] = set()  # the shapes that it was compiled for
+    options = {"guard_filter_fn": functools.partial(watched, [*inspect.signature(f).parameters])} if FILTERS else None
 
     def call(*args: Any) -> Tensor:
         shapes = tuple(a.shape for a in tree_leaves(args) if isinstance(a, Tensor))
@@ -31,7 +62,7 @@ def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
                 warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)  # `tf32` says whether
                 if not chosen:
-                    chosen.append(torch.compile(f, fullgraph=True))  # refuses by itself on a Python that is too new
+                    chosen.append(torch.compile(alone(f), fullgraph=True, options=options))  # refuses too new a Python
                 value = chosen[0](*args)
             seen.add(shapes)
         except Exception as error:  # whatever the tool chain raises; an error of f's own comes again below
