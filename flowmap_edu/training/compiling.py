@@ -50,7 +50,8 @@ def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """
     chosen: list[Callable[..., Tensor]] = []
     seen: set[tuple[torch.Size, ...]] = set()  # the shapes that it was compiled for
-    options = {"guard_filter_fn": functools.partial(watched, [*inspect.signature(f).parameters])} if FILTERS else None
+    kept = functools.partial(watched, [*inspect.signature(f).parameters])
+    options: dict[str, str | int | bool | Callable[..., Any]] | None = {"guard_filter_fn": kept} if FILTERS else None
 
     def call(*args: Any) -> Tensor:
         shapes = tuple(a.shape for a in tree_leaves(args) if isinstance(a, Tensor))
