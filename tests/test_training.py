@@ -297,27 +297,32 @@ def test_compiled_step_equals_eager_step():
 
 
 def test_what_is_compiled_for_one_run_is_not_taken_for_another():
-    """Two functions of one definition that hold different numbers, arguments of one shape: each keeps its own."""
+    """Two layers of one class, one with a method of its own: each keeps its own code."""
+    ones, twos = torch.nn.Identity(), torch.nn.Identity()
+    twos.forward = lambda x: 2 * x
 
-    def times(factor):
-        return compiling.compiled(lambda x: factor * x)
+    def applied(layer):
+        return compiling.compiled(lambda x: layer(x))
 
-    twice, thrice, one = times(2.0), times(3.0), torch.ones(3)
+    one, two, x = applied(ones), applied(twos), torch.ones(3)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        values = [twice(one), thrice(one), twice(one), thrice(torch.ones(5))]
-    assert [value.tolist() for value in values] == [[2.0] * 3, [3.0] * 3, [2.0] * 3, [3.0] * 5]
+        values = [one(x), two(x), one(x), two(torch.ones(5))]
+    assert [value.tolist() for value in values] == [[1.0] * 3, [2.0] * 3, [1.0] * 3, [2.0] * 5]
 
 
-def test_a_compiled_function_sees_an_argument_of_another_kind_and_a_weight_that_is_released():
-    """Of what may change without a change of shape: an argument that is None, and whether a weight is trained."""
-    w = torch.ones(3)
-    f = compiling.compiled(lambda x, more: (w * x).sum() if more is None else (w * x).sum() + more)
+def test_a_compiled_function_sees_what_changes():
+    """An argument that is None, a number of a layer, whether a weight is trained: the shapes stay."""
+    layer = torch.nn.Module()
+    layer.w, layer.scale = torch.ones(3), 1.0
+    f = compiling.compiled(lambda x, more: layer.scale * (layer.w * x).sum() + (0.0 if more is None else more))
     one = torch.ones(3)
     assert [f(one, more).item() for more in (None, 2.0, None)] == [3.0, 5.0, 3.0]
-    w.requires_grad_()
+    layer.scale = 2.0
+    assert f(one, None).item() == 6.0
+    layer.w.requires_grad_()
     assert f(one, None).requires_grad
-    w.requires_grad_(False)
+    layer.w.requires_grad_(False)
     assert not f(one, None).requires_grad
 
 

@@ -1,8 +1,5 @@
 """torch.compile where it works, the plain function where it does not."""
 
-import functools
-import inspect
-import re
 import types
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,20 +16,19 @@ CONFIG = {
 }
 CONFIG = {name: value for name, value in CONFIG.items() if hasattr(config, name)}  # the second is newer than torch 2.6
 FILTERS = hasattr(torch.compiler, "keep_tensor_guards_unsafe")  # newer than torch 2.6
+OF_LAYERS = ("DUPLICATE_INPUT", "EMPTY_NN_MODULE_HOOKS_DICT", "NOT_PRESENT_IN_GENERIC_DICT")
 
 
-def watched(names: Sequence[str], guards: Sequence[Any]) -> list[bool]:
-    """Which of torch's questions before each call are asked: those on the arguments, on tensors and on torch's modes.
+def watched(guards: Sequence[Any]) -> list[bool]:
+    """Which of torch's questions before each call are asked: those on arguments, tensors and values.
 
-    The others, 900 for a training step, ask whether Python's modules and the network's layers are still what they
-    were. A training changes none.
+    Three quarters of the 900 for a training step ask whether Python's modules and the make of the network's layers are
+    still what they were. They are left out: a training changes none.
     """
-    argument = re.compile(rf"\b({'|'.join(names)})\b")
-
-    def kept(guard: Any) -> bool:
-        return not guard.name or guard.guard_type == "TENSOR_MATCH" or argument.search(guard.name) is not None
-
-    return [kept(guard) and not guard.is_global for guard in guards]
+    return [
+        not (guard.is_global or guard.name.startswith("__import__") or guard.guard_type in OF_LAYERS)
+        for guard in guards
+    ]
 
 
 def alone(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -46,12 +42,11 @@ def alone(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def compiled(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """f through torch.compile, anew for each new shape; f itself, with a warning, where this machine cannot compile.
 
-    Of what f reads besides its arguments tensors may change; for anything else the code is not compiled anew.
+    What f reads besides its arguments may change as well, but for global variables and hooks.
     """
     chosen: list[Callable[..., Tensor]] = []
     seen: set[tuple[torch.Size, ...]] = set()  # the shapes that it was compiled for
-    kept = functools.partial(watched, [*inspect.signature(f).parameters])
-    options: dict[str, str | int | bool | Callable[..., Any]] | None = {"guard_filter_fn": kept} if FILTERS else None
+    options: dict[str, str | int | bool | Callable[..., Any]] | None = {"guard_filter_fn": watched} if FILTERS else None
 
     def call(*args: Any) -> Tensor:
         shapes = tuple(a.shape for a in tree_leaves(args) if isinstance(a, Tensor))
