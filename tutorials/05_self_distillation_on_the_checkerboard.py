@@ -533,9 +533,9 @@ figures.against_jumps(rows, "kl64", "KL64", metrics.floor64(50_000), ("a board 2
 # where the bars of two methods overlap, these runs do not tell them apart. The budgets are equal in steps and samples.
 # The CPU seconds of this run are printed, since a step does not cost the same in each method.
 #
-# The maps that come with the library were trained longer, and by another recipe, `checkerboard-fine`. It has 128 Fourier
-# features in place of 64, of larger frequencies, and 512 samples a step in place of 384. The learning rate rises over
-# 500 steps in place of 100, and falls along a line. Three in ten of the jumps go over a last Euler step
+# The maps that come with the library were trained longer, and by another recipe, `checkerboard-fine`. It has 128
+# Fourier features in place of 64, of larger frequencies, and 512 samples a step in place of 384. The learning rate
+# rises over 500 steps in place of 100, and falls along a line. Three in ten of the jumps go over a last Euler step
 # (`docs/results.md`). The scores are of one seed each, and of a million points each.
 
 # %%

@@ -662,10 +662,10 @@ for name in ("jumps, mean", "noise moved, landing"):
 # too: the jump comes after the added term. The table does not separate the two.)
 #
 # Compare jumps with the reward at the mean to the noise moved by the landing point. The jumps have fewer points off the
-# squares, for each number of gradients. Their mean reward is lower with one gradient and higher with four; with two
-# and eight the ranges overlap or touch. But a few points far out on the right can raise the mean reward much. The last table
-# counts only the points on the squares. There the jumps have more reward from two gradients on. With one gradient the
-# ranges overlap.
+# squares, for each number of gradients. Their mean reward is lower with one gradient and higher with four; with two and
+# eight the ranges overlap or touch. But a few points far out on the right can raise the mean reward much. The last
+# table counts only the points on the squares. There the jumps have more reward from two gradients on. With one gradient
+# the ranges overlap.
 #
 # With the reward at the landing point more jumps leave *more* points off the squares, as in section 4: 6.5 to 8.3 %
 # with one, 26.2 to 31.0 % with eight. So "the landing point is better than
