@@ -61,8 +61,8 @@ class SOAP(torch.optim.Optimizer):
         rate = group["lr"] * (1 - beta2**k) ** 0.5 / (1 - beta1**k)
         change = moved(G, state["M"], state["V"], state.get("Q_L"), state.get("Q_R"), beta1, beta2)
         if "L" in state:
-            state["L"].baddbmm_(G, G.mT, beta=beta2, alpha=1 - beta2)
-            state["R"].baddbmm_(G.mT, G, beta=beta2, alpha=1 - beta2)
+            state["L"] = torch.baddbmm(state["L"], G, G.mT, beta=beta2, alpha=1 - beta2)
+            state["R"] = torch.baddbmm(state["R"], G.mT, G, beta=beta2, alpha=1 - beta2)
             if k % group["renewed"] == 0:
                 renew(state)
         for p, part in zip(same, unstacked(change, same), strict=True):
