@@ -699,7 +699,7 @@ figures.last_jumps(starts, late)
 # - KL64 and the distance measure different things, and rank maps differently. Name the budget, the number of points and
 #   the seeds beside every score.
 # - In the shipped maps a twentieth of the points makes most of the squared distance of one jump, and the large
-#   distances lie on the seams of the flow. Of their KL64 with one jump 39 to 72 % is leak.
+#   distances lie on the seams of the flow. 39 to 72 % of their KL64 with one jump is leak.
 #
 # ## Exercises
 #

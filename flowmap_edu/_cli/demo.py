@@ -16,7 +16,7 @@ from flowmap_edu.problems.problem import STEPS
 from flowmap_edu.recipes import recipe
 from flowmap_edu.training import runs
 
-SAMPLES = 400_000  # for the table: a million would take half a minute more, for a KL64 that is lower by 0.003
+SAMPLES = 400_000  # for the table: a million would take some twenty seconds more, for a KL64 that is lower by 0.003
 MARK = "demo.json"  # the names of the files that a demo left in its folder: they, and nothing else, are removed again
 CONFIG = Path(__file__).resolve().parent / "lab"  # JupyterLab's default settings for the lessons
 
